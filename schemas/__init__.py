@@ -1,0 +1,1 @@
+"""What travels: events, counts, alerts, regions and the configuration, as pydantic models."""

@@ -1,0 +1,203 @@
+"""What an epidemiologist configures: signals, rules, time and place.
+
+These models hold the shape and the checks that need nothing but the file itself. Whether a rule's
+detector exists and whether the region registry loads is decided where they are known
+(`streams.config`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Final, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from schemas.alerts import Severity  # noqa: TC001 - pydantic needs it at run time
+from schemas.counts import Grain  # noqa: TC001 - pydantic needs it at run time
+from schemas.events import EventKind  # noqa: TC001 - pydantic needs it at run time
+from schemas.regions import RegionLevel  # noqa: TC001 - pydantic needs it at run time
+
+__all__ = ["EventTime", "Match", "Rule", "Signal", "Surveillance", "Title"]
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+AgeBand = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}-[0-9]{1,3}|[0-9]{1,3}\+)$")]
+
+#: Match fields that each kind of event has.
+MATCH_FIELDS: Final[dict[EventKind, frozenset[str]]] = {
+    "visits": frozenset({"icd10", "complaint", "temperature_at_least"}),
+    "sales": frozenset({"atc", "product", "category", "otc"}),
+}
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is no IANA time zone; write for example Asia/Shanghai")
+    return name
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Title(_Model):
+    """What people read instead of an identifier."""
+
+    en: str
+    zh: str
+
+
+class EventTime(_Model):
+    """Which event times are believed."""
+
+    max_age_days: int = Field(
+        default=400, ge=1, description="Revision horizon: older events are refused"
+    )
+    max_future_minutes: int = Field(
+        default=10, ge=0, le=1440, description="Clock skew allowed to sources"
+    )
+    keep_years: int | None = Field(
+        default=None, ge=2, description="Events and counts older than this are deleted (TimescaleDB)"
+    )
+
+
+class Match(_Model):
+    """Which events belong to a signal: any of the codes and terms, and all of the conditions."""
+
+    icd10: tuple[str, ...] = Field(
+        default=(), description="ICD-10 codes, prefixes (J11) or ranges (J09-J11)"
+    )
+    complaint: tuple[str, ...] = Field(
+        default=(), description="Terms searched in the complaint, any case"
+    )
+    atc: tuple[str, ...] = Field(default=(), description="ATC codes or prefixes (N02B)")
+    product: tuple[str, ...] = Field(
+        default=(), description="Terms searched in the product name, any case"
+    )
+    category: tuple[str, ...] = Field(default=(), description="Product categories, exact")
+    temperature_at_least: float | None = Field(
+        default=None, ge=30, le=45, description="Condition: body temperature in °C"
+    )
+    otc: bool | None = Field(default=None, description="Condition: sold without prescription")
+
+    @field_validator("icd10")
+    @classmethod
+    def _icd10_prefixes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        for code in codes:
+            if not re.fullmatch(r"[A-Z]\d[\dA-Z](\.\w{1,4})?(-[A-Z]\d[\dA-Z])?", code):
+                raise ValueError(f"{code!r} is no ICD-10 code or range; write J11, J11.1 or J09-J11")
+        return codes
+
+    @field_validator("atc")
+    @classmethod
+    def _atc_prefixes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        for code in codes:
+            if not re.fullmatch(r"[A-Z](\d\d([A-Z]([A-Z](\d\d)?)?)?)?", code):
+                raise ValueError(f"{code!r} is no ATC code or prefix; write for example N02B")
+        return codes
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names of the fields that are used."""
+        return frozenset(name for name, value in self if value not in ((), None))
+
+
+class Signal(_Model):
+    """A syndrome or product group that is counted: the case definition."""
+
+    title: Title
+    of: EventKind = Field(description="Kind of events: visits or sales")
+    match: Match | None = Field(default=None, description="Omitted: every event of the kind")
+    measure: Literal["events", "quantity"] = Field(
+        default="events", description="Count events, or add up the quantity sold"
+    )
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        if self.match and (foreign := self.match.fields - MATCH_FIELDS[self.of]):
+            fields = ", ".join(sorted(MATCH_FIELDS[self.of]))
+            raise ValueError(
+                f"match uses {', '.join(sorted(foreign))}, which {self.of} do not have; use {fields}"
+            )
+        if self.of == "visits" and self.measure == "quantity":
+            raise ValueError("visits have no quantity; remove measure or write events")
+        return self
+
+
+class Rule(_Model):
+    """Which detector judges which signal, where and how often."""
+
+    signal: Slug
+    level: RegionLevel
+    grain: Grain = "day"
+    detector: dict[str, Any] = Field(description="type and parameters; see fenghuo detectors list")
+    min_cases: float = Field(
+        default=0, ge=0, description="No alert below this count, whatever the detector says"
+    )
+    severity: Severity = "warning"
+
+
+class Surveillance(_Model):
+    """The whole configuration file."""
+
+    name: Slug
+    regions: str = Field(default="cn", description="Built-in registry (cn, tw, us) or path of a CSV")
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        default="Asia/Shanghai", description="Decides where days and weeks begin"
+    )
+    epi_week: Literal["iso", "mmwr"] = Field(
+        default="iso", description="iso: from Monday; mmwr: from Sunday"
+    )
+    event_time: EventTime = EventTime()
+    age_groups: tuple[AgeBand, ...] = Field(
+        default=("0-4", "5-14", "15-24", "25-59", "60+"),
+        description="Strata of visits; visits of unknown age count as unknown",
+    )
+    signals: dict[Slug, Signal] = Field(min_length=1)
+    rules: dict[Slug, Rule] = {}
+
+    @field_validator("age_groups")
+    @classmethod
+    def _bands_in_order(cls, bands: tuple[str, ...]) -> tuple[str, ...]:
+        end = -1
+        for band in bands:
+            low, _, high = band.removesuffix("+").partition("-")
+            if int(low) != end + 1:
+                raise ValueError(f"{band!r} must start at {end + 1}: bands leave no gap or overlap")
+            end = int(high) if high else 999
+            if end < int(low):
+                raise ValueError(f"{band!r} ends before it starts")
+        if bands and not bands[-1].endswith("+"):
+            raise ValueError(f"the last band {bands[-1]!r} must be open, like 65+")
+        return bands
+
+    @model_validator(mode="after")
+    def _rules_name_signals(self) -> Self:
+        for name, rule in self.rules.items():
+            if rule.signal not in self.signals:
+                known = ", ".join(self.signals)
+                raise ValueError(
+                    f"rules.{name}.signal: {rule.signal!r} is no signal; defined are {known}"
+                )
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone that decides where days begin."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def version(self) -> str:
+        """Short fingerprint of the content; equal content has an equal version."""
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]

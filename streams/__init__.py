@@ -1,0 +1,1 @@
+"""What moves: Kafka in, exactly-once store, judging, alerts, commands."""

@@ -1,0 +1,7 @@
+"""The `fenghuo` command."""
+
+from __future__ import annotations
+
+from streams.cli.main import main
+
+__all__ = ["main"]

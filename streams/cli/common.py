@@ -1,0 +1,45 @@
+"""Options and output that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.config import Configuration
+
+__all__ = ["ConfigOption", "DatabaseOption", "KafkaOption", "console", "read_config", "settings"]
+
+#: People read standard error; standard output is for results.
+console = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Surveillance configuration.", show_default="FENGHUO_CONFIG"),
+]
+DatabaseOption = Annotated[
+    str | None, typer.Option(help="PostgreSQL URI.", show_default="FENGHUO_DATABASE")
+]
+KafkaOption = Annotated[
+    str | None, typer.Option(help="Kafka bootstrap servers.", show_default="FENGHUO_KAFKA")
+]
+
+
+def settings(
+    *, config: Path | None = None, database: str | None = None, kafka: str | None = None
+) -> Settings:
+    """Settings from the environment, with the options that were given on top."""
+    given = {"config": config, "database": database, "kafka": kafka}
+    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def read_config(current: Settings) -> Configuration:
+    """Load the configuration that the settings name."""
+    from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
+
+    return load_configuration(current.config)

@@ -1,0 +1,42 @@
+"""Command groups put together; errors become one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+from pydantic import ValidationError
+
+from streams.cli import run
+from streams.cli.common import console
+from streams.errors import FenghuoError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="fenghuo",
+    help="Real-time public-health surveillance: events in, explained early warnings out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+run.register(app)
+
+
+def main() -> None:
+    """Run the command line; exit code 1 and one line on an error that people can mend."""
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    try:
+        app()
+    except FenghuoError as error:
+        console.print(f"fenghuo: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        name = ".".join(map(str, detail["loc"]))
+        console.print(f"fenghuo: {name}: {detail['msg']}", style="red", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

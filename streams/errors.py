@@ -1,0 +1,32 @@
+"""Errors that people are meant to read.
+
+    FenghuoError                a command prints it as one line
+    ├── ConfigError             the configuration file is wrong
+    ├── StoreError              the database refuses or is not as expected
+    │   └── StaleWorkerError    another worker has taken the partition over
+    └── UnavailableError        a server or a part cannot be reached or is not installed
+"""
+
+from __future__ import annotations
+
+__all__ = ["ConfigError", "FenghuoError", "StaleWorkerError", "StoreError", "UnavailableError"]
+
+
+class FenghuoError(Exception):
+    """Base of all errors whose text tells what, where and how to mend it."""
+
+
+class ConfigError(FenghuoError):
+    """The configuration is wrong; the text names file, line, key and remedy."""
+
+
+class StoreError(FenghuoError):
+    """The database refuses, or holds something else than expected."""
+
+
+class StaleWorkerError(StoreError):
+    """The stored offset is not where this worker left it: another one owns the partition."""
+
+
+class UnavailableError(FenghuoError):
+    """A server cannot be reached, or an optional part is not installed."""

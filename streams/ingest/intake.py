@@ -1,0 +1,238 @@
+"""Validation of a record batch: which records become events, which are refused and why. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from schemas.counts import ALL_STRATA
+from schemas.events import DrugSale, EventKind, FeverVisit
+from schemas.privacy import identifier_looks_personal
+from schemas.refusals import Refusal, RefusalReason, refusal_from
+from streams.ingest.signals import AgeBands, SaleSignals, VisitSignals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from streams.config import Configuration
+
+__all__ = ["AcceptedEvent", "Intake", "Reading", "RefusedRecord"]
+
+#: Larger records are refused unread; a visit or sale takes a few hundred bytes.
+MAX_RECORD_BYTES = 65_536
+
+
+class AcceptedEvent(NamedTuple):
+    """A valid event, classified, ready to be stored."""
+
+    offset: int
+    event_key: str  # 32 hexadecimal digits
+    revision: int
+    cancelled: bool
+    occurred_at: datetime
+    source_id: str
+    facility_id: str
+    region: str
+    stratum: str
+    signals: tuple[str, ...]
+    amounts: tuple[float, ...]
+    payload: bytes
+
+
+class RefusedRecord(NamedTuple):
+    """A record that is not an acceptable event, as it came."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    source_id: str | None
+    refusal: Refusal
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a batch of records holds.
+
+    Of several revisions of one event inside the batch only the highest is kept: nobody could ever
+    have known the others.
+    """
+
+    kind: EventKind
+    accepted: list[AcceptedEvent] = field(default_factory=list)
+    refused: list[RefusedRecord] = field(default_factory=list)
+    repeated: int = 0
+
+
+class Intake:
+    """Reads records under one configuration."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        surveillance = configuration.surveillance
+        self._regions = configuration.regions
+        self._bands = AgeBands(surveillance.age_groups)
+        self._visit_signals = VisitSignals(surveillance)
+        self._sale_signals = SaleSignals(surveillance)
+        self._max_age = timedelta(days=surveillance.event_time.max_age_days)
+        self._max_future = timedelta(minutes=surveillance.event_time.max_future_minutes)
+        self._parse: Mapping[EventKind, Any] = {
+            "visits": TypeAdapter(FeverVisit).validator.validate_json,
+            "sales": TypeAdapter(DrugSale).validator.validate_json,
+        }
+
+    def read(self, kind: EventKind, records: Iterable[Any], *, now: datetime) -> Reading:
+        """Validate and classify records of one partition, in order.
+
+        Parameters
+        ----------
+        kind
+            What the topic carries.
+        records
+            With attributes ``offset``, ``key`` and ``value``, as aiokafka's ConsumerRecord.
+        now
+            The time against which event times are checked.
+        """
+        parse = self._parse[kind]
+        classify = self._visit if kind == "visits" else self._sale
+        oldest, latest = now - self._max_age, now + self._max_future
+        reading = Reading(kind)
+        by_key: dict[str, AcceptedEvent] = {}
+        for record in records:
+            value = record.value
+            try:
+                if value is None or not value.strip():
+                    raise _RefusedError(_EMPTY)
+                if len(value) > MAX_RECORD_BYTES:
+                    raise _RefusedError(_TOO_LARGE)
+                event = parse(value)
+                self._check_place_and_time(event, oldest, latest)
+            except ValidationError as error:
+                reading.refused.append(_refused(record, refusal_from(error)))
+                continue
+            except _RefusedError as error:
+                reading.refused.append(_refused(record, error.refusal))
+                continue
+            accepted = classify(record.offset, event, value)
+            stored = by_key.get(accepted.event_key)
+            if stored is not None:
+                reading.repeated += 1
+                if accepted.revision <= stored.revision:
+                    continue
+            by_key[accepted.event_key] = accepted
+        reading.accepted = list(by_key.values())
+        return reading
+
+    def _check_place_and_time(
+        self, event: FeverVisit | DrugSale, oldest: datetime, latest: datetime
+    ) -> None:
+        if event.region not in self._regions:
+            close = " or ".join(self._regions.suggest(event.region))
+            hint = f" Did you mean {close}?" if close else ""
+            raise _RefusedError(
+                Refusal(
+                    RefusalReason.UNKNOWN_REGION,
+                    f"region {event.region!r} is no code of this installation's registry.{hint}",
+                )
+            )
+        if event.occurred_at > latest:
+            raise _RefusedError(
+                Refusal(
+                    RefusalReason.FROM_FUTURE,
+                    f"occurred_at lies more than {self._max_future} after the time of arrival. "
+                    "Check the source's clock and UTC offset.",
+                )
+            )
+        if event.occurred_at < oldest:
+            raise _RefusedError(
+                Refusal(
+                    RefusalReason.TOO_OLD,
+                    f"occurred_at lies more than {self._max_age.days} days back. Import older data "
+                    "as counts with fenghuo import-counts.",
+                )
+            )
+
+    def _visit(self, offset: int, visit: FeverVisit, value: bytes) -> AcceptedEvent:
+        signals = self._visit_signals(visit)
+        return AcceptedEvent(
+            offset,
+            event_key(visit.source_id, visit.event_id),
+            visit.revision,
+            visit.cancelled,
+            visit.occurred_at,
+            visit.source_id,
+            visit.facility_id,
+            visit.region,
+            self._bands.stratum(visit),
+            signals,
+            (1.0,) * len(signals),
+            value,
+        )
+
+    def _sale(self, offset: int, sale: DrugSale, value: bytes) -> AcceptedEvent:
+        matched = self._sale_signals(sale)
+        return AcceptedEvent(
+            offset,
+            event_key(sale.source_id, sale.event_id),
+            sale.revision,
+            sale.cancelled,
+            sale.occurred_at,
+            sale.source_id,
+            sale.facility_id,
+            sale.region,
+            ALL_STRATA,
+            tuple(signal for signal, _ in matched),
+            tuple(sale.quantity if by_quantity else 1.0 for _, by_quantity in matched),
+            value,
+        )
+
+
+def event_key(source_id: str, event_id: str) -> str:
+    """Return the identity of an event as 32 hexadecimal digits.
+
+    Neither part can hold a line feed, so two different pairs never give the same text.
+    """
+    return md5(f"{source_id}\n{event_id}".encode(), usedforsecurity=False).hexdigest()
+
+
+class _RefusedError(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.sentence)
+        self.refusal = refusal
+
+
+_EMPTY = Refusal(
+    RefusalReason.EMPTY,
+    "The record has no value. To take an event back, send it again with a higher revision and "
+    "cancelled: true.",
+)
+_TOO_LARGE = Refusal(
+    RefusalReason.TOO_LARGE, f"The record is larger than {MAX_RECORD_BYTES} bytes. Send one event."
+)
+
+
+def _refused(record: Any, refusal: Refusal) -> RefusedRecord:
+    return RefusedRecord(
+        record.offset, record.key, record.value, _source_of(record.value), refusal
+    )
+
+
+_SOURCE = TypeAdapter(dict[str, Any])
+
+
+def _source_of(value: bytes | None) -> str | None:
+    """Read the source id of a refused record, as far as it can be told."""
+    try:
+        source = _SOURCE.validate_json(value or b"").get("source_id")
+    except ValidationError:
+        return None
+    if not isinstance(source, str) or identifier_looks_personal(source):
+        return None
+    return source[:64]
+
+
+def utc_now() -> datetime:
+    """Return the time of arrival."""
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""Judging series that changed, and opening and updating alerts."""

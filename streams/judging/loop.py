@@ -1,0 +1,205 @@
+"""The loop that judges what changed.
+
+Ingest writes a row to `pending_judgements` with every count that it changes, in the same
+transaction. A judge takes rows with SKIP LOCKED, judges, and deletes them together with writing
+verdicts and alerts: a judge that dies leaves the rows to the next one, and a change is never
+forgotten. Any number of workers may judge. A judge reads counts after it took the rows, so it sees
+at least the change that each row announced; verdicts that saw older data never replace newer ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import psycopg
+
+from detectors.contract import Panel
+from streams.judging.periods import period_of, periods_between, step_days
+from streams.store.alerts import open_and_update
+from streams.store.panels import read_extent, read_panel
+from streams.store.verdicts import JudgedSeries, store_verdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import AsyncConnection
+    from psycopg_pool import AsyncConnectionPool
+
+    from schemas.config import Rule
+    from streams.config import Configuration
+    from streams.store.panels import Extent
+
+__all__ = ["JudgingLoop", "judge_pending"]
+
+log = logging.getLogger(__name__)
+
+#: Most rows taken at once; the rest waits for the next look or another worker.
+_TAKEN_AT_ONCE = 20_000
+
+
+class Span(NamedTuple):
+    """First and last day on which a series changed."""
+
+    first: date
+    last: date
+
+    def union(self, other: Span) -> Span:
+        """Return the span that covers both."""
+        return Span(min(self.first, other.first), max(self.last, other.last))
+
+
+class JudgingLoop:
+    """Judges soon after each commit, at most once in every interval."""
+
+    def __init__(
+        self, pool: AsyncConnectionPool, configuration: Configuration, interval: float
+    ) -> None:
+        self._pool = pool
+        self._configuration = configuration
+        self._interval = interval
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Tell that counts have changed."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Judge for ever; the database being away only delays."""
+        while True:
+            try:
+                more = await judge_pending(self._pool, self._configuration)
+            except psycopg.OperationalError as error:
+                log.warning("Judging waits for the database: %s", error)
+                more = 0
+            if more < _TAKEN_AT_ONCE:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        # Other workers' commits and a dead judge's leavings are found without being woken.
+        self._changed.clear()
+        await asyncio.sleep(self._interval)
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout=self._interval)
+        except TimeoutError:
+            return
+
+
+async def judge_pending(pool: AsyncConnectionPool, configuration: Configuration) -> int:
+    """Judge the series that changed, in one transaction.
+
+    Returns
+    -------
+    int
+        Rows taken from `pending_judgements`.
+    """
+    async with pool.connection() as connection, connection.transaction():
+        taken, changed = await _take(connection)
+        if not changed:
+            return taken
+        as_of = datetime.now(UTC)
+        for name, rule in configuration.surveillance.rules.items():
+            spans = _affected(rule, changed, configuration)
+            if not spans:
+                continue
+            extent = await read_extent(connection, rule.signal)
+            if extent is None:
+                continue
+            judged = await _judge_rule(connection, name, rule, spans, extent, configuration)
+            await store_verdicts(
+                connection, name, judged, as_of=as_of, config_version=configuration.version
+            )
+            await open_and_update(
+                connection, name, rule, judged, as_of=as_of, config_version=configuration.version
+            )
+    return taken
+
+
+async def _take(
+    connection: AsyncConnection,
+) -> tuple[int, dict[str, dict[str, Span]]]:
+    cursor = await connection.execute(
+        "WITH taken AS (DELETE FROM pending_judgements WHERE pending_id IN ("
+        "SELECT pending_id FROM pending_judgements ORDER BY pending_id LIMIT %s "
+        "FOR UPDATE SKIP LOCKED) RETURNING signal, region, day) "
+        "SELECT signal, region, min(day), max(day), count(*) FROM taken GROUP BY 1, 2",
+        (_TAKEN_AT_ONCE,),
+    )
+    changed: dict[str, dict[str, Span]] = defaultdict(dict)
+    taken = 0
+    for signal, region, first, last, count in await cursor.fetchall():
+        changed[signal][region] = Span(first, last)
+        taken += count
+    return taken, changed
+
+
+def _affected(
+    rule: Rule, changed: Mapping[str, Mapping[str, Span]], configuration: Configuration
+) -> dict[str, Span]:
+    """Lift the changed series to the rule's level."""
+    spans: dict[str, Span] = {}
+    for code, span in changed.get(rule.signal, {}).items():
+        region = configuration.regions.parent_at(code, rule.level)
+        if region is not None:
+            known = spans.get(region.code)
+            spans[region.code] = span if known is None else known.union(span)
+    return spans
+
+
+async def _judge_rule(
+    connection: AsyncConnection,
+    name: str,
+    rule: Rule,
+    spans: Mapping[str, Span],
+    extent: Extent,
+    configuration: Configuration,
+) -> list[JudgedSeries]:
+    detector = configuration.detectors[name]
+    system = configuration.surveillance.epi_week
+    step = timedelta(days=step_days(rule.grain))
+    lookback = detector.lookback(rule.grain)
+    ranges = {
+        region: _judged_range(span, rule, lookback, extent, configuration)
+        for region, span in spans.items()
+    }
+    first = min(span.first for span in ranges.values())
+    last = max(span.last for span in ranges.values())
+    regions = sorted(spans)
+    read_from = first - lookback * step
+    counts = await read_panel(
+        connection,
+        signal=rule.signal,
+        regions=regions,
+        grain=rule.grain,
+        first=read_from,
+        last=last,
+        extent=extent,
+        epi_week=system,
+    )
+    periods = periods_between(read_from, last, rule.grain)
+    panel = Panel(counts, dates=np.array(periods, dtype="datetime64[D]"), grain=rule.grain)
+    verdicts = await asyncio.to_thread(detector.judge, panel, slice(lookback, None))
+    judged = periods[lookback:]
+    return [
+        JudgedSeries.select(
+            region, judged, ranges[region], counts[i, lookback:], verdicts, i, rule.min_cases
+        )
+        for i, region in enumerate(regions)
+    ]
+
+
+def _judged_range(
+    span: Span, rule: Rule, lookback: int, extent: Extent, configuration: Configuration
+) -> Span:
+    """Return the periods whose verdicts a change can alter, as far as data reach."""
+    system = configuration.surveillance.epi_week
+    reach = lookback * step_days(rule.grain) + (6 if rule.grain == "rolling7" else 0)
+    first = period_of(span.first, rule.grain, system)
+    last = period_of(min(span.last + timedelta(days=reach), extent.last), rule.grain, system)
+    return Span(first, max(first, last))
+
+

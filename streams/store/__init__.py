@@ -1,0 +1,1 @@
+"""The database: migrations, the exactly-once commit of batches, and reading."""

@@ -1,0 +1,147 @@
+"""Bringing a database up to date: migrations, regions, installation facts, TimescaleDB."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import resources
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from streams.errors import StoreError
+from streams.store.pool import connect
+from streams.store.timescale import apply_timescale
+
+if TYPE_CHECKING:
+    from streams.config import Configuration
+
+__all__ = ["Migrated", "migrate"]
+
+#: Facts on which stored counts depend; they cannot change under existing counts.
+_FIXED = ("time_zone", "regions")
+
+
+class Migrated(NamedTuple):
+    """What a migration did."""
+
+    applied: list[str]
+    regions: int
+    timescale: str | None
+
+
+def migrate(database: str, configuration: Configuration) -> Migrated:
+    """Bring the database up to date; running it again changes nothing.
+
+    Raises
+    ------
+    StoreError
+        When the database holds counts of another time zone or region registry.
+    UnavailableError
+        When the server cannot be reached.
+    """
+    with connect(database):
+        pass  # a readable error before the runner's own
+    applied = _apply_migrations(database)
+    with connect(database) as connection:
+        _describe_installation(connection, configuration)
+        regions = _store_regions(connection, configuration)
+        timescale = apply_timescale(connection, configuration.surveillance.event_time)
+    return Migrated(applied, regions, timescale)
+
+
+def _apply_migrations(database: str) -> list[str]:
+    with warnings.catch_warnings():
+        # yoyo parses SQL with sqlparse, which warns about its own grammar.
+        warnings.simplefilter("ignore")
+        from yoyo import get_backend, read_migrations  # noqa: PLC0415 - heavy, only used here
+    folder = resources.files("streams.store") / "migrations"
+    migrations = read_migrations(str(folder))
+    backend = get_backend(_yoyo_uri(database))
+    try:
+        with backend.lock():
+            pending = backend.to_apply(migrations)
+            backend.apply_migrations(pending)
+            return [migration.id for migration in pending]
+    finally:
+        backend.connection.close()
+
+
+def _yoyo_uri(database: str) -> str:
+    """Write a libpq connection string as the URI that yoyo understands."""
+    parts = conninfo_to_dict(database)
+    user = parts.pop("user", "")
+    password = parts.pop("password", "")
+    host, port = parts.pop("host", ""), parts.pop("port", "")
+    name = parts.pop("dbname", "")
+    if isinstance(host, str) and host.startswith("/"):
+        parts["host"], host = host, ""
+        if port:
+            parts["port"], port = port, ""
+    login = f"{user}:{password}@" if user else ""
+    address = f"{host}:{port}" if port else f"{host}"
+    return f"postgresql+psycopg://{login}{address}/{name}?{urlencode(parts)}"
+
+
+def _describe_installation(connection: psycopg.Connection, configuration: Configuration) -> None:
+    surveillance = configuration.surveillance
+    facts = {
+        "time_zone": surveillance.time_zone,
+        "epi_week": surveillance.epi_week,
+        "regions": surveillance.regions,
+    }
+    stored = dict(connection.execute("SELECT key, value FROM installation").fetchall())
+    changed = [key for key in _FIXED if key in stored and stored[key] != facts[key]]
+    if changed and connection.execute("SELECT FROM counts_hourly LIMIT 1").fetchone():
+        key = changed[0]
+        raise StoreError(
+            f"This database holds counts with {key} {stored[key]}, the configuration says "
+            f"{facts[key]}. Set {key} back, or use another database."
+        )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO installation (key, value) VALUES (%s, %s) "
+            "ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
+            list(facts.items()),
+        )
+
+
+def _store_regions(connection: psycopg.Connection, configuration: Configuration) -> int:
+    """Write the registry: parents first, and for each region itself and all regions above it."""
+    registry = configuration.regions
+    regions = sorted(registry, key=lambda region: len(registry.ancestors(region.code)))
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO regions (code, level, parent, name_zh, name_en, lat, lon, population, "
+            "valid_from, valid_to) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+            "ON CONFLICT (code) DO UPDATE SET (level, parent, name_zh, name_en, lat, lon, "
+            "population, valid_from, valid_to) = (EXCLUDED.level, EXCLUDED.parent, "
+            "EXCLUDED.name_zh, EXCLUDED.name_en, EXCLUDED.lat, EXCLUDED.lon, EXCLUDED.population, "
+            "EXCLUDED.valid_from, EXCLUDED.valid_to)",
+            [
+                (
+                    region.code,
+                    str(region.level),
+                    region.parent,
+                    region.name_zh,
+                    region.name_en,
+                    region.lat,
+                    region.lon,
+                    region.population,
+                    region.valid_from,
+                    region.valid_to,
+                )
+                for region in regions
+            ],
+        )
+        cursor.execute("DELETE FROM region_ancestors")
+        cursor.executemany(
+            "INSERT INTO region_ancestors (region, ancestor, level) VALUES (%s, %s, %s)",
+            [
+                (region.code, above.code, str(above.level))
+                for region in regions
+                for above in (region, *registry.ancestors(region.code))
+            ],
+        )
+    return len(regions)

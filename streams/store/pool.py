@@ -1,0 +1,63 @@
+"""Connections to PostgreSQL."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from streams.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+__all__ = ["connect", "open_pool", "redacted"]
+
+
+def connect(database: str) -> psycopg.Connection:
+    """Open one connection for a command.
+
+    Raises
+    ------
+    UnavailableError
+        When the server cannot be reached or refuses the credentials.
+    """
+    try:
+        return psycopg.connect(database)
+    except psycopg.OperationalError as error:
+        raise _unavailable(database, error) from None
+
+
+@asynccontextmanager
+async def open_pool(
+    database: str,
+    *,
+    size: int,
+    configure: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None,
+) -> AsyncIterator[AsyncConnectionPool]:
+    """Open a pool of `size` connections and close it at the end."""
+    pool = AsyncConnectionPool(database, min_size=size, max_size=size, open=False, configure=configure)
+    try:
+        await pool.open(wait=True, timeout=30)
+    except PoolTimeout as error:
+        await pool.close()
+        raise _unavailable(database, error) from None
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+def redacted(database: str) -> str:
+    """Return the connection string without its password."""
+    parts = psycopg.conninfo.conninfo_to_dict(database)
+    return " ".join(f"{k}={v}" for k, v in parts.items() if v and k != "password")
+
+
+def _unavailable(database: str, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"The database ({redacted(database)}) cannot be used: {str(error).strip()} "
+        "Check --database or FENGHUO_DATABASE."
+    )

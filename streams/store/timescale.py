@@ -1,0 +1,105 @@
+"""Hypertables, compression and retention, where the TimescaleDB extension is present.
+
+Applied on every ``fenghuo db migrate``, so that a database that gains the extension later, or a
+configuration with another revision horizon, takes effect. On plain PostgreSQL nothing happens.
+
+Compression starts beyond the revision horizon: data-changing statements on compressed chunks are
+slow and bounded, and no accepted event can touch counts older than the horizon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg import sql
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from schemas.config import EventTime
+
+__all__ = ["HYPERTABLES", "apply_timescale"]
+
+
+class Hypertable(NamedTuple):
+    """How one table is cut into chunks and compressed."""
+
+    table: str
+    time_column: str
+    chunk: str
+    segment_by: str
+    order_by: str
+
+
+HYPERTABLES = (
+    Hypertable("events", "occurred_at", "7 days", "region", "occurred_at DESC"),
+    Hypertable("count_history", "recorded_at", "7 days", "signal, region", "hour, recorded_at"),
+    Hypertable("counts_hourly", "hour", "30 days", "signal, region", "stratum, hour DESC"),
+    Hypertable("counts_daily", "day", "365 days", "signal, region", "stratum, day DESC"),
+)
+
+#: Weeks after the horizon until chunks are compressed, so that a revision that was accepted at the
+#: last moment never meets a compressed chunk.
+_MARGIN_DAYS = 14
+
+
+def apply_timescale(connection: psycopg.Connection, event_time: EventTime) -> str | None:
+    """Make hypertables and set policies.
+
+    Returns
+    -------
+    str or None
+        The extension's version, or None where it is not to be had.
+    """
+    version = _extension_version(connection)
+    if version is None:
+        return None
+    for table in HYPERTABLES:
+        connection.execute(
+            "SELECT create_hypertable(%s::regclass, %s::name, "
+            "chunk_time_interval => %s::interval, "
+            "if_not_exists => true, migrate_data => true, create_default_indexes => false)",
+            (table.table, table.time_column, table.chunk),
+        )
+        _compress(connection, table, event_time.max_age_days + _MARGIN_DAYS)
+        if event_time.keep_years is not None:
+            _retain(connection, table.table, event_time.keep_years)
+    return version
+
+
+def _extension_version(connection: psycopg.Connection) -> str | None:
+    row = connection.execute(
+        "SELECT installed_version FROM pg_available_extensions WHERE name = 'timescaledb'"
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _compress(connection: psycopg.Connection, table: Hypertable, after_days: int) -> None:
+    enabled = connection.execute(
+        "SELECT compression_enabled FROM timescaledb_information.hypertables "
+        "WHERE hypertable_name = %s",
+        (table.table,),
+    ).fetchone()
+    if not (enabled and enabled[0]):
+        connection.execute(
+            sql.SQL(
+                "ALTER TABLE {} SET (timescaledb.compress, timescaledb.compress_segmentby = {}, "
+                "timescaledb.compress_orderby = {})"
+            ).format(
+                sql.Identifier(table.table), sql.Literal(table.segment_by), sql.Literal(table.order_by)
+            )
+        )
+    connection.execute(
+        "SELECT remove_compression_policy(%s::regclass, if_exists => true)", (table.table,)
+    )
+    connection.execute(
+        "SELECT add_compression_policy(%s::regclass, make_interval(days => %s))",
+        (table.table, after_days),
+    )
+
+
+def _retain(connection: psycopg.Connection, table: str, years: int) -> None:
+    connection.execute("SELECT remove_retention_policy(%s::regclass, if_exists => true)", (table,))
+    connection.execute(
+        "SELECT add_retention_policy(%s::regclass, make_interval(years => %s))", (table, years)
+    )

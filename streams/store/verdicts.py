@@ -1,0 +1,113 @@
+"""Verdicts: the latest judgement of each period of a rule in a region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors.contract import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+
+    from numpy.typing import NDArray
+    from psycopg import AsyncConnection
+
+    from detectors.contract import Verdicts
+
+__all__ = ["BELOW_MIN_CASES", "JudgedSeries", "store_verdicts"]
+
+#: Reason of a verdict whose exceedance stays below the rule's minimum of cases.
+BELOW_MIN_CASES = "below_min_cases"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSeries:
+    """Verdicts of one region under one rule; arrays of equal length."""
+
+    region: str
+    periods: Sequence[date]
+    observed: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    score: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    alarm: NDArray[np.bool_]
+    reason: Sequence[str]
+
+    @classmethod
+    def select(
+        cls,
+        region: str,
+        periods: Sequence[date],
+        judged: tuple[date, date],
+        observed: NDArray[np.float64],
+        verdicts: Verdicts,
+        row: int,
+        min_cases: float,
+    ) -> JudgedSeries:
+        """Take one series out of a panel's verdicts, for the periods that it was judged for."""
+        first, last = judged
+        keep = np.array([first <= period <= last for period in periods], dtype=np.bool_)
+        few = verdicts.alarm[row, keep] & (observed[keep] < min_cases)
+        reasons = [Reason(code).name for code in verdicts.reason[row, keep]]
+        return cls(
+            region=region,
+            periods=[p for p, kept in zip(periods, keep, strict=True) if kept],
+            observed=observed[keep],
+            expected=verdicts.expected[row, keep],
+            upper=verdicts.upper[row, keep],
+            score=verdicts.score[row, keep],
+            p_value=verdicts.p_value[row, keep],
+            alarm=verdicts.alarm[row, keep] & ~few,
+            reason=[
+                BELOW_MIN_CASES if below else reason
+                for below, reason in zip(few, reasons, strict=True)
+            ],
+        )
+
+
+async def store_verdicts(
+    connection: AsyncConnection,
+    rule: str,
+    judged: Sequence[JudgedSeries],
+    *,
+    as_of: datetime,
+    config_version: str,
+) -> None:
+    """Write verdicts; one that saw newer data is never replaced."""
+    rows = sorted(
+        (
+            (series.region, series.periods[i], *numbers, bool(series.alarm[i]), series.reason[i])
+            for series in judged
+            for i in range(len(series.periods))
+            for numbers in [_numbers(series, i)]
+        ),
+        key=lambda row: row[:2],
+    )
+    if not rows:
+        return
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    await connection.execute(_UPSERT, (rule, as_of, config_version, *columns))
+
+
+def _numbers(series: JudgedSeries, i: int) -> tuple[float | None, ...]:
+    values = (series.observed, series.expected, series.upper, series.score, series.p_value)
+    return tuple(float(v[i]) if np.isfinite(v[i]) else None for v in values)
+
+
+_UPSERT = """
+INSERT INTO verdicts AS v (rule, as_of, config_version, region, period, observed, expected, upper,
+                           score, p_value, alarm, reason)
+SELECT %s, %s, %s, *
+FROM unnest(%s::text[], %s::date[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
+            %s::float8[], %s::boolean[], %s::text[])
+ON CONFLICT (rule, region, period) DO UPDATE SET
+    observed = EXCLUDED.observed, expected = EXCLUDED.expected, upper = EXCLUDED.upper,
+    score = EXCLUDED.score, p_value = EXCLUDED.p_value, alarm = EXCLUDED.alarm,
+    reason = EXCLUDED.reason, as_of = EXCLUDED.as_of, config_version = EXCLUDED.config_version
+WHERE v.as_of <= EXCLUDED.as_of
+"""

@@ -1,0 +1,92 @@
+"""Record batches: what a batched topic delivers instead of single messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import faust
+from faust.exceptions import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from faust.types import TP
+
+__all__ = ["BatchSchema", "LogBounds", "PositionSource", "RecordBatch", "is_batched"]
+
+
+class RecordBatch(NamedTuple):
+    """Consecutive records of one partition, as one Faust message value.
+
+    The batch answers for every offset from `position` up to, not including, `next_offset`. Offsets
+    in between may be absent (compaction, transaction markers), so neither bound can be derived from
+    the records.
+    """
+
+    tp: TP
+    position: int
+    next_offset: int
+    #: aiokafka's ConsumerRecord: key, value, headers, offset, timestamp.
+    records: Sequence[Any]
+
+    def from_offset(self, offset: int) -> RecordBatch:
+        """Return the part of the batch at and above an offset inside it."""
+        records = [record for record in self.records if record.offset >= offset]
+        return self._replace(position=offset, records=records)
+
+
+class LogBounds(NamedTuple):
+    """First offset that the broker still holds of a partition, and the one after its last."""
+
+    first: int
+    end: int
+
+
+class PositionSource(Protocol):
+    """Where a worker starts to read.
+
+    An application that keeps its progress elsewhere than in Kafka sets one as
+    ``transport.position_source``. It is asked on every assignment, with the bounds of the
+    partitions' logs, and must return a position within the bounds for each of them. What it makes
+    of a stored position outside the bounds (records expired, topic made anew) is its own affair.
+    """
+
+    async def positions(self, bounds: Mapping[TP, LogBounds]) -> Mapping[TP, int]:
+        """Return the offset to read next, for each partition."""
+        ...
+
+
+class BatchSchema(faust.Schema):
+    """Marks a topic as batched: ``app.topic(name, schema=BatchSchema())``.
+
+    The value of each event is the `RecordBatch` itself; decoding is the agent's job.
+    """
+
+    def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
+        """Return the decoder that Faust calls for each message of the topic."""
+
+        async def decode(message: Any, **_: Any) -> Any:
+            return app.create_event(message.key, message.value, message.headers, message)
+
+        return decode
+
+
+def is_batched(app: Any, topic: str) -> bool:
+    """Tell whether the topic's channels take record batches.
+
+    Raises
+    ------
+    ImproperlyConfigured
+        When batched and plain channels share the topic; one fetch cannot serve both.
+    """
+    batched = {
+        isinstance(channel.schema, BatchSchema)
+        for channel in app.topics
+        if topic in channel.topics
+    }
+    if len(batched) > 1:
+        raise ImproperlyConfigured(
+            f"Topic {topic!r} is read both in batches and by message. Give every agent that reads "
+            "it schema=BatchSchema()."
+        )
+    return True in batched

@@ -1,0 +1,164 @@
+"""The Faust application: one agent that ingests, tasks that judge and hand over dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import faust
+
+from streams.config import Configuration, load_configuration
+from streams.dead_letters import hand_over
+from streams.ingest.ingest import Ingest
+from streams.ingest.intake import Intake
+from streams.ingest.pump import CommitPump
+from streams.judging.loop import JudgingLoop
+from streams.kafka import cluster_id
+from streams.settings import Settings
+from streams.store.commit import prepare_connection
+from streams.store.offsets import StoredPositions
+from streams.store.pool import open_pool
+from streams.transport import BatchSchema
+
+if TYPE_CHECKING:
+    from faust.types import TP
+
+    from streams.store.commit import Committed
+    from streams.transport import BatchTransport
+
+__all__ = ["FenghuoApp", "create_app", "run_worker"]
+
+log = logging.getLogger(__name__)
+
+
+class FenghuoApp(faust.App):
+    """A Faust app whose state is the database.
+
+    The pool is open before the consumer asks for its positions, and closed after its last commit.
+    """
+
+    settings: Settings
+    configuration: Configuration
+    ingest: Ingest
+    pump: CommitPump
+    judging: JudgingLoop
+
+    def _create_directories(self) -> None:
+        """Make none: this app keeps nothing on disk."""
+
+    async def on_start(self) -> None:
+        """Open the database and tell the transport where to read from."""
+        await super().on_start()
+        self._open = AsyncExitStack()
+        settings = self.settings
+        self.pool = await self._open.enter_async_context(
+            open_pool(
+                settings.database,
+                size=settings.commits_in_flight + 2,
+                configure=prepare_connection,
+            )
+        )
+        cluster = await asyncio.to_thread(cluster_id, settings.kafka)
+        self.judging = JudgingLoop(self.pool, self.configuration, settings.judge_interval)
+        intake = Intake(self.configuration)
+        self.ingest = Ingest(
+            self.pool,
+            cluster=cluster,
+            worker=settings.worker_name,
+            kinds={topic: kind for kind, topic in settings.topics.items()},
+            intake=lambda: intake,
+            reseek=self._reseek,
+            committed=self._after_commit,
+        )
+        self.pump = CommitPump(
+            self.ingest.prepare, failed=self._failed, in_flight=settings.commits_in_flight
+        )
+        transport: BatchTransport = self.transport
+        transport.position_source = StoredPositions(self.pool, cluster)
+
+    async def on_stop(self) -> None:
+        """Finish what is in flight, then close the database."""
+        await super().on_stop()
+        await self.pump.drain()
+        await self._open.aclose()
+
+    async def _reseek(self, tp: TP, offset: int) -> None:
+        await self.consumer.seek_wait({tp: offset})
+
+    async def _failed(self, error: BaseException) -> None:
+        log.critical("A batch cannot be committed; the worker stops.", exc_info=error)
+        await self.crash(error)
+
+    def _after_commit(self, done: Committed) -> None:
+        if done.inserted or done.replaced:
+            self.judging.wake()
+
+
+def create_app(settings: Settings, configuration: Configuration | None = None) -> FenghuoApp:
+    """Build the application.
+
+    Parameters
+    ----------
+    configuration
+        Read from ``settings.config`` when left out.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration file is wrong.
+    """
+    app = FenghuoApp(
+        settings.group,
+        broker=[f"kafkabatch://{server.strip()}" for server in settings.kafka.split(",")],
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 4,
+        broker_max_poll_records=settings.batch_records,
+        consumer_max_fetch_size=settings.fetch_bytes,
+        stream_buffer_maxsize=2,
+        stream_wait_empty=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=bool(settings.web_port),
+        web_port=settings.web_port or 6066,
+        web_bind="127.0.0.1",
+        logging_config=None,
+        loghandlers=[],
+    )
+    app.settings = settings
+    app.configuration = configuration or load_configuration(settings.config)
+    _define(app)
+    return app
+
+
+def _define(app: FenghuoApp) -> None:
+    events = app.topic(*app.settings.topics.values(), schema=BatchSchema())
+
+    @app.agent(events, name="ingest")
+    async def ingest(stream: Any) -> None:
+        # Acknowledged after the commit, not when the loop comes round: Faust acknowledges a
+        # message even when its agent raised.
+        async for event in stream.noack().events():
+            await app.pump.put(event.value, event.ack)
+
+    @app.on_partitions_revoked.connect
+    async def finish_commits(*_: Any, **__: Any) -> None:
+        await app.pump.drain()
+
+    @app.task
+    async def judge() -> None:
+        await app.judging.run()
+
+    @app.timer(interval=1.0)
+    async def dead_letters() -> None:
+        await hand_over(app.pool, app.producer)
+
+
+def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
+    """Run the application in this process until it is told to stop."""
+    logging.basicConfig(
+        level=loglevel.upper(), format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
+    )
+    app.finalize()
+    faust.Worker(app, loglevel=loglevel, quiet=True, redirect_stdouts=False).execute_from_commandline()
