@@ -12,6 +12,7 @@ from psycopg import errors
 from schemas.refusals import Refusal, RefusalReason
 from streams.ingest.intake import Reading, RefusedRecord, utc_now
 from streams.store.commit import BatchPosition, StaleOffsetError, commit_batch
+from streams.store.series import SeriesNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -69,6 +70,7 @@ class Ingest:
         self._intake = intake
         self._reseek = reseek
         self._committed = committed
+        self._series = SeriesNumbers()
 
     def prepare(self, batch: RecordBatch) -> Callable[[], Awaitable[None]]:
         """Validate a batch; the coroutine function that is returned commits it."""
@@ -106,6 +108,7 @@ class Ingest:
                 connection,
                 at,
                 reading,
+                self._series,
                 records=len(batch.records),
                 worker=self._worker,
                 received_at=received_at,

@@ -72,7 +72,8 @@ class Intake:
 
     def __init__(self, configuration: Configuration) -> None:
         surveillance = configuration.surveillance
-        self._regions = configuration.regions
+        self._registry = configuration.surveillance.regions
+        self._codes = frozenset(region.code for region in configuration.regions)
         self._bands = AgeBands(surveillance.age_groups)
         self._visit_signals = VisitSignals(surveillance)
         self._sale_signals = SaleSignals(surveillance)
@@ -97,7 +98,7 @@ class Intake:
         """
         parse = self._parse[kind]
         classify = self._visit if kind == "visits" else self._sale
-        oldest, latest = now - self._max_age, now + self._max_future
+        oldest, latest = (now - self._max_age).timestamp(), (now + self._max_future).timestamp()
         reading = Reading(kind)
         by_key: dict[str, AcceptedEvent] = {}
         for record in records:
@@ -126,18 +127,18 @@ class Intake:
         return reading
 
     def _check_place_and_time(
-        self, event: FeverVisit | DrugSale, oldest: datetime, latest: datetime
+        self, event: FeverVisit | DrugSale, oldest: float, latest: float
     ) -> None:
-        if event.region not in self._regions:
-            close = " or ".join(self._regions.suggest(event.region))
-            hint = f" Did you mean {close}?" if close else ""
+        if event.region not in self._codes:
             raise _RefusedError(
                 Refusal(
                     RefusalReason.UNKNOWN_REGION,
-                    f"region {event.region!r} is no code of this installation's registry.{hint}",
+                    f"region {event.region!r} is no code of this installation's registry "
+                    f"({self._registry}). Send the code of the facility's county.",
                 )
             )
-        if event.occurred_at > latest:
+        occurred_at = event.occurred_at.timestamp()
+        if occurred_at > latest:
             raise _RefusedError(
                 Refusal(
                     RefusalReason.FROM_FUTURE,
@@ -145,7 +146,7 @@ class Intake:
                     "Check the source's clock and UTC offset.",
                 )
             )
-        if event.occurred_at < oldest:
+        if occurred_at < oldest:
             raise _RefusedError(
                 Refusal(
                     RefusalReason.TOO_OLD,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from schemas.config import Rule
     from streams.store.verdicts import JudgedSeries
 
-__all__ = ["list_alerts", "open_and_update"]
+__all__ = ["get_alert", "list_alerts", "open_and_update"]
 
 
 async def open_and_update(
@@ -78,6 +78,12 @@ def list_alerts(connection: psycopg.Connection, *, limit: int = 100) -> list[Ale
         return cursor.execute(
             "SELECT * FROM alerts ORDER BY opened_at DESC, alert_id DESC LIMIT %s", (limit,)
         ).fetchall()
+
+
+def get_alert(connection: psycopg.Connection, alert_id: int) -> Alert | None:
+    """Return one alert, or None without one of this id."""
+    with connection.cursor(row_factory=class_row(Alert)) as cursor:
+        return cursor.execute("SELECT * FROM alerts WHERE alert_id = %s", (alert_id,)).fetchone()
 
 
 _OPEN = """

@@ -93,7 +93,7 @@ def _describe_installation(connection: psycopg.Connection, configuration: Config
     }
     stored = dict(connection.execute("SELECT key, value FROM installation").fetchall())
     changed = [key for key in _FIXED if key in stored and stored[key] != facts[key]]
-    if changed and connection.execute("SELECT FROM counts_hourly LIMIT 1").fetchone():
+    if changed and connection.execute("SELECT FROM hourly_counts LIMIT 1").fetchone():
         key = changed[0]
         raise StoreError(
             f"This database holds counts with {key} {stored[key]}, the configuration says "

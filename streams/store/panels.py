@@ -31,7 +31,11 @@ class Extent(NamedTuple):
 async def read_extent(connection: AsyncConnection, signal: str) -> Extent | None:
     """Return the first and last day with live counts of a signal, or None without any."""
     cursor = await connection.execute(
-        "SELECT min(day), max(day) FROM counts_daily WHERE signal = %s", (signal,)
+        # The extremes of each series come from the primary key, in place of a scan of all days.
+        "SELECT min(x.first), max(x.last) FROM series s, LATERAL ("
+        "SELECT min(day) AS first, max(day) AS last FROM daily_counts d "
+        "WHERE d.series_id = s.series_id) x WHERE s.signal = %s",
+        (signal,),
     )
     row = await cursor.fetchone()
     return Extent(row[0], row[1]) if row and row[0] else None

@@ -33,12 +33,12 @@ class Hypertable(NamedTuple):
 
 HYPERTABLES = (
     Hypertable("events", "occurred_at", "7 days", "region", "occurred_at DESC"),
-    Hypertable("count_history", "recorded_at", "7 days", "signal, region", "hour, recorded_at"),
-    Hypertable("counts_hourly", "hour", "30 days", "signal, region", "stratum, hour DESC"),
-    Hypertable("counts_daily", "day", "365 days", "signal, region", "stratum, day DESC"),
+    Hypertable("count_history", "recorded_at", "7 days", "series_id", "hour, recorded_at"),
+    Hypertable("hourly_counts", "hour", "30 days", "series_id", "hour DESC"),
+    Hypertable("daily_counts", "day", "365 days", "series_id", "day DESC"),
 )
 
-#: Weeks after the horizon until chunks are compressed, so that a revision that was accepted at the
+#: Days after the horizon until chunks are compressed, so that a revision that was accepted at the
 #: last moment never meets a compressed chunk.
 _MARGIN_DAYS = 14
 

@@ -52,19 +52,27 @@ CREATE TABLE batch_sources (
 COMMENT ON TABLE batch_sources IS 'Per batch and source, append-only: no two workers contend for one row';
 CREATE INDEX batch_sources_source ON batch_sources (source_id, topic, recorded_at);
 
+-- What is counted: a signal in a region for a stratum. Counts carry its number instead of three texts.
+CREATE TABLE series (
+    series_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    signal    text COLLATE "C" NOT NULL,
+    region    text COLLATE "C" NOT NULL,
+    stratum   text COLLATE "C" NOT NULL,
+    UNIQUE (signal, region, stratum)
+);
+
 -- The latest revision of each event, narrow, for deduplication and for taking back old counts.
 CREATE TABLE event_heads (
     event_key   uuid        PRIMARY KEY,
     revision    smallint    NOT NULL,
     cancelled   boolean     NOT NULL,
     occurred_at timestamptz NOT NULL,
-    region      text        NOT NULL,
-    stratum     text        NOT NULL,
-    signals     text[]      NOT NULL,
+    series      int[]       NOT NULL,
     amounts     numeric[]   NOT NULL,
     batch_id    bigint      NOT NULL
 ) WITH (fillfactor = 95);
 COMMENT ON COLUMN event_heads.event_key IS 'MD5 of source_id, a line feed, and event_id';
+COMMENT ON COLUMN event_heads.series IS 'The series that count the event, with the amounts they count';
 
 -- Every accepted version of every event, append-only. A recount reads this and nothing else.
 CREATE TABLE events (
@@ -77,7 +85,7 @@ CREATE TABLE events (
     facility_id text        NOT NULL,
     region      text        NOT NULL,
     stratum     text        NOT NULL,
-    signals     text[]      NOT NULL,
+    series      int[]       NOT NULL,
     amounts     numeric[]   NOT NULL,
     payload     json        NOT NULL,
     batch_id    bigint      NOT NULL,
@@ -88,34 +96,36 @@ CREATE INDEX events_occurred_at ON events (occurred_at DESC);
 -- Each change of an hourly count, append-only: the sum up to T is what was known at T.
 CREATE TABLE count_history (
     recorded_at timestamptz NOT NULL,
+    series_id   int         NOT NULL,
     batch_id    bigint      NOT NULL,
-    signal      text        NOT NULL,
-    region      text        NOT NULL,
-    stratum     text        NOT NULL,
     hour        timestamptz NOT NULL,
     change      numeric     NOT NULL
 );
-CREATE INDEX count_history_series ON count_history (signal, region, hour);
+CREATE INDEX count_history_recorded_at ON count_history USING brin (recorded_at);
 
-CREATE TABLE counts_hourly (
-    signal  text        NOT NULL,
-    region  text        NOT NULL,
-    stratum text        NOT NULL,
-    hour    timestamptz NOT NULL,
-    value   numeric     NOT NULL,
-    PRIMARY KEY (signal, region, stratum, hour)
-);
+-- Room is left in the pages, so that a count grows in place.
+CREATE TABLE hourly_counts (
+    series_id int         NOT NULL,
+    hour      timestamptz NOT NULL,
+    value     numeric     NOT NULL,
+    PRIMARY KEY (series_id, hour)
+) WITH (fillfactor = 70);
 
-CREATE TABLE counts_daily (
-    signal  text    NOT NULL,
-    region  text    NOT NULL,
-    stratum text    NOT NULL,
-    day     date    NOT NULL,
-    value   numeric NOT NULL,
-    PRIMARY KEY (signal, region, stratum, day)
-);
-COMMENT ON TABLE counts_daily IS 'Roll-up of counts_hourly by local day, kept in the same transaction';
-CREATE INDEX counts_daily_extent ON counts_daily (signal, day);
+CREATE TABLE daily_counts (
+    series_id int     NOT NULL,
+    day       date    NOT NULL,
+    value     numeric NOT NULL,
+    PRIMARY KEY (series_id, day)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE daily_counts IS 'Roll-up of hourly_counts by local day, kept in the same transaction';
+
+CREATE VIEW counts_hourly AS
+    SELECT s.signal, s.region, s.stratum, c.hour, c.value
+    FROM hourly_counts c JOIN series s USING (series_id);
+
+CREATE VIEW counts_daily AS
+    SELECT s.signal, s.region, s.stratum, c.day, c.value
+    FROM daily_counts c JOIN series s USING (series_id);
 
 -- Aggregated counts of the time before events flowed. For its periods an import takes the place of live counts.
 CREATE TABLE imported_counts (

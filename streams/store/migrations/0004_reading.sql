@@ -4,17 +4,20 @@ CREATE FUNCTION recount(known_at timestamptz DEFAULT 'infinity')
     RETURNS TABLE (signal text, region text, stratum text, hour timestamptz, value numeric)
     LANGUAGE sql STABLE
 AS $$
-    WITH zone AS (SELECT value AS name FROM installation WHERE key = 'time_zone'),
+    WITH zone AS (SELECT i.value AS name FROM installation i WHERE i.key = 'time_zone'),
     latest AS (
-        SELECT DISTINCT ON (event_key) event_key, cancelled, occurred_at, e.region, e.stratum, signals, amounts
+        SELECT DISTINCT ON (e.event_key) e.event_key, e.cancelled, e.occurred_at, e.series, e.amounts
         FROM events e
-        WHERE recorded_at <= known_at
-        ORDER BY event_key, revision DESC
+        WHERE e.recorded_at <= known_at
+        ORDER BY e.event_key, e.revision DESC
+    ), counted AS (
+        SELECT c.series_id, date_trunc('hour', l.occurred_at, zone.name) AS hour, sum(c.amount) AS value
+        FROM latest l, zone, unnest(l.series, l.amounts) AS c(series_id, amount)
+        WHERE NOT l.cancelled
+        GROUP BY 1, 2
     )
-    SELECT s.signal, l.region, l.stratum, date_trunc('hour', l.occurred_at, zone.name), sum(s.amount)
-    FROM latest l, zone, unnest(l.signals, l.amounts) AS s(signal, amount)
-    WHERE NOT l.cancelled
-    GROUP BY 1, 2, 3, 4
+    SELECT s.signal, s.region, s.stratum, c.hour, c.value
+    FROM counted c JOIN series s USING (series_id)
 $$;
 COMMENT ON FUNCTION recount IS 'Hourly counts from the stored events alone, as they were known at a time';
 
@@ -22,11 +25,15 @@ CREATE FUNCTION counts_as_of(known_at timestamptz)
     RETURNS TABLE (signal text, region text, stratum text, hour timestamptz, value numeric)
     LANGUAGE sql STABLE
 AS $$
-    SELECT h.signal, h.region, h.stratum, h.hour, sum(h.change)
-    FROM count_history h
-    WHERE h.recorded_at <= known_at
-    GROUP BY 1, 2, 3, 4
-    HAVING sum(h.change) <> 0
+    WITH known AS (
+        SELECT h.series_id, h.hour, sum(h.change) AS value
+        FROM count_history h
+        WHERE h.recorded_at <= known_at
+        GROUP BY 1, 2
+        HAVING sum(h.change) <> 0
+    )
+    SELECT s.signal, s.region, s.stratum, k.hour, k.value
+    FROM known k JOIN series s USING (series_id)
 $$;
 COMMENT ON FUNCTION counts_as_of IS 'Hourly counts as they were known at a time, from the history of changes';
 

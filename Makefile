@@ -1,0 +1,51 @@
+# Everything a developer or operator does by hand. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-soak check format bench lock schemas clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with fenghuo and the developers' tools, exactly as locked
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: install ## Replay the 2009 influenza pandemic in Taiwan through the whole system
+	$(BIN)/fenghuo demo
+
+test: install ## Run all tests but the soaks
+	$(BIN)/python -m pytest -m "not soak"
+
+test-soak: install ## Run the long tests: crashes under load
+	$(BIN)/python -m pytest -m soak
+
+check: install ## Lint, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Format, and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## Measure throughput beside Faust, Quix Streams and the raw limits
+	$(BIN)/python -m benchmarks.throughput
+
+lock: ## Pin all dependencies again (needs uv)
+	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
+		--no-emit-index-url --upgrade --output-file requirements.lock pyproject.toml
+
+schemas: install ## Write the JSON Schemas and the AsyncAPI document again
+	$(BIN)/fenghuo schema export
+
+clean: ## Remove what was made, but not .venv
+	rm -rf build dist demo-output test-artefacts .pytest_cache .mypy_cache .ruff_cache .hypothesis

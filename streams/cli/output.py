@@ -1,0 +1,101 @@
+"""Results on standard output: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from psycopg import errors
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from streams.errors import StoreError
+from streams.store.pool import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    import psycopg
+
+    from schemas.events import EventKind
+    from streams.settings import Settings
+
+__all__ = [
+    "JsonOption",
+    "event_topics",
+    "moment",
+    "number",
+    "open_database",
+    "print_json",
+    "results",
+    "table",
+]
+
+#: Columns of a table that goes into a file or another program, which have no width of their own.
+_WIDE = 160
+
+
+def _width() -> int | None:
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
+
+
+#: Standard output. Errors, progress and remarks go to `streams.cli.common.console`.
+results = Console(highlight=False, width=_width())
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def open_database(database: str) -> Iterator[psycopg.Connection]:
+    """Connect to a database that `fenghuo db migrate` has prepared.
+
+    Raises
+    ------
+    StoreError
+        It has not been prepared.
+    UnavailableError
+        It cannot be reached.
+    """
+    with connect(database) as connection:
+        try:
+            yield connection
+        except errors.UndefinedTable:
+            raise StoreError(
+                "The database has no tables of Fenghuo yet. Run fenghuo db migrate."
+            ) from None
+
+
+def event_topics(current: Settings) -> dict[EventKind, str]:
+    """Return the topic of each kind of events."""
+    return {"visits": current.visits_topic, "sales": current.sales_topic}
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    """Make a table; the columns named in `right` hold numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def moment(at: datetime | None) -> str:
+    """Write a time for people, in the machine's time zone."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else "-"
+
+
+def number(value: float | None) -> str:
+    """Write a number for people: whole ones without decimals."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"

@@ -1,0 +1,197 @@
+"""The command that shows the state of an installation."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from streams.cli.common import ConfigOption, DatabaseOption, KafkaOption, read_config, settings
+from streams.cli.output import (
+    JsonOption,
+    moment,
+    number,
+    open_database,
+    print_json,
+    results,
+    table,
+)
+
+if TYPE_CHECKING:
+    import typer
+    from rich.table import Table
+
+    from streams.status import Database, Kafka, Status
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def status(
+    *,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    database: DatabaseOption = None,
+    kafka: KafkaOption = None,
+) -> None:
+    """Show sources, lag, counts, open alerts and dead letters."""
+    from streams.status import collect_status  # noqa: PLC0415 - keeps --help fast
+
+    # What the client has to say is shown as the state of Kafka.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    current = settings(config=config, database=database, kafka=kafka)
+    configuration = read_config(current)
+    with open_database(current.database) as connection:
+        found = collect_status(
+            connection,
+            current.kafka,
+            topics=list(current.topics.values()),
+            config_version=configuration.version,
+        )
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    for line in _headlines(found):
+        results.print(line, markup=False)
+    for shown in (
+        _lag(found.kafka),
+        _sources(found),
+        _counts(found),
+        _alerts(found),
+        _letters(found),
+        _jumps(found),
+    ):
+        if shown is not None:
+            results.print(shown, markup=False)
+
+
+def _headlines(found: Status) -> list[str]:
+    database = found.database
+    extension = f"TimescaleDB {database.timescale}" if database.timescale else "no TimescaleDB"
+    facts = ", ".join(f"{key} {value}" for key, value in sorted(database.installation.items()))
+    lines = [
+        f"Database  PostgreSQL {database.postgres}, {extension}, {_megabytes(database)}",
+        f"          {facts}",
+        f"Config    {database.config_version}" + _judged(found),
+    ]
+    kafka = found.kafka
+    if kafka.problem:
+        lines.append(f"Kafka     {kafka.problem}")
+    else:
+        waiting = sum(partition.lag for partition in kafka.partitions)
+        lines.append(f"Kafka     cluster {kafka.cluster}, {waiting:,} records wait to be read")
+    lines += [
+        f"          {topic} does not exist; run fenghuo create-topics"
+        for topic in kafka.missing_topics
+    ]
+    return lines
+
+
+def _megabytes(database: Database) -> str:
+    return f"{database.size_bytes / 1e6:,.0f} MB"
+
+
+def _judged(found: Status) -> str:
+    judged = found.database.judged
+    pending = found.database.pending
+    waiting = f"; {pending:,} changes wait for a judge" if pending else ""
+    if not judged:
+        return f", nothing judged yet{waiting}"
+    older = sum(v.verdicts for v in judged if v.version != found.database.config_version)
+    text = f", last judged {moment(judged[0].latest)}"
+    if older:
+        text += f"; {older:,} verdicts are of earlier versions"
+    return text + waiting
+
+
+def _lag(kafka: Kafka) -> Table | None:
+    if not kafka.partitions:
+        return None
+    shown = table(
+        "Lag", "topic", "partition", "end", "stored", "lag",
+        right=("partition", "end", "stored", "lag"),
+    )  # fmt: skip
+    for one in kafka.partitions:
+        stored = "-" if one.stored is None else f"{one.stored:,}"
+        shown.add_row(one.topic, str(one.partition), f"{one.end:,}", stored, f"{one.lag:,}")
+    return shown
+
+
+def _sources(found: Status) -> Table:
+    shown = table(
+        "Sources",
+        "source", "topic", "last event", "last received", "accepted 24 h", "refused 24 h",
+        right=("accepted 24 h", "refused 24 h"),
+    )  # fmt: skip
+    for one in found.sources:
+        shown.add_row(
+            one.source_id,
+            one.topic,
+            moment(one.last_event),
+            moment(one.last_received),
+            f"{one.accepted_24h:,}",
+            f"{one.refused_24h:,}",
+        )
+    return _or_none(shown)
+
+
+def _counts(found: Status) -> Table:
+    shown = table(
+        "Counts", "signal", "first day", "last day", "total", "imported from", "to",
+        right=("total",),
+    )  # fmt: skip
+    for one in found.counts:
+        shown.add_row(
+            one.signal,
+            str(one.first_day or "-"),
+            str(one.last_day or "-"),
+            number(one.total),
+            str(one.imported_from or "-"),
+            str(one.imported_to or "-"),
+        )
+    return _or_none(shown)
+
+
+def _alerts(found: Status) -> Table:
+    shown = table("Open alerts", "severity", "alerts", right=("alerts",))
+    for severity, alerts in found.open_alerts.items():
+        shown.add_row(severity, f"{alerts:,}")
+    return _or_none(shown)
+
+
+def _letters(found: Status) -> Table:
+    shown = table(
+        "Dead letters", "reason", "letters", "replayed", "latest", right=("letters", "replayed")
+    )
+    for one in found.dead_letters:
+        shown.add_row(one.reason, f"{one.letters:,}", f"{one.replayed:,}", moment(one.latest))
+    return _or_none(shown)
+
+
+def _jumps(found: Status) -> Table | None:
+    if not found.offset_jumps:
+        return None
+    shown = table(
+        "Offset jumps", "topic", "partition", "from", "to", "reason", "noticed",
+        right=("partition", "from", "to"),
+    )  # fmt: skip
+    for one in found.offset_jumps:
+        shown.add_row(
+            one.topic,
+            str(one.partition),
+            f"{one.from_offset:,}",
+            f"{one.to_offset:,}",
+            one.reason,
+            moment(one.noticed_at),
+        )
+    return shown
+
+
+def _or_none(shown: Table) -> Table:
+    """Say so where there is nothing."""
+    if not shown.row_count:
+        shown.add_row("none", *[""] * (len(shown.columns) - 1))
+    return shown

@@ -1,0 +1,64 @@
+"""How far the stored offsets are behind the brokers' logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from streams.errors import UnavailableError
+from streams.kafka import cluster_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["LogEnds", "read_log_ends"]
+
+#: Milliseconds to find a broker; a status must not hang where there is none.
+_BOOTSTRAP_MS = 3_000
+_REQUEST_MS = 10_000
+
+
+class LogEnds(NamedTuple):
+    """First offset and end offset of each partition of the topics that exist."""
+
+    cluster: str
+    ends: dict[tuple[str, int], tuple[int, int]]
+
+
+def read_log_ends(bootstrap: str, topics: Iterable[str]) -> LogEnds:
+    """Ask the brokers how long the logs are.
+
+    Raises
+    ------
+    UnavailableError
+        No broker answers.
+    """
+    try:
+        consumer = KafkaConsumer(
+            bootstrap_servers=bootstrap.split(","),
+            client_id="fenghuo-status",
+            bootstrap_timeout_ms=_BOOTSTRAP_MS,
+            request_timeout_ms=_REQUEST_MS,
+        )
+    except KafkaError as error:
+        raise UnavailableError(
+            f"No Kafka broker answers at {bootstrap}: {error}. Check --kafka or FENGHUO_KAFKA."
+        ) from None
+    try:
+        present = consumer.topics()
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            if topic in present
+            for partition in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        first = consumer.beginning_offsets(partitions) if partitions else {}
+        end = consumer.end_offsets(partitions) if partitions else {}
+    except KafkaError as error:
+        raise UnavailableError(f"Kafka at {bootstrap} does not answer: {error}.") from None
+    finally:
+        consumer.close()
+    ends = {(tp.topic, tp.partition): (first[tp], end[tp]) for tp in partitions}
+    return LogEnds(cluster_id(bootstrap), ends)

@@ -1,0 +1,246 @@
+"""The state of an installation, collected from its database and its brokers."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import dict_row
+from pydantic import BaseModel, ConfigDict, Field
+
+from streams.errors import UnavailableError
+from streams.kafka_lag import read_log_ends
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg
+
+    from streams.kafka_lag import LogEnds
+
+__all__ = ["PartitionLag", "Status", "collect_status"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ConfigVersion(_Model):
+    """Verdicts that were judged under one version of the configuration."""
+
+    version: str
+    verdicts: int
+    latest: datetime
+
+
+class Database(_Model):
+    """The database and what it was prepared for."""
+
+    postgres: str
+    timescale: str | None = Field(description="Version of the extension; None without it")
+    size_bytes: int
+    installation: dict[str, str] = Field(description="Time zone, epi weeks, regions")
+    config_version: str = Field(description="Of the configuration file as it is now")
+    judged: tuple[ConfigVersion, ...] = Field(description="By version, the latest first")
+    pending: int = Field(description="Changes that wait for a judge")
+
+
+class PartitionLag(_Model):
+    """One partition: how much of its log is not in the database yet."""
+
+    topic: str
+    partition: int
+    end: int
+    stored: int | None = Field(description="Next offset to read; None: never read")
+    lag: int
+
+
+class Kafka(_Model):
+    """The brokers; without an answer only `problem` is given."""
+
+    bootstrap: str
+    cluster: str | None = None
+    problem: str | None = None
+    partitions: tuple[PartitionLag, ...] = ()
+    missing_topics: tuple[str, ...] = ()
+
+
+class Source(_Model):
+    """One publishing system on one topic."""
+
+    source_id: str
+    topic: str
+    last_event: datetime | None
+    last_received: datetime
+    accepted_24h: int
+    refused_24h: int
+
+
+class SignalCounts(_Model):
+    """Live counts of one signal, and how far imported ones reach."""
+
+    signal: str
+    first_day: date | None
+    last_day: date | None
+    total: float
+    imported_from: date | None
+    imported_to: date | None
+
+
+class LetterCount(_Model):
+    """Refused records of one reason."""
+
+    reason: str
+    letters: int
+    replayed: int
+    latest: datetime
+
+
+class OffsetJump(_Model):
+    """Progress that had to leave the log."""
+
+    topic: str
+    partition: int
+    from_offset: int
+    to_offset: int
+    reason: str
+    noticed_at: datetime
+
+
+class Status(_Model):
+    """Everything that `fenghuo status` shows."""
+
+    at: datetime
+    database: Database
+    kafka: Kafka
+    sources: tuple[Source, ...]
+    counts: tuple[SignalCounts, ...]
+    open_alerts: dict[str, int] = Field(description="By severity")
+    dead_letters: tuple[LetterCount, ...]
+    offset_jumps: tuple[OffsetJump, ...] = Field(description="The latest twenty")
+
+
+def collect_status(
+    connection: psycopg.Connection,
+    bootstrap: str,
+    *,
+    topics: Sequence[str],
+    config_version: str,
+) -> Status:
+    """Collect the state; brokers that do not answer are part of it and no error."""
+    rows = _Rows(connection)
+    return Status(
+        at=datetime.now(UTC),
+        database=_database(rows, config_version),
+        kafka=_kafka(rows, bootstrap, topics),
+        sources=tuple(Source(**row) for row in rows(_SOURCES)),
+        counts=tuple(SignalCounts(**row) for row in rows(_COUNTS)),
+        open_alerts={row["severity"]: row["alerts"] for row in rows(_ALERTS)},
+        dead_letters=tuple(LetterCount(**row) for row in rows(_LETTERS)),
+        offset_jumps=tuple(OffsetJump(**row) for row in rows(_JUMPS)),
+    )
+
+
+class _Rows:
+    """Runs queries and returns rows as dictionaries."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, values).fetchall()
+
+
+def _database(rows: _Rows, config_version: str) -> Database:
+    return Database(
+        **rows(_DATABASE)[0],
+        installation={row["key"]: row["value"] for row in rows("SELECT * FROM installation")},
+        config_version=config_version,
+        judged=tuple(ConfigVersion(**row) for row in rows(_JUDGED)),
+    )
+
+
+def _kafka(rows: _Rows, bootstrap: str, topics: Sequence[str]) -> Kafka:
+    try:
+        logs = read_log_ends(bootstrap, topics)
+    except UnavailableError as error:
+        return Kafka(bootstrap=bootstrap, problem=str(error))
+    found = {topic for topic, _ in logs.ends}
+    return Kafka(
+        bootstrap=bootstrap,
+        cluster=logs.cluster,
+        partitions=tuple(_lags(rows, logs)),
+        missing_topics=tuple(topic for topic in topics if topic not in found),
+    )
+
+
+def _lags(rows: _Rows, logs: LogEnds) -> list[PartitionLag]:
+    stored = {
+        (row["topic"], row["partition"]): row["next_offset"]
+        for row in rows("SELECT * FROM stream_offsets WHERE cluster = %s", (logs.cluster,))
+    }
+    return [
+        PartitionLag(
+            topic=topic,
+            partition=partition,
+            end=end,
+            stored=stored.get((topic, partition)),
+            # Records that expired unread are lost, not waiting.
+            lag=max(0, end - max(first, stored.get((topic, partition), first))),
+        )
+        for (topic, partition), (first, end) in sorted(logs.ends.items())
+    ]
+
+
+_DATABASE = """
+SELECT current_setting('server_version') AS postgres,
+       (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale,
+       pg_database_size(current_database()) AS size_bytes,
+       (SELECT count(*) FROM pending_judgements) AS pending
+"""
+
+_JUDGED = """
+SELECT config_version AS version, count(*) AS verdicts, max(as_of) AS latest
+FROM verdicts GROUP BY 1 ORDER BY latest DESC
+"""
+
+_SOURCES = """
+SELECT source_id, topic, max(last_occurred_at) AS last_event, max(recorded_at) AS last_received,
+       coalesce(sum(accepted) FILTER (WHERE recorded_at > now() - interval '24 hours'), 0)::bigint
+           AS accepted_24h,
+       coalesce(sum(refused) FILTER (WHERE recorded_at > now() - interval '24 hours'), 0)::bigint
+           AS refused_24h
+FROM batch_sources GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+_COUNTS = """
+SELECT signal, live.first_day, live.last_day, coalesce(live.total, 0)::float8 AS total,
+       imported.first AS imported_from, imported.last AS imported_to
+FROM (
+    SELECT signal, min(day) AS first_day, max(day) AS last_day, sum(value) AS total
+    FROM counts_daily GROUP BY 1
+) live
+FULL JOIN (
+    SELECT signal, min(period) AS first,
+           max(period + CASE grain WHEN 'week' THEN 6 ELSE 0 END) AS last
+    FROM imported_counts GROUP BY 1
+) imported USING (signal)
+ORDER BY signal
+"""
+
+_ALERTS = """
+SELECT severity, count(*) AS alerts FROM alerts
+WHERE status NOT IN ('discarded', 'closed')
+GROUP BY 1 ORDER BY array_position(ARRAY['critical', 'warning', 'info'], severity)
+"""
+
+_LETTERS = """
+SELECT reason, count(*) AS letters, count(replayed_at) AS replayed, max(refused_at) AS latest
+FROM dead_letters GROUP BY 1 ORDER BY letters DESC, reason
+"""
+
+_JUMPS = """
+SELECT topic, partition, from_offset, to_offset, reason, noticed_at
+FROM offset_jumps ORDER BY noticed_at DESC LIMIT 20
+"""

@@ -1,0 +1,210 @@
+"""Importing aggregated counts of the past."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg import errors
+
+from streams.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    import psycopg
+
+    from schemas.counts import Count
+
+__all__ = ["Imported", "import_counts"]
+
+
+class Imported(NamedTuple):
+    """What an import did."""
+
+    counts: int
+    added: int
+    changed: int
+    regions: int
+    first: date | None
+    last: date | None
+
+
+def import_counts(
+    connection: psycopg.Connection, counts: Iterable[Count], *, replace: bool
+) -> Imported:
+    """Store aggregated counts, all or none, and have the touched series judged again.
+
+    What was imported before for a region and period is replaced, whatever its strata were.
+
+    Parameters
+    ----------
+    replace
+        Also where live counts exist: they stay stored, but the import takes their place.
+
+    Raises
+    ------
+    StoreError
+        Live counts exist for a region and period; a region above or below one of them is counted
+        for the same time, so that sums would hold cases twice; a region is not in the database; or
+        two counts are of the same region, period and stratum.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        _copy(cursor, counts)
+        if not replace:
+            _refuse_live(cursor)
+        cursor.execute(_REMOVE_OTHER_STRATA)
+        try:
+            cursor.execute(_UPSERT)
+        except errors.ForeignKeyViolation as error:
+            raise StoreError(
+                f"{error.diag.message_detail} Run fenghuo db migrate with this configuration first."
+            ) from None
+        added, changed = cursor.fetchone() or (0, 0)
+        _refuse_overlap(cursor)
+        cursor.execute(_JUDGE_AGAIN)
+        total = cursor.execute(
+            "SELECT count(*), count(DISTINCT region), min(period), max(period) FROM importing"
+        ).fetchone()
+        cursor.execute("DROP TABLE importing, touched")
+    count, regions, first, last = total or (0, 0, None, None)
+    return Imported(count, added, changed, regions, first, last)
+
+
+def _copy(cursor: psycopg.Cursor, counts: Iterable[Count]) -> None:
+    cursor.execute(_IMPORTING)
+    try:
+        with cursor.copy(
+            "COPY importing (signal, region, stratum, grain, period, value) FROM STDIN"
+        ) as copy:
+            for count in counts:
+                copy.write_row(
+                    (
+                        count.signal,
+                        count.region,
+                        count.stratum,
+                        count.grain,
+                        count.period,
+                        count.value,
+                    )
+                )
+    except errors.UniqueViolation as error:
+        raise StoreError(f"Two counts of the same period: {error.diag.message_detail}") from None
+    cursor.execute("UPDATE importing SET last = period + 6 WHERE grain = 'week'")
+    cursor.execute("ANALYZE importing")
+
+
+def _refuse_live(cursor: psycopg.Cursor) -> None:
+    live = cursor.execute(_LIVE).fetchone()
+    if live is None or not live[0]:
+        return
+    periods, regions, first, last, example = live
+    raise StoreError(
+        f"Live counts of events exist for {periods} of these periods ({regions} regions such as "
+        f"{example}, {first} to {last}). Leave these periods out, or give --replace to let the "
+        "imported counts take their place. Nothing was imported."
+    )
+
+
+def _refuse_overlap(cursor: psycopg.Cursor) -> None:
+    overlap = cursor.execute(_OVERLAP).fetchone()
+    if overlap is None:
+        return
+    region, period, other, kind = overlap
+    raise StoreError(
+        f"{region} on {period}: {other}, which lies above or below it, has {kind} counts for the "
+        "same time, and its sums would hold cases twice. Import counts of one region level only, "
+        "the one on which events come in. Nothing was imported."
+    )
+
+
+_IMPORTING = """
+CREATE TEMPORARY TABLE importing (
+    signal  text    NOT NULL,
+    region  text    NOT NULL,
+    stratum text    NOT NULL,
+    grain   text    NOT NULL,
+    period  date    NOT NULL,
+    value   numeric NOT NULL,
+    last    date,
+    PRIMARY KEY (signal, region, grain, period, stratum)
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE touched (signal text, region text, period date) ON COMMIT DROP
+"""
+
+_LIVE = """
+SELECT count(DISTINCT (i.region, i.period)), count(DISTINCT i.region), min(i.period),
+       max(i.period), min(i.region)
+FROM importing i
+JOIN counts_daily d ON d.signal = i.signal AND d.region = i.region AND d.value <> 0
+    AND d.day BETWEEN i.period AND coalesce(i.last, i.period)
+"""
+
+_REMOVE_OTHER_STRATA = """
+WITH gone AS (
+    DELETE FROM imported_counts c
+    USING (SELECT DISTINCT signal, region, grain, period FROM importing) i
+    WHERE c.signal = i.signal AND c.region = i.region AND c.grain = i.grain AND c.period = i.period
+      AND NOT EXISTS (
+          SELECT FROM importing n
+          WHERE n.signal = c.signal AND n.region = c.region AND n.grain = c.grain
+            AND n.period = c.period AND n.stratum = c.stratum)
+    RETURNING c.signal, c.region, c.period
+)
+INSERT INTO touched SELECT * FROM gone
+"""
+
+# xmax tells an inserted row from an updated one.
+_UPSERT = """
+WITH stored AS (
+    INSERT INTO imported_counts AS c (signal, region, stratum, grain, period, value)
+    SELECT signal, region, stratum, grain, period, value FROM importing
+    ORDER BY signal, region, stratum, grain, period
+    ON CONFLICT (signal, region, stratum, grain, period)
+    DO UPDATE SET value = EXCLUDED.value, imported_at = EXCLUDED.imported_at
+    WHERE c.value <> EXCLUDED.value
+    RETURNING c.signal, c.region, c.period, c.xmax = 0 AS added
+), noted AS (
+    INSERT INTO touched SELECT signal, region, period FROM stored
+)
+SELECT count(*) FILTER (WHERE added), count(*) FILTER (WHERE NOT added) FROM stored
+"""
+
+# Runs after the upsert, so that it sees what is in the import as well as what was there before.
+_OVERLAP = """
+WITH present AS MATERIALIZED (
+    SELECT signal, region FROM imported_counts WHERE signal IN (SELECT signal FROM importing)
+    UNION
+    SELECT signal, region FROM counts_daily WHERE signal IN (SELECT signal FROM importing)
+), related AS (
+    SELECT p.signal, a.region, a.ancestor AS other
+    FROM region_ancestors a JOIN present p ON p.region = a.ancestor
+    WHERE a.region <> a.ancestor
+    UNION ALL
+    SELECT p.signal, a.ancestor, a.region
+    FROM region_ancestors a JOIN present p ON p.region = a.region
+    WHERE a.region <> a.ancestor
+), series AS (
+    SELECT DISTINCT signal, region, period, coalesce(last, period) AS last FROM importing
+)
+SELECT s.region, s.period, r.other, found.kind
+FROM series s
+JOIN related r ON r.signal = s.signal AND r.region = s.region
+JOIN LATERAL (
+    SELECT 'imported' AS kind FROM imported_counts c
+    WHERE c.signal = s.signal AND c.region = r.other AND c.period <= s.last
+      AND c.period + CASE c.grain WHEN 'week' THEN 6 ELSE 0 END >= s.period
+    UNION ALL
+    SELECT 'live' FROM counts_daily d
+    WHERE d.signal = s.signal AND d.region = r.other AND d.value <> 0
+      AND d.day BETWEEN s.period AND s.last
+    LIMIT 1
+) found ON true
+ORDER BY s.region, s.period
+LIMIT 1
+"""
+
+_JUDGE_AGAIN = """
+INSERT INTO pending_judgements (signal, region, day)
+SELECT DISTINCT signal, region, period FROM touched ORDER BY 1, 2, 3
+"""

@@ -1,0 +1,101 @@
+"""Alerts in plain sentences, in English and Chinese."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from streams.epi_weeks import week_label
+
+if TYPE_CHECKING:
+    from schemas.alerts import Alert
+    from schemas.config import Signal
+    from streams.config import Configuration
+
+__all__ = ["Sentences", "alert_sentences", "period_label"]
+
+
+class Sentences(NamedTuple):
+    """The same in both languages."""
+
+    en: str
+    zh: str
+
+
+#: What is counted, by kind of events and measure.
+_UNITS = {
+    ("visits", "events"): Sentences("visits", "人次"),
+    ("sales", "events"): Sentences("sales", "笔"),
+    ("sales", "quantity"): Sentences("packs", "盒"),
+}
+_ANY_UNIT = Sentences("cases", "例")
+
+
+def period_label(period: date, grain: str, configuration: Configuration) -> str:
+    """Return a period's name: a date, or the epi week when the grain is the week."""
+    if grain == "week":
+        return week_label(period, configuration.surveillance.epi_week)
+    return period.isoformat()
+
+
+def alert_sentences(alert: Alert, configuration: Configuration) -> Sentences:
+    """Tell in a sentence or two what an alert is about."""
+    signal = configuration.surveillance.signals.get(alert.signal)
+    region = configuration.regions.get(alert.region)
+    unit = _UNITS.get((signal.of, signal.measure), _ANY_UNIT) if signal else _ANY_UNIT
+    when = _when(alert.last_period, alert.grain, configuration)
+    en = (
+        f"{region.name_en or region.name_zh if region else alert.region}: "
+        f"{_amount(alert.observed)} {unit.en} of {_title(alert, signal).en} in {when.en}"
+    )
+    zh = (
+        f"{when.zh}，{region.name_zh or region.name_en if region else alert.region}"
+        f"{_title(alert, signal).zh}{_amount(alert.observed)}{unit.zh}"
+    )
+    if alert.expected is not None:
+        en += f", where {_amount(alert.expected)} were expected"
+        zh += f"，预期{_amount(alert.expected)}{unit.zh}"
+    if alert.upper is not None:
+        en += f"; the alarm threshold is {_amount(alert.upper)}"
+        zh += f"，预警阈值{_amount(alert.upper)}"
+    since = _since(alert, configuration)
+    return Sentences(f"{en}. {since.en}", f"{zh}。{since.zh}")
+
+
+def _since(alert: Alert, configuration: Configuration) -> Sentences:
+    first = _when(alert.first_period, alert.grain, configuration)
+    if alert.exceedances == 0:
+        return Sentences(
+            "Corrections have taken all exceedances back.", "数据更正后已无超阈值时段。"
+        )
+    if alert.exceedances == 1:
+        return Sentences("It is the first period in exceedance.", "为首个超阈值时段。")
+    return Sentences(
+        f"Since {first.en} {alert.exceedances} periods were in exceedance; "
+        f"the highest count was {_amount(alert.peak)}.",
+        f"自{first.zh}起共{alert.exceedances}个时段超阈值，最高为{_amount(alert.peak)}。",
+    )
+
+
+def _when(period: date, grain: str, configuration: Configuration) -> Sentences:
+    zh = f"{period.year}年{period.month}月{period.day}日"
+    if grain == "week":
+        label = week_label(period, configuration.surveillance.epi_week)
+        year, _, week = label.partition("-W")
+        ends = period + timedelta(days=6)
+        return Sentences(
+            f"epi week {label} ({period} to {ends})", f"{year}年第{int(week)}周（自{zh}）"
+        )
+    if grain == "rolling7":
+        return Sentences(f"the 7 days up to {period}", f"截至{zh}的7天")
+    return Sentences(f"the day {period}", zh)
+
+
+def _title(alert: Alert, signal: Signal | None) -> Sentences:
+    if signal is None:
+        return Sentences(alert.signal, alert.signal)
+    return Sentences(signal.title.en, signal.title.zh)
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
