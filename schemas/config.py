@@ -67,7 +67,9 @@ class EventTime(_Model):
         default=10, ge=0, le=1440, description="Clock skew allowed to sources"
     )
     keep_years: int | None = Field(
-        default=None, ge=2, description="Events and counts older than this are deleted (TimescaleDB)"
+        default=None,
+        ge=2,
+        description="Events and counts older than this are deleted (TimescaleDB)",
     )
 
 
@@ -95,7 +97,9 @@ class Match(_Model):
     def _icd10_prefixes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
         for code in codes:
             if not re.fullmatch(r"[A-Z]\d[\dA-Z](\.\w{1,4})?(-[A-Z]\d[\dA-Z])?", code):
-                raise ValueError(f"{code!r} is no ICD-10 code or range; write J11, J11.1 or J09-J11")
+                raise ValueError(
+                    f"{code!r} is no ICD-10 code or range; write J11, J11.1 or J09-J11"
+                )
         return codes
 
     @field_validator("atc")
@@ -151,7 +155,9 @@ class Surveillance(_Model):
     """The whole configuration file."""
 
     name: Slug
-    regions: str = Field(default="cn", description="Built-in registry (cn, tw, us) or path of a CSV")
+    regions: str = Field(
+        default="cn", description="Built-in registry (cn, tw, us) or path of a CSV"
+    )
     time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
         default="Asia/Shanghai", description="Decides where days and weeks begin"
     )

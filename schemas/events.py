@@ -89,7 +89,8 @@ class FeverVisit(_EventBase):
         )
         if self.age is not None and self.age_group is not None:
             raise PydanticCustomError(
-                "contradiction", "Both age and age_group are given. Send the one that is known best."
+                "contradiction",
+                "Both age and age_group are given. Send the one that is known best.",
             )
         return self
 
@@ -116,9 +117,7 @@ class DrugSale(_EventBase):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _refuse_personal(
-            identifier_looks_personal(
-                self.event_id, self.source_id, self.facility_id, self.region
-            )
+            identifier_looks_personal(self.event_id, self.source_id, self.facility_id, self.region)
             or text_looks_personal(self.product)
             or text_looks_personal(self.category)
         )

@@ -98,7 +98,9 @@ def refusal_from(error: ValidationError) -> Refusal:
     """
     details = error.errors(include_url=False, include_context=False, include_input=False)
     reasons = [_reason(detail) for detail in details]
-    first = reasons.index(RefusalReason.PERSONAL_DATA) if RefusalReason.PERSONAL_DATA in reasons else 0
+    first = (
+        reasons.index(RefusalReason.PERSONAL_DATA) if RefusalReason.PERSONAL_DATA in reasons else 0
+    )
     sentence = _sentence(details[first], reasons[first])
     if more := len(details) - 1:
         sentence += f" ({more} more problem{'s' if more > 1 else ''} in this record.)"

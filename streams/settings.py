@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from schemas.events import EventKind
 
 __all__ = ["Settings"]
 
@@ -45,6 +49,6 @@ class Settings(BaseSettings):
     web_port: int = Field(default=6066, description="Faust's status port; 0 switches it off")
 
     @property
-    def topics(self) -> dict[str, str]:
+    def topics(self) -> dict[EventKind, str]:
         """Topic of each kind of event."""
         return {"visits": self.visits_topic, "sales": self.sales_topic}

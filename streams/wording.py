@@ -42,15 +42,15 @@ def alert_sentences(alert: Alert, configuration: Configuration) -> Sentences:
     """Tell in a sentence or two what an alert is about."""
     signal = configuration.surveillance.signals.get(alert.signal)
     region = configuration.regions.get(alert.region)
-    unit = _UNITS.get((signal.of, signal.measure), _ANY_UNIT) if signal else _ANY_UNIT
+    unit = _unit(signal)
     when = _when(alert.last_period, alert.grain, configuration)
     en = (
-        f"{region.name_en or region.name_zh if region else alert.region}: "
-        f"{_amount(alert.observed)} {unit.en} of {_title(alert, signal).en} in {when.en}"
+        f"{region.name_en or region.name_zh if region else alert.region}, "
+        f"{_title(alert, signal).en}: {_amount(alert.observed)} {unit.en} {when.en}"
     )
     zh = (
         f"{when.zh}，{region.name_zh or region.name_en if region else alert.region}"
-        f"{_title(alert, signal).zh}{_amount(alert.observed)}{unit.zh}"
+        f"“{_title(alert, signal).zh}”{_amount(alert.observed)}{unit.zh}"
     )
     if alert.expected is not None:
         en += f", where {_amount(alert.expected)} were expected"
@@ -63,17 +63,17 @@ def alert_sentences(alert: Alert, configuration: Configuration) -> Sentences:
 
 
 def _since(alert: Alert, configuration: Configuration) -> Sentences:
-    first = _when(alert.first_period, alert.grain, configuration)
     if alert.exceedances == 0:
         return Sentences(
             "Corrections have taken all exceedances back.", "数据更正后已无超阈值时段。"
         )
     if alert.exceedances == 1:
-        return Sentences("It is the first period in exceedance.", "为首个超阈值时段。")
+        return Sentences("It is the only period in exceedance so far.", "为目前唯一超阈值时段。")
+    first = period_label(alert.first_period, alert.grain, configuration)
     return Sentences(
-        f"Since {first.en} {alert.exceedances} periods were in exceedance; "
+        f"{alert.exceedances} periods have been in exceedance since {first}; "
         f"the highest count was {_amount(alert.peak)}.",
-        f"自{first.zh}起共{alert.exceedances}个时段超阈值，最高为{_amount(alert.peak)}。",
+        f"自{first}起共{alert.exceedances}个时段超阈值，最高为{_amount(alert.peak)}。",
     )
 
 
@@ -84,11 +84,15 @@ def _when(period: date, grain: str, configuration: Configuration) -> Sentences:
         year, _, week = label.partition("-W")
         ends = period + timedelta(days=6)
         return Sentences(
-            f"epi week {label} ({period} to {ends})", f"{year}年第{int(week)}周（自{zh}）"
+            f"in epi week {label} ({period} to {ends})", f"{year}年第{int(week)}周（{zh}起）"
         )
     if grain == "rolling7":
-        return Sentences(f"the 7 days up to {period}", f"截至{zh}的7天")
-    return Sentences(f"the day {period}", zh)
+        return Sentences(f"in the 7 days up to {period}", f"截至{zh}的7天")
+    return Sentences(f"on {period}", zh)
+
+
+def _unit(signal: Signal | None) -> Sentences:
+    return _UNITS.get((signal.of, signal.measure), _ANY_UNIT) if signal else _ANY_UNIT
 
 
 def _title(alert: Alert, signal: Signal | None) -> Sentences:

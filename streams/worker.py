@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import faust
+import psycopg
+from aiokafka.errors import KafkaError
+from faust.exceptions import ProducerSendError
+from psycopg_pool import PoolTimeout
 
-from streams.config import Configuration, load_configuration
+from streams.config import load_configuration
 from streams.dead_letters import hand_over
 from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
 from streams.judging.loop import JudgingLoop
 from streams.kafka import cluster_id
-from streams.settings import Settings
 from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions
 from streams.store.pool import open_pool
@@ -25,6 +28,8 @@ from streams.transport import BatchSchema
 if TYPE_CHECKING:
     from faust.types import TP
 
+    from streams.config import Configuration
+    from streams.settings import Settings
     from streams.store.commit import Committed
     from streams.transport import BatchTransport
 
@@ -144,7 +149,10 @@ def _define(app: FenghuoApp) -> None:
 
     @app.on_partitions_revoked.connect
     async def finish_commits(*_: Any, **__: Any) -> None:
-        await app.pump.drain()
+        # Only to spare work: what is committed late is fenced by the stored offset. A database
+        # that hangs must not hold up the group's rebalance.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(app.pump.drain(), app.settings.session_timeout / 2)
 
     @app.task
     async def judge() -> None:
@@ -152,7 +160,11 @@ def _define(app: FenghuoApp) -> None:
 
     @app.timer(interval=1.0)
     async def dead_letters() -> None:
-        await hand_over(app.pool, app.producer)
+        # They are safe in the database: neither Kafka nor the database being away may stop ingest.
+        try:
+            await hand_over(app.pool, app.producer)
+        except (KafkaError, ProducerSendError, psycopg.Error, PoolTimeout) as error:
+            log.warning("Dead letters wait for the next try: %s", error)
 
 
 def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
@@ -161,4 +173,5 @@ def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
         level=loglevel.upper(), format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
     )
     app.finalize()
-    faust.Worker(app, loglevel=loglevel, quiet=True, redirect_stdouts=False).execute_from_commandline()
+    worker = faust.Worker(app, loglevel=loglevel, quiet=True, redirect_stdouts=False)
+    worker.execute_from_commandline()

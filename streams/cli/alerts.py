@@ -57,20 +57,19 @@ def list_(
         return
     shown = table(
         "Alerts",
-        "id", "severity", "status", "region", "signal", "rule", "first", "last",
-        "observed", "expected", "threshold", "exceed.",
-        right=("id", "observed", "expected", "threshold", "exceed."),
+        "id", "severity\nstatus", "region", "signal\nrule", "first\nlast",
+        "observed", "expected", "threshold", "exceed-\nances",
+        right=("id", "observed", "expected", "threshold", "exceed-\nances"),
+        wrap=("region", "signal\nrule"),
     )  # fmt: skip
     for alert in alerts:
         shown.add_row(
             str(alert.alert_id),
-            alert.severity,
-            alert.status,
+            f"{alert.severity}\n{alert.status}",
             _region(alert, configuration),
-            _signal(alert, configuration),
-            alert.rule,
-            period_label(alert.first_period, alert.grain, configuration),
-            period_label(alert.last_period, alert.grain, configuration),
+            f"{_signal(alert, configuration)}\n{alert.rule}",
+            f"{period_label(alert.first_period, alert.grain, configuration)}\n"
+            f"{period_label(alert.last_period, alert.grain, configuration)}",
             number(alert.observed),
             number(alert.expected),
             number(alert.upper),
@@ -137,7 +136,9 @@ def _facts(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]:
 
 def _region(alert: Alert, configuration: Configuration) -> str:
     region = configuration.regions.get(alert.region)
-    return alert.region if region is None else " ".join(filter(None, region.names[:2]))
+    if region is None:
+        return alert.region
+    return " ".join(filter(None, (region.name_zh, region.name_en)))
 
 
 def _signal(alert: Alert, configuration: Configuration) -> str:

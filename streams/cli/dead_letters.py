@@ -68,19 +68,19 @@ def list_letters(
         return
     shown = table(
         "Dead letters",
-        "source", "topic", "reason", "letters", "replayed", "latest", "example", "id",
+        "source\ntopic", "reason", "letters", "replayed", "latest", "id", "example",
         right=("letters", "replayed", "id"),
+        wrap=("source\ntopic", "example"),
     )  # fmt: skip
     for group in groups:
         shown.add_row(
-            group.source_id or "unknown",
-            group.topic,
+            f"{group.source_id or 'unknown'}\n{group.topic}",
             group.reason,
             str(group.letters),
             str(group.replayed),
-            moment(group.latest),
-            group.sentence,
+            moment(group.latest, separator="\n"),
             str(group.latest_id),
+            group.sentence,
         )
     results.print(shown, markup=False)
 

@@ -47,7 +47,7 @@ def list_(*, as_json: JsonOption = False) -> None:
     if as_json:
         print_json([{"type": name, "summary": text} for name, text in found.items()])
         return
-    shown = table("Detectors", "type", "summary")
+    shown = table("Detectors", "type", "summary", wrap=("summary",))
     for name, text in found.items():
         shown.add_row(name, text)
     results.print(shown, markup=False)
@@ -92,7 +92,9 @@ def _parameters(model: type[BaseModel], described: str) -> Any:
     meanings = _meanings(described)
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
-    shown = table("Parameters", "name", "values", "default", "meaning")
+    shown = table(
+        "Parameters", "name", "values", "default", "meaning", wrap=("values", "meaning")
+    )
     for name, field in schema.get("properties", {}).items():
         if name == "type":
             continue

@@ -114,8 +114,8 @@ def import_counts(
         done = store(connection, counts, replace=replace)
     weeks = "weeks" if grain == "week" else "days"
     console.print(
-        f"Imported {done.counts} counts of {signal}: {done.regions} regions, {weeks} from "
-        f"{done.first} to {done.last} ({done.added} new, {done.changed} changed)."
+        f"Imported counts of {signal}: {done.counts} ({done.added} new, {done.changed} changed), "
+        f"regions: {done.regions}, {weeks} from {done.first} to {done.last}."
         if done.counts
         else f"{file} holds no counts.",
         highlight=False,

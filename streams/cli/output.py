@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from psycopg import errors
@@ -81,17 +81,35 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
-def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
-    """Make a table; the columns named in `right` hold numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+def table(
+    title: str, *columns: str, right: tuple[str, ...] = (), wrap: tuple[str, ...] = ()
+) -> Table:
+    """Make a table.
+
+    Parameters
+    ----------
+    right
+        Columns that hold numbers.
+    wrap
+        Columns of text that give way where the terminal is narrow; the others stay whole.
+    """
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=column not in wrap)
     return made
 
 
-def moment(at: datetime | None) -> str:
+def moment(at: datetime | None, *, separator: str = " ") -> str:
     """Write a time for people, in the machine's time zone."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else "-"
+    return at.astimezone().strftime(f"%Y-%m-%d{separator}%H:%M:%S") if at else "-"
 
 
 def number(value: float | None) -> str:

@@ -123,8 +123,9 @@ def _lag(kafka: Kafka) -> Table | None:
 def _sources(found: Status) -> Table:
     shown = table(
         "Sources",
-        "source", "topic", "last event", "last received", "accepted 24 h", "refused 24 h",
-        right=("accepted 24 h", "refused 24 h"),
+        "source", "topic", "last event", "last received", "accepted\n24 h", "refused\n24 h",
+        right=("accepted\n24 h", "refused\n24 h"),
+        wrap=("source",),
     )  # fmt: skip
     for one in found.sources:
         shown.add_row(

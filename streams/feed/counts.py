@@ -129,7 +129,7 @@ class _Parser:
                 value=_value(row["count"]),
             )
         except ValueError as error:
-            self.problems.append((line, f"{error}."))
+            self.problems.append((line, f"{str(error).rstrip('.?')}."))
             return
         key = count.region, count.period, count.stratum
         if (before := self._lines.setdefault(key, line)) != line:

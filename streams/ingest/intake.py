@@ -215,9 +215,7 @@ _TOO_LARGE = Refusal(
 
 
 def _refused(record: Any, refusal: Refusal) -> RefusedRecord:
-    return RefusedRecord(
-        record.offset, record.key, record.value, _source_of(record.value), refusal
-    )
+    return RefusedRecord(record.offset, record.key, record.value, _source_of(record.value), refusal)
 
 
 _SOURCE = TypeAdapter(dict[str, Any])

@@ -161,5 +161,3 @@ class SaleSignals:
             )
             and (d.otc is None or d.otc == otc)
         )
-
-

@@ -163,12 +163,16 @@ async def _judge_rule(
     step = timedelta(days=step_days(rule.grain))
     lookback = detector.lookback(rule.grain)
     ranges = {
-        region: _judged_range(span, rule, lookback, extent, configuration)
+        region: judged
         for region, span in spans.items()
+        if (judged := _judged_range(span, rule, lookback, extent, configuration)).first
+        <= judged.last
     }
+    if not ranges:
+        return []
     first = min(span.first for span in ranges.values())
     last = max(span.last for span in ranges.values())
-    regions = sorted(spans)
+    regions = sorted(ranges)
     read_from = first - lookback * step
     counts = await read_panel(
         connection,
@@ -198,8 +202,7 @@ def _judged_range(
     """Return the periods whose verdicts a change can alter, as far as data reach."""
     system = configuration.surveillance.epi_week
     reach = lookback * step_days(rule.grain) + (6 if rule.grain == "rolling7" else 0)
-    first = period_of(span.first, rule.grain, system)
+    # Imported history is baseline: alerts are about the time since events flow.
+    first = period_of(max(span.first, extent.first), rule.grain, system)
     last = period_of(min(span.last + timedelta(days=reach), extent.last), rule.grain, system)
-    return Span(first, max(first, last))
-
-
+    return Span(first, last)

@@ -85,9 +85,7 @@ async def commit_batch(
         batch_id = await _move_offset(cursor, at)
         recorded_at = datetime.now(UTC)
         await _copy_incoming(cursor, reading.accepted, series)
-        inserted, replaced, conflicts = await _merge_heads(
-            cursor, batch_id, len(reading.accepted)
-        )
+        inserted, replaced, conflicts = await _merge_heads(cursor, batch_id, len(reading.accepted))
         refused = [*reading.refused, *_as_refused(reading.accepted, conflicts)]
         await cursor.execute(
             _STORE_EVENTS, {"batch": batch_id, "at": recorded_at, "kind": reading.kind}

@@ -100,8 +100,8 @@ def _refuse_live(cursor: psycopg.Cursor) -> None:
         return
     periods, regions, first, last, example = live
     raise StoreError(
-        f"Live counts of events exist for {periods} of these periods ({regions} regions such as "
-        f"{example}, {first} to {last}). Leave these periods out, or give --replace to let the "
+        f"Live counts of events exist for {periods} of these periods (regions: {regions}, such as "
+        f"{example}; {first} to {last}). Leave these periods out, or give --replace to let the "
         "imported counts take their place. Nothing was imported."
     )
 

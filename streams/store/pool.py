@@ -38,7 +38,9 @@ async def open_pool(
     configure: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncConnectionPool]:
     """Open a pool of `size` connections and close it at the end."""
-    pool = AsyncConnectionPool(database, min_size=size, max_size=size, open=False, configure=configure)
+    pool = AsyncConnectionPool(
+        database, min_size=size, max_size=size, open=False, configure=configure
+    )
     try:
         await pool.open(wait=True, timeout=30)
     except PoolTimeout as error:

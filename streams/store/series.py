@@ -37,7 +37,9 @@ class SeriesNumbers:
         new = contents - self._literals.keys()
         if not new:
             return
-        wanted = {(signal, region, stratum) for signals, region, stratum in new for signal in signals}
+        wanted = {
+            (signal, region, stratum) for signals, region, stratum in new for signal in signals
+        }
         missing = sorted(wanted - self._numbers.keys())
         if missing:
             await self._fetch(connection, missing)

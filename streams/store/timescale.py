@@ -86,7 +86,9 @@ def _compress(connection: psycopg.Connection, table: Hypertable, after_days: int
                 "ALTER TABLE {} SET (timescaledb.compress, timescaledb.compress_segmentby = {}, "
                 "timescaledb.compress_orderby = {})"
             ).format(
-                sql.Identifier(table.table), sql.Literal(table.segment_by), sql.Literal(table.order_by)
+                sql.Identifier(table.table),
+                sql.Literal(table.segment_by),
+                sql.Literal(table.order_by),
             )
         )
     connection.execute(

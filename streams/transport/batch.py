@@ -80,9 +80,7 @@ def is_batched(app: Any, topic: str) -> bool:
         When batched and plain channels share the topic; one fetch cannot serve both.
     """
     batched = {
-        isinstance(channel.schema, BatchSchema)
-        for channel in app.topics
-        if topic in channel.topics
+        isinstance(channel.schema, BatchSchema) for channel in app.topics if topic in channel.topics
     }
     if len(batched) > 1:
         raise ImproperlyConfigured(

@@ -1,0 +1,187 @@
+"""`fenghuo demo` and `fenghuo up`: everything on one machine."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from streams.cli.common import ConfigOption, DatabaseOption, KafkaOption, console, settings
+from streams.cli.output import results, table
+from streams.errors import FenghuoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streams.demo.run import DemoResult
+
+__all__ = ["register"]
+
+OutputOption = Annotated[Path, typer.Option(help="Folder for the pictures.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object, last on stdout.")
+]
+FolderOption = Annotated[Path, typer.Option(help="Folder where database and logs are kept.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(init)
+    app.command()(up)
+    app.command()(demo)
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("fenghuo.yaml"),
+) -> None:
+    """Write a configuration to start from."""
+    if path.exists():
+        raise FenghuoError(f"{path} exists already. Name another file, or edit this one.")
+    template = resources.files("streams") / "data" / "fenghuo.yaml"
+    path.write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+    console.print(f"Wrote {path}. Next: fenghuo up", highlight=False)
+
+
+def up(
+    config: ConfigOption = None,
+    database: DatabaseOption = None,
+    kafka: KafkaOption = None,
+    folder: FolderOption = Path(".fenghuo"),
+) -> None:
+    """Run a broker, a database and a worker on this machine until Ctrl-C."""
+    from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
+    from streams.embedded.stack import EmbeddedStack  # noqa: PLC0415
+
+    current = settings(config=config, database=database, kafka=kafka)
+    stack = EmbeddedStack(
+        folder.absolute(),
+        current.model_copy(update={"config": current.config.absolute()}),
+        load_configuration(current.config),
+        external_kafka=kafka is not None,
+        external_database=database is not None,
+        on_step=lambda step: console.print(f"{step} …", highlight=False),
+    )
+    with stack:
+        worker = stack.start_worker()
+        console.print(
+            f"Fenghuo is up. Publish to [bold]{stack.settings.kafka}[/bold], look with\n"
+            f"  fenghuo status --kafka '{stack.settings.kafka}' "
+            f"--database '{stack.settings.database}'\nStop with Ctrl-C.",
+            highlight=False,
+        )
+        try:
+            while True:
+                worker.check()
+                time.sleep(1)
+        except KeyboardInterrupt:
+            console.print("Stopping …", highlight=False)
+
+
+def demo(
+    output: OutputOption = Path("demo-output"),
+    seed: Annotated[int, typer.Option(help="Seed of the expansion into events.")] = 2009,
+    keep: Annotated[bool, typer.Option(help="Keep the database and the logs.")] = False,  # noqa: FBT002 - a flag
+    json: JsonOption = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Replay the 2009 influenza pandemic in Taiwan through the whole system."""
+    from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
+    from streams.demo.run import run_demo  # noqa: PLC0415
+
+    config = resources.files("streams") / "demo" / "data" / "demo.yaml"
+    with resources.as_file(config) as path, _work_folder(keep=keep) as folder:
+        current = settings(config=path).model_copy(update={"web_port": 0, "session_timeout": 3.0})
+        with _Display() as display:
+            result = run_demo(
+                current,
+                load_configuration(path),
+                folder=folder,
+                output=output,
+                seed=seed,
+                on_step=display.step,
+                on_progress=display.progress,
+            )
+    _show(result)
+    if json:
+        typer.echo(result.model_dump_json())
+
+
+@contextmanager
+def _work_folder(*, keep: bool) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="fenghuo-demo-"))
+    folder.chmod(0o755)  # the database's own user must reach it
+    try:
+        yield folder
+    except BaseException:
+        console.print(f"Logs and data: {folder}", highlight=False)
+        raise
+    if keep:
+        console.print(f"Database and logs: {folder}", highlight=False)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Display:
+    """Steps as lines; two bars while events flow."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("  {task.description:<10}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.completed:>9,.0f} of {task.total:,.0f}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._tasks: tuple[int, int] | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def step(self, text: str) -> None:
+        self._bars.console.print(f"{text} …", highlight=False)
+
+    def progress(self, total: int, published: int, stored: int) -> None:
+        if self._tasks is None:
+            self._tasks = (
+                self._bars.add_task("published", total=total),
+                self._bars.add_task("stored", total=total),
+            )
+        for task, done in zip(self._tasks, (published, stored), strict=True):
+            self._bars.update(task, completed=done)  # type: ignore[arg-type]
+
+
+def _show(result: DemoResult) -> None:
+    first = table(
+        "First alert of each county (EARS C2 on weekly visits for influenza-like illness)",
+        "county", "", "week", "observed", "expected", "threshold",
+        right=("observed", "expected", "threshold"),
+    )  # fmt: skip
+    for alert in result.first_alerts:
+        first.add_row(
+            alert.name_zh,
+            alert.name_en,
+            alert.week,
+            f"{alert.observed:,.0f}",
+            "-" if alert.expected is None else f"{alert.expected:,.1f}",
+            "-" if alert.upper is None else f"{alert.upper:,.1f}",
+        )
+    results.print(first)
+    results.print(
+        f"{result.events_published:,} events published = {result.events_stored:,} stored = "
+        f"{result.events_recounted:,} recounted; {result.counts_checked:,} hourly counts equal the "
+        f"recount.\n{result.events_per_second:,.0f} events/s from broker to commit; "
+        f"{result.alerts} alerts; {result.dead_letters} dead letters; {result.seconds:.0f} s."
+    )
+    for picture in result.pictures:
+        results.print(f"  {picture}")

@@ -1,0 +1,216 @@
+"""The demo from end to end: baseline in, events published, streamed, counted, judged, drawn."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+from pydantic import BaseModel, Field
+
+from streams.demo import sales, taiwan
+from streams.demo.report import draw, first_alerts
+from streams.embedded.stack import EmbeddedStack
+from streams.errors import FenghuoError
+from streams.feed.publish import publish_mixed
+from streams.store.imports import import_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from streams.config import Configuration
+    from streams.embedded.stack import WorkerProcess
+    from streams.settings import Settings
+
+__all__ = ["DemoResult", "FirstAlert", "run_demo"]
+
+#: The weeks that are replayed as events: from before the pandemic reached the wards to after the
+#: first peak. Earlier weeks are the baseline.
+FIRST_WEEK: Final = date(2009, 6, 29)
+AFTER_LAST_WEEK: Final = date(2009, 9, 28)
+_POLL_SECONDS = 0.25
+#: Longest time without any progress before the demo gives up.
+_STALLED_SECONDS = 60.0
+
+
+class FirstAlert(BaseModel):
+    """When a county's first alert was raised."""
+
+    region: str
+    name_zh: str
+    name_en: str
+    week: str
+    observed: float
+    expected: float | None
+    upper: float | None
+
+
+class DemoResult(BaseModel):
+    """What the demo did; printed by ``fenghuo demo --json``."""
+
+    events_published: int
+    events_stored: int
+    events_recounted: int = Field(description="Distinct events in the stored versions")
+    counts_checked: int = Field(description="Hourly counts that equal a recount of the events")
+    dead_letters: int
+    alerts: int
+    events_per_second: float = Field(description="First batch's arrival to last commit")
+    seconds: float
+    pictures: list[str]
+    first_alerts: list[FirstAlert]
+
+
+def run_demo(
+    settings: Settings,
+    configuration: Configuration,
+    *,
+    folder: Path,
+    output: Path,
+    seed: int,
+    on_step: Callable[[str], None],
+    on_progress: Callable[[int, int, int], None],
+) -> DemoResult:
+    """Run the demo on an embedded broker and database.
+
+    Parameters
+    ----------
+    folder
+        Where the servers keep their data.
+    output
+        Where the pictures go; made when absent.
+    on_step
+        Told what is being done.
+    on_progress
+        Told events in all, published and stored.
+
+    Raises
+    ------
+    FenghuoError
+        When events are missing, counts differ from a recount, or nothing moves any more.
+    """
+    began = time.monotonic()
+    output.mkdir(parents=True, exist_ok=True)
+    with (
+        EmbeddedStack(folder, settings, configuration, on_step=on_step) as stack,
+        psycopg.connect(stack.settings.database, autocommit=True) as connection,
+    ):
+        on_step("Importing the weeks before as baseline")
+        import_counts(connection, taiwan.baseline_counts(FIRST_WEEK), replace=False)
+        worker = stack.start_worker()
+        sent = _replay(connection, worker, stack.settings, seed, on_step, on_progress)
+        on_step("Counting again")
+        result = _check(connection, sent)
+        on_step("Drawing")
+        pictures = draw(connection, configuration, output)
+        alerts = first_alerts(connection, configuration, rule="ili-county-week")
+    return result.model_copy(
+        update={
+            "pictures": [str(path) for path in pictures],
+            "first_alerts": [FirstAlert.model_validate(alert) for alert in alerts],
+            "seconds": round(time.monotonic() - began, 1),
+        }
+    )
+
+
+def _replay(
+    connection: psycopg.Connection,
+    worker: WorkerProcess,
+    settings: Settings,
+    seed: int,
+    on_step: Callable[[str], None],
+    on_progress: Callable[[int, int, int], None],
+) -> int:
+    """Publish all events and wait until they are stored and judged; return how many."""
+    visits = taiwan.daily_visits(FIRST_WEEK, AFTER_LAST_WEEK, seed=seed).sum()
+    total = int(visits + sales.daily_sales(FIRST_WEEK, AFTER_LAST_WEEK, seed=seed).sum())
+    on_step(f"Replaying {total:,} events")
+    published: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(
+            publish_mixed, settings.kafka, _records(settings, seed), published.append
+        )
+        watch = _Watch()
+        while True:
+            worker.check()
+            sent, done = sum(published), publishing.done()
+            if done:
+                sent = publishing.result()  # or its error
+            stored, pending = _progress(connection)
+            on_progress(total, sent, stored)
+            if done and stored >= sent and pending == 0:
+                return sent
+            watch.see(sent, stored, pending)
+            time.sleep(_POLL_SECONDS)
+
+
+def _progress(connection: psycopg.Connection) -> tuple[int, int]:
+    row = connection.execute(
+        "SELECT coalesce(sum(records), 0), (SELECT count(*) FROM pending_judgements) FROM batches"
+    ).fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+class _Watch:
+    """Notices when nothing moves any more."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, int, int] | None = None
+        self._moved = time.monotonic()
+
+    def see(self, sent: int, stored: int, pending: int) -> None:
+        if (sent, stored, pending) != self._seen:
+            self._moved, self._seen = time.monotonic(), (sent, stored, pending)
+        elif time.monotonic() - self._moved > _STALLED_SECONDS:
+            raise FenghuoError(
+                f"Nothing has moved for {_STALLED_SECONDS:.0f} s: {sent} events published, "
+                f"{stored} stored, {pending} judgements pending. See worker.log in the data folder."
+            )
+
+
+def _records(settings: Settings, seed: int) -> Iterator[tuple[str, bytes, bytes]]:
+    """Week by week, visits and then sales: both topics move on together."""
+    week = FIRST_WEEK
+    while week < AFTER_LAST_WEEK:
+        after = week + timedelta(days=7)
+        for region, value in taiwan.visits(week, after, seed=seed):
+            yield settings.visits_topic, region.encode(), value
+        for region, value in sales.sales(week, after, seed=seed):
+            yield settings.sales_topic, region.encode(), value
+        week = after
+
+
+def _check(connection: psycopg.Connection, sent: int) -> DemoResult:
+    """Recount the stored events and compare with every count."""
+    stored, refused, rate = connection.execute(
+        "SELECT sum(inserted), sum(refused), sum(records) / greatest(0.001, "
+        "extract(epoch FROM max(recorded_at) - min(received_at))) FROM batches"
+    ).fetchone() or (0, 0, 0.0)
+    recounted = connection.execute("SELECT count(DISTINCT event_key) FROM events").fetchone()
+    checked, different = connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE c.value IS DISTINCT FROM r.value) "
+        "FROM counts_hourly c FULL JOIN recount() r USING (signal, region, stratum, hour)"
+    ).fetchone() or (0, 0)
+    alerts = connection.execute("SELECT count(*) FROM alerts").fetchone()
+    result = DemoResult(
+        events_published=sent,
+        events_stored=int(stored),
+        events_recounted=int(recounted[0]) if recounted else 0,
+        counts_checked=int(checked),
+        dead_letters=int(refused),
+        alerts=int(alerts[0]) if alerts else 0,
+        events_per_second=round(float(rate)),
+        seconds=0.0,
+        pictures=[],
+        first_alerts=[],
+    )
+    if different or not (
+        result.events_published == result.events_stored == result.events_recounted
+    ):
+        raise FenghuoError(
+            f"The counts do not add up: {sent} published, {stored} stored, "
+            f"{result.events_recounted} recounted, {different} hourly counts differ."
+        )
+    return result

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streams.feed.counts import read_counts
+from streams.feed.rows import FeedError
+
+if TYPE_CHECKING:
+    from schemas.counts import Count, ImportGrain
+    from streams.config import Configuration
+
+
+def read(
+    configuration: Configuration, text: str, *, signal: str = "ili", grain: ImportGrain = "week"
+) -> list[Count]:
+    lines = text.encode().splitlines(keepends=True)
+    return read_counts(lines, configuration, signal=signal, grain=grain, name="c.csv")
+
+
+def test_weeks_and_dates_codes_and_names(configuration: Configuration) -> None:
+    text = (
+        "period,region,count,stratum\n"
+        "2009-W32,TW-TPE,12,0-6\n"
+        "2009-08-03,臺北市,5,7-12\n"
+        "2009-W32,Taipei City,7.5,\n"
+    ).replace("7.5,\n", "7.5,unknown\n")
+    counts = read(configuration, text)
+    assert {(c.signal, c.region, c.grain, c.period) for c in counts} == {
+        ("ili", "TW-TPE", "week", date(2009, 8, 3))
+    }
+    assert [(c.stratum, c.value) for c in counts] == [("0-6", 12), ("7-12", 5), ("unknown", 7.5)]
+
+
+def test_without_a_stratum_it_is_the_total(configuration: Configuration) -> None:
+    (count,) = read(configuration, "region,count,period\nTW-TPE,3,2009-08-05\n", grain="day")
+    assert (count.stratum, count.period, count.grain) == ("all", date(2009, 8, 5), "day")
+
+
+def test_weeks_of_the_other_system(configuration: Configuration) -> None:
+    mmwr = replace(
+        configuration,
+        surveillance=configuration.surveillance.model_copy(update={"epi_week": "mmwr"}),
+    )
+    (count,) = read(mmwr, "period,region,count\n2009-W31,TW-TPE,3\n")
+    assert count.period == date(2009, 8, 2)
+    with pytest.raises(FeedError, match="write 2009-08-02 or 2009-W31"):
+        read(mmwr, "period,region,count\n2009-08-03,TW-TPE,3\n")
+
+
+@pytest.mark.parametrize(
+    ("row", "grain", "message"),
+    [
+        ("2009-W54,TW-TPE,1,all", "week", "2009 has no week 54"),
+        ("2009-08-04,TW-TPE,1,all", "week", "write 2009-08-03 or 2009-W32, or use --grain day"),
+        ("2009-W32,TW-TPE,1,all", "day", "use --grain week"),
+        ("August,TW-TPE,1,all", "day", "neither a date like"),
+        ("2009-W32,TW-XXX,1,all", "week", "'TW-XXX' is no region of tw"),
+        ("2009-W32,TW-TPE,-1,all", "week", "count -1 is not 0 or more"),
+        ("2009-W32,TW-TPE,inf,all", "week", "count inf is not 0 or more"),
+        ("2009-W32,TW-TPE,many,all", "week", "count 'many' is no number"),
+        ("2009-W32,TW-TPE,1,adults", "week", "stratum 'adults' is none of the configuration"),
+        ("2009-W32,TW-TPE,1", "week", "3 cells, the header has 4"),
+    ],
+)
+def test_a_bad_row_names_its_line(
+    configuration: Configuration, row: str, grain: ImportGrain, message: str
+) -> None:
+    good = "2009-W33,TW-KHH,1,all" if grain == "week" else "2009-08-10,TW-KHH,1,all"
+    with pytest.raises(FeedError, match=f"c.csv:3: .*{message}"):
+        read(configuration, f"period,region,count,stratum\n{good}\n{row}\n", grain=grain)
+
+
+def test_all_problems_are_told_at_once(configuration: Configuration) -> None:
+    text = "period,region,count\nx,TW-TPE,1\n2009-W32,TW-TPE,1\n2009-W32,TW-TPE,x\n"
+    with pytest.raises(FeedError) as caught:
+        read(configuration, text)
+    lines = str(caught.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines[:2]] == ["c.csv:2", "c.csv:4"]
+    assert lines[-1] == "Nothing was imported."
+
+
+def test_the_same_count_twice(configuration: Configuration) -> None:
+    text = "period,region,count\n2009-W32,TW-TPE,1\n2009-08-03,臺北市,1\n"
+    with pytest.raises(FeedError, match="c.csv:3: the same region and period as line 2"):
+        read(configuration, text)
+
+
+def test_a_total_beside_its_parts(configuration: Configuration) -> None:
+    text = "period,region,count,stratum\n2009-W32,TW-TPE,1,0-6\n2009-W32,TW-TPE,9,\n"
+    with pytest.raises(FeedError, match="c.csv:2: line 3 has the total"):
+        read(configuration, text)
+
+
+@pytest.mark.parametrize("header", ["", "week,region,count", "period,region,count,count", "a"])
+def test_a_header_that_does_not_fit(configuration: Configuration, header: str) -> None:
+    with pytest.raises(FeedError, match="c.csv:1: the header must be period,region,count"):
+        read(configuration, f"{header}\n")
+
+
+def test_a_signal_that_is_not_configured(configuration: Configuration) -> None:
+    with pytest.raises(FeedError, match="'flu' is no signal of the configuration; it has ili"):
+        read(configuration, "period,region,count\n", signal="flu")
+
+
+def test_another_encoding(configuration: Configuration) -> None:
+    lines = [b"period,region,count\n", "2009-W32,臺北市,1\n".encode("big5")]
+    with pytest.raises(FeedError, match="c.csv:2: not UTF-8"):
+        read_counts(lines, configuration, signal="ili", grain="week", name="c.csv")

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from streams.errors import UnavailableError
+from streams.feed.publish import publish_mixed, publish_records
+from streams.kafka import create_topics
+
+PARTITIONS = 4
+
+
+@pytest.fixture
+def topic(kafka: str, fresh_name: str) -> str:
+    create_topics(kafka, [fresh_name], partitions=PARTITIONS, replication=1)
+    return fresh_name
+
+
+def consumed(kafka: str, topic: str) -> dict[int, list[tuple[bytes, bytes]]]:
+    """Everything in a topic, by partition, until nothing more comes."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=kafka, consumer_timeout_ms=1500, auto_offset_reset="earliest"
+    )
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        found: dict[int, list[tuple[bytes, bytes]]] = {}
+        for record in consumer:
+            found.setdefault(record.partition, []).append((record.key, record.value))
+        return found
+    finally:
+        consumer.close()
+
+
+def test_every_record_arrives_once_and_in_the_order_of_its_key(kafka: str, topic: str) -> None:
+    # Large enough for several batches of each partition.
+    records = [(f"R{i % 9}".encode(), f"{i:06d}".encode() * 60) for i in range(8_000)]
+    told: list[int] = []
+
+    sent = publish_records(kafka, topic, iter(records), told.append)
+
+    found = consumed(kafka, topic)
+    assert sent == sum(told) == len(records)
+    assert sorted(pair for part in found.values() for pair in part) == sorted(records)
+    assert len(told) > len(found)
+    for key in {key for key, _ in records}:
+        places = [part for part in found.values() if any(k == key for k, _ in part)]
+        assert len(places) == 1, "records of one key lie in one partition"
+        assert [pair for pair in places[0] if pair[0] == key] == [
+            pair for pair in records if pair[0] == key
+        ]
+
+
+def test_keys_go_where_the_java_client_puts_them(kafka: str, topic: str) -> None:
+    # murmur2 of the key, sign bit cleared, modulo 4; hashes as in Kafka's own UtilsTest.
+    expected = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536}
+
+    publish_records(kafka, topic, [(key, b"x") for key in expected])
+
+    found = {key: place for place, part in consumed(kafka, topic).items() for key, _ in part}
+    assert found == {key: (hash_ & 0x7FFFFFFF) % PARTITIONS for key, hash_ in expected.items()}
+
+
+def test_records_of_several_topics(kafka: str, topic: str) -> None:
+    other = f"{topic}-other"
+    create_topics(kafka, [other], partitions=PARTITIONS, replication=1)
+
+    sent = publish_mixed(kafka, [(topic, b"a", b"1"), (other, b"a", b"2"), (topic, b"b", b"3")])
+
+    assert sent == 3
+    assert sorted(v for part in consumed(kafka, topic).values() for _, v in part) == [b"1", b"3"]
+    assert [v for part in consumed(kafka, other).values() for _, v in part] == [b"2"]
+
+
+def test_no_records_are_no_error(kafka: str, topic: str) -> None:
+    assert publish_records(kafka, topic, []) == 0
+
+
+def test_a_topic_that_is_missing_is_told_at_once(kafka: str, fresh_name: str) -> None:
+    with pytest.raises(UnavailableError, match=f"{fresh_name} does not exist.*create-topics"):
+        publish_records(kafka, fresh_name, [(b"a", b"1")])
+
+
+def test_a_broker_that_is_away_is_told() -> None:
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9.*--kafka"):
+        publish_records("127.0.0.1:9", "any", [(b"a", b"1")])
+
+
+def test_an_error_of_the_records_is_passed_on(kafka: str, topic: str) -> None:
+    def records() -> object:
+        yield b"a", b"1"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        publish_records(kafka, topic, records())  # type: ignore[arg-type]
