@@ -22,6 +22,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from schemas.alerts import Severity  # noqa: TC001 - pydantic needs it at run time
 from schemas.counts import Grain  # noqa: TC001 - pydantic needs it at run time
@@ -31,6 +32,7 @@ from schemas.regions import RegionLevel  # noqa: TC001 - pydantic needs it at ru
 __all__ = ["EventTime", "Match", "Rule", "Signal", "Surveillance", "Title"]
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 AgeBand = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,3}-[0-9]{1,3}|[0-9]{1,3}\+)$")]
 
 #: Match fields that each kind of event has.
@@ -72,6 +74,16 @@ class EventTime(_Model):
         description="Events and counts older than this are deleted (TimescaleDB)",
     )
 
+    @model_validator(mode="after")
+    def _keeps_what_may_be_revised(self) -> Self:
+        if self.keep_years is not None and self.keep_years * 365 <= self.max_age_days:
+            least = max(2, self.max_age_days // 365 + 1)
+            raise ValueError(
+                f"keep_years: {self.keep_years} deletes events that may still be revised "
+                f"(max_age_days: {self.max_age_days}); write keep_years: {least} or more"
+            )
+        return self
+
 
 class Match(_Model):
     """Which events belong to a signal: any of the codes and terms, and all of the conditions."""
@@ -79,14 +91,14 @@ class Match(_Model):
     icd10: tuple[str, ...] = Field(
         default=(), description="ICD-10 codes, prefixes (J11) or ranges (J09-J11)"
     )
-    complaint: tuple[str, ...] = Field(
+    complaint: tuple[Term, ...] = Field(
         default=(), description="Terms searched in the complaint, any case"
     )
     atc: tuple[str, ...] = Field(default=(), description="ATC codes or prefixes (N02B)")
-    product: tuple[str, ...] = Field(
+    product: tuple[Term, ...] = Field(
         default=(), description="Terms searched in the product name, any case"
     )
-    category: tuple[str, ...] = Field(default=(), description="Product categories, exact")
+    category: tuple[Term, ...] = Field(default=(), description="Product categories, exact")
     temperature_at_least: float | None = Field(
         default=None, ge=30, le=45, description="Condition: body temperature in °C"
     )
@@ -96,10 +108,13 @@ class Match(_Model):
     @classmethod
     def _icd10_prefixes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
         for code in codes:
-            if not re.fullmatch(r"[A-Z]\d[\dA-Z](\.\w{1,4})?(-[A-Z]\d[\dA-Z])?", code):
+            span = re.fullmatch(r"([A-Z])(\d\d)-([A-Z])(\d\d)", code, re.ASCII)
+            if span and (span[1] != span[3] or span[2] > span[4]):
                 raise ValueError(
-                    f"{code!r} is no ICD-10 code or range; write J11, J11.1 or J09-J11"
+                    f"{code!r}: a range goes upwards and stays within one letter, like J09-J11"
                 )
+            if not span and not re.fullmatch(r"[A-Z]\d[\dA-Z](\.[\dA-Z]{1,4})?", code, re.ASCII):
+                raise ValueError(f"{code!r} is no ICD-10 code or range; write J11, J11.1 or J09-J11")
         return codes
 
     @field_validator("atc")
@@ -189,12 +204,21 @@ class Surveillance(_Model):
 
     @model_validator(mode="after")
     def _rules_name_signals(self) -> Self:
-        for name, rule in self.rules.items():
-            if rule.signal not in self.signals:
-                known = ", ".join(self.signals)
-                raise ValueError(
-                    f"rules.{name}.signal: {rule.signal!r} is no signal; defined are {known}"
-                )
+        # Raised with its place, as pydantic's own errors are: whoever reports it names the line.
+        wrong = [
+            InitErrorDetails(
+                type=PydanticCustomError(
+                    "unknown_signal", "{signal} is no signal; defined are {known}",
+                    {"signal": repr(rule.signal), "known": ", ".join(self.signals)},
+                ),
+                loc=("rules", name, "signal"),
+                input=rule.signal,
+            )
+            for name, rule in self.rules.items()
+            if rule.signal not in self.signals
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data(type(self).__name__, wrong)
         return self
 
     @property

@@ -11,6 +11,8 @@ from schemas.privacy import identifier_looks_personal, text_looks_personal
 
 __all__ = ["EVENT_KINDS", "DrugSale", "Event", "EventKind", "FeverVisit"]
 
+_OLDEST = 125
+
 Identifier = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$"),
@@ -65,7 +67,7 @@ def _refuse_personal(what: str | None) -> None:
 class FeverVisit(_EventBase):
     """A patient seen at a fever clinic or an emergency department."""
 
-    age: int | None = Field(default=None, ge=0, le=125, description="Completed years")
+    age: int | None = Field(default=None, ge=0, le=_OLDEST, description="Completed years")
     age_group: AgeGroup | None = None
     sex: Literal["female", "male", "other", "unknown"] = "unknown"
     temperature: float | None = Field(
@@ -87,12 +89,24 @@ class FeverVisit(_EventBase):
             )
             or text_looks_personal(self.complaint)
         )
-        if self.age is not None and self.age_group is not None:
-            raise PydanticCustomError(
-                "contradiction",
-                "Both age and age_group are given. Send the one that is known best.",
-            )
+        if self.age_group is not None:
+            _check_age_group(self.age_group)
+            if self.age is not None:
+                raise PydanticCustomError(
+                    "contradiction",
+                    "Both age and age_group are given. Send the one that is known best.",
+                )
         return self
+
+
+def _check_age_group(group: str) -> None:
+    low, _, high = group.removesuffix("+").partition("-")
+    if not int(low) <= int(high or low) <= _OLDEST:
+        raise PydanticCustomError(
+            "impossible_age_group",
+            "age_group must go upwards and end at {oldest} or below. Write it as 0-6 or 65+.",
+            {"oldest": _OLDEST},
+        )
 
 
 class DrugSale(_EventBase):

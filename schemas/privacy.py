@@ -17,14 +17,18 @@ _MOBILE = r"(?:(?:\+|00)?86)?1[3-9]\d{9}"
 _RESIDENT_ID = r"\d{17}[\dX]"
 _IN_IDENTIFIER = re.compile(rf"(?<!\d)(?:({_MOBILE})|({_RESIDENT_ID}))(?!\d)", re.ASCII)
 
-#: In prose both are also written in groups: 138 0013 8000, 110105 19491231 002X.
-_SEPARATOR = r"[ -]?"
+#: In prose both are also written in groups: 138 0013 8000, 110105 19491231 002X. The check digit
+#: tells an id from other numbers, so its groups may be any; a mobile number has no such proof.
+_SEPARATOR = "[ \u2010-\u2015\u2212-]?"
+# Looked for ahead, so that numbers that overlap are all seen.
 _IN_TEXT = re.compile(
-    rf"(?<!\d)(?:((?:(?:\+|00)?86{_SEPARATOR})?1[3-9]\d{_SEPARATOR}\d{{4}}{_SEPARATOR}\d{{4}})"
-    rf"|(\d{{6}}{_SEPARATOR}\d{{8}}{_SEPARATOR}\d{{3}}[\dX]))(?!\d)",
+    rf"(?<!\d)(?=((?:(?:\+|00)?86{_SEPARATOR})?1[3-9]\d{_SEPARATOR}"
+    rf"(?:\d{{4}}{_SEPARATOR}\d{{4}}|\d{_SEPARATOR}\d{{4}}{_SEPARATOR}\d{{3}}|\d{{3}}{_SEPARATOR}\d{{5}})"
+    rf"(?!\d))?((?:\d{_SEPARATOR}){{17}}(?:\d(?!\d)|X))?)",
     re.ASCII,
 )
-_NINE_DIGITS = re.compile(r"(?:\d[ -]?){9}")
+#: Any character may separate: full-width ones are only known after normalisation.
+_NINE_DIGITS = re.compile(r"(?:\d\D?){9}")
 
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ID_CHECK = "10X98765432"
@@ -84,7 +88,7 @@ def _search(pattern: re.Pattern[str], text: str) -> str | None:
     for mobile, resident in pattern.findall(text):
         if mobile:
             return "mobile number"
-        if _is_resident_id(re.sub(r"[^\dX]", "", resident)):
+        if resident and _is_resident_id(re.sub(r"[^\dX]", "", resident)):
             return "resident id number"
     return None
 

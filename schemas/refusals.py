@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from schemas.privacy import text_looks_personal
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -70,8 +72,16 @@ def _reason(error: ErrorDetails) -> RefusalReason:
     return RefusalReason.IMPOSSIBLE_VALUE
 
 
+def _field_name(loc: tuple[int | str, ...]) -> str:
+    """Name the field; what a sender made up as a name can be personal or unprintable itself."""
+    name = ".".join(str(part) for part in loc)
+    if text_looks_personal(name) or not name.isprintable():
+        return "A field"
+    return name[:64]
+
+
 def _sentence(error: ErrorDetails, reason: RefusalReason) -> str:
-    field = ".".join(str(part) for part in error["loc"])[:64]
+    field = _field_name(error["loc"])
     if not field and reason is not RefusalReason.NOT_JSON:
         return error["msg"]  # our own checks over several fields speak in whole sentences
     message = error["msg"][0].lower() + error["msg"][1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
@@ -35,6 +36,7 @@ def read_log_ends(bootstrap: str, topics: Iterable[str]) -> LogEnds:
     UnavailableError
         No broker answers.
     """
+    _knock(bootstrap)
     try:
         consumer = KafkaConsumer(
             bootstrap_servers=bootstrap.split(","),
@@ -43,9 +45,7 @@ def read_log_ends(bootstrap: str, topics: Iterable[str]) -> LogEnds:
             request_timeout_ms=_REQUEST_MS,
         )
     except KafkaError as error:
-        raise UnavailableError(
-            f"No Kafka broker answers at {bootstrap}: {error}. Check --kafka or FENGHUO_KAFKA."
-        ) from None
+        raise _unavailable(bootstrap, error) from None
     try:
         present = consumer.topics()
         partitions = [
@@ -62,3 +62,27 @@ def read_log_ends(bootstrap: str, topics: Iterable[str]) -> LogEnds:
         consumer.close()
     ends = {(tp.topic, tp.partition): (first[tp], end[tp]) for tp in partitions}
     return LogEnds(cluster_id(bootstrap), ends)
+
+
+def _knock(bootstrap: str) -> None:
+    """Find out cheaply that nobody is there; kafka-python leaks its sockets when it finds out."""
+    problem: OSError | None = None
+    for server in bootstrap.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), _BOOTSTRAP_MS / 1000):
+                return
+        except ValueError:
+            raise UnavailableError(
+                f"{server!r} is no address of a broker; write host:port. Check --kafka."
+            ) from None
+        except OSError as error:
+            problem = error
+    if problem is not None:
+        raise _unavailable(bootstrap, problem)
+
+
+def _unavailable(bootstrap: str, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"No Kafka broker answers at {bootstrap}: {error}. Check --kafka or FENGHUO_KAFKA."
+    )

@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from streams.config import Configuration, load_configuration
 from streams.embedded import EmbeddedBroker, EmbeddedDatabase
 from streams.store.migrate import migrate
+from tests.support.kafka_server import KafkaServer, KafkaUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,20 @@ def kafka(work_folder: Path) -> Iterator[str]:
         return
     with EmbeddedBroker(work_folder) as broker:
         yield broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def apache_kafka() -> Iterator[str]:
+    """Bootstrap address of a real Apache Kafka: the one in FENGHUO_TEST_KAFKA, or our own."""
+    given = os.environ.get("FENGHUO_TEST_KAFKA")
+    if given:
+        yield given
+        return
+    try:
+        with KafkaServer() as server:
+            yield server.bootstrap
+    except KafkaUnavailable as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture

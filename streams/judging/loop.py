@@ -163,10 +163,10 @@ async def _judge_rule(
     step = timedelta(days=step_days(rule.grain))
     lookback = detector.lookback(rule.grain)
     ranges = {
-        region: judged
+        region: reached
         for region, span in spans.items()
-        if (judged := _judged_range(span, rule, lookback, extent, configuration)).first
-        <= judged.last
+        if (reached := _judged_range(span, rule, lookback, extent, configuration)).first
+        <= reached.last
     }
     if not ranges:
         return []

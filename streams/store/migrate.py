@@ -91,7 +91,7 @@ def _describe_installation(connection: psycopg.Connection, configuration: Config
         "epi_week": surveillance.epi_week,
         "regions": surveillance.regions,
     }
-    stored = dict(connection.execute("SELECT key, value FROM installation").fetchall())
+    stored: dict[str, str] = dict(connection.execute("SELECT key, value FROM installation").fetchall())
     changed = [key for key in _FIXED if key in stored and stored[key] != facts[key]]
     if changed and connection.execute("SELECT FROM hourly_counts LIMIT 1").fetchone():
         key = changed[0]

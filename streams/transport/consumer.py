@@ -55,7 +55,7 @@ class _ConsumerThread(AIOKafkaConsumerThread):
     async def _fetch_records(
         self, consumer: Any, active_partitions: set[TP], **options: Any
     ) -> dict[TP, list[Any]]:
-        fetched = await super()._fetch_records(consumer, active_partitions, **options)
+        fetched: dict[TP, list[Any]] = await super()._fetch_records(consumer, active_partitions, **options)
         assigned = consumer._subscription.subscription.assignment  # noqa: SLF001 - has no accessor
         for tp in fetched:
             if tp.topic in self.batched:

@@ -1,0 +1,77 @@
+"""Workers as child processes, for tests that kill them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.processes import GuardedProcess, tail
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+__all__ = ["Worker"]
+
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Worker:
+    """A worker process that can be killed and started again.
+
+    Each start has a `name` of its own, under which its batches are stored.
+
+    Parameters
+    ----------
+    settings
+        Its settings, all but the worker's name.
+    label
+        Prefix of the names.
+    folder
+        Where its log is written.
+    """
+
+    def __init__(self, settings: Settings, label: str, folder: Path) -> None:
+        self._settings = settings
+        self._label = label
+        self._log = folder / f"{label}.log"
+        self._starts = 0
+        self._process: GuardedProcess | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the process that runs now, or ran last."""
+        return f"{self._label}-{self._starts}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process is not None and self._process.running
+
+    def start(self) -> None:
+        """Start a process."""
+        self._starts += 1
+        settings = self._settings.model_copy(update={"worker_name": self.name})
+        self._process = GuardedProcess(
+            [sys.executable, "-m", "streams", "worker"],
+            log=self._log,
+            cwd=_PROJECT,
+            environment={
+                f"FENGHUO_{name.upper()}": str(value)
+                for name, value in settings.model_dump().items()
+            },
+        )
+
+    def kill(self) -> None:
+        """End the process as a power cut would (SIGKILL)."""
+        if self._process is not None:
+            self._process.kill()
+
+    def stop(self) -> None:
+        """End the process in an orderly way (SIGTERM)."""
+        if self._process is not None:
+            self._process.stop()
+
+    def tail(self, lines: int = 40) -> str:
+        """Return the last lines of its log."""
+        return tail(self._log, lines=lines)
