@@ -146,7 +146,7 @@ Event = FeverVisit | DrugSale
 EventKind = Literal["visits", "sales"]
 
 #: The model of each kind of event, under the name by which the configuration knows the kind.
-EVENT_KINDS: Final[dict[EventKind, type[FeverVisit] | type[DrugSale]]] = {
+EVENT_KINDS: Final[dict[EventKind, type[FeverVisit | DrugSale]]] = {
     "visits": FeverVisit,
     "sales": DrugSale,
 }

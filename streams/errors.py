@@ -1,15 +1,14 @@
 """Errors that people are meant to read.
 
-    FenghuoError                a command prints it as one line
-    ├── ConfigError             the configuration file is wrong
-    ├── StoreError              the database refuses or is not as expected
-    │   └── StaleWorkerError    another worker has taken the partition over
-    └── UnavailableError        a server or a part cannot be reached or is not installed
+FenghuoError             a command prints it as one line
+├── ConfigError          the configuration file is wrong
+├── StoreError           the database refuses or is not as expected
+└── UnavailableError     a server or a part cannot be reached or is not installed
 """
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "FenghuoError", "StaleWorkerError", "StoreError", "UnavailableError"]
+__all__ = ["ConfigError", "FenghuoError", "StoreError", "UnavailableError"]
 
 
 class FenghuoError(Exception):
@@ -22,10 +21,6 @@ class ConfigError(FenghuoError):
 
 class StoreError(FenghuoError):
     """The database refuses, or holds something else than expected."""
-
-
-class StaleWorkerError(StoreError):
-    """The stored offset is not where this worker left it: another one owns the partition."""
 
 
 class UnavailableError(FenghuoError):

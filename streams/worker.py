@@ -23,7 +23,7 @@ from streams.kafka import cluster_id
 from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions
 from streams.store.pool import open_pool
-from streams.transport import BatchSchema
+from streams.transport import BatchSchema, LogBounds
 
 if TYPE_CHECKING:
     from faust.types import TP
@@ -81,7 +81,7 @@ class FenghuoApp(faust.App):
             self.ingest.prepare, failed=self._failed, in_flight=settings.commits_in_flight
         )
         transport: BatchTransport = self.transport
-        transport.position_source = StoredPositions(self.pool, cluster)
+        self.positions = transport.position_source = StoredPositions(self.pool, cluster)
 
     async def on_stop(self) -> None:
         """Finish what is in flight, then close the database."""
@@ -90,7 +90,12 @@ class FenghuoApp(faust.App):
         await self._open.aclose()
 
     async def _reseek(self, tp: TP, offset: int) -> None:
-        await self.consumer.seek_wait({tp: offset})
+        """Read on from where the database stands, or from where the log begins by now."""
+        first = (await self.consumer.earliest_offsets(tp))[tp]
+        end = (await self.consumer.highwaters(tp))[tp]
+        log.warning("%s[%s]: reading again from offset %s", *tp, max(offset, first))
+        positions = await self.positions.positions({tp: LogBounds(first, end)})
+        await self.consumer.seek_wait(positions)
 
     async def _failed(self, error: BaseException) -> None:
         log.critical("A batch cannot be committed; the worker stops.", exc_info=error)

@@ -75,7 +75,7 @@ def list_(
             number(alert.upper),
             str(alert.exceedances),
         )
-    results.print(shown, markup=False)
+    results().print(shown, markup=False)
 
 
 def show(
@@ -99,10 +99,10 @@ def show(
         print_json(_as_json(alert, configuration))
         return
     for sentence in alert_sentences(alert, configuration):
-        results.print(sentence, markup=False)
-    results.print()
+        results().print(sentence, markup=False)
+    results().print()
     for name, text in _facts(alert, configuration):
-        results.print(f"{name + ':':<18}{text}", markup=False, soft_wrap=True)
+        results().print(f"{name + ':':<18}{text}", markup=False, soft_wrap=True)
 
 
 def _facts(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]:

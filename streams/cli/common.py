@@ -20,7 +20,9 @@ console = Console(stderr=True)
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Surveillance configuration.", show_default="FENGHUO_CONFIG"),
+    typer.Option(
+        "--config", "-c", help="Surveillance configuration.", show_default="FENGHUO_CONFIG"
+    ),
 ]
 DatabaseOption = Annotated[
     str | None, typer.Option(help="PostgreSQL URI.", show_default="FENGHUO_DATABASE")
@@ -33,7 +35,7 @@ KafkaOption = Annotated[
 def settings(
     *, config: Path | None = None, database: str | None = None, kafka: str | None = None
 ) -> Settings:
-    """Settings from the environment, with the options that were given on top."""
+    """Read settings from the environment, with the options that were given on top."""
     given = {"config": config, "database": database, "kafka": kafka}
     return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 

@@ -82,7 +82,7 @@ def list_letters(
             str(group.latest_id),
             group.sentence,
         )
-    results.print(shown, markup=False)
+    results().print(shown, markup=False)
 
 
 def show(
@@ -109,7 +109,7 @@ def show(
         print_json(_as_json(letter, with_value=value))
         return
     # With --value only the bytes are the result, so that they can be edited in a file.
-    to = console if value else results
+    to = console if value else results()
     for name, text in _facts(letter):
         to.print(f"{name + ':':<14}{text}", markup=False, highlight=False, soft_wrap=True)
     if value and letter.value is not None:

@@ -176,12 +176,12 @@ def _show(result: DemoResult) -> None:
             "-" if alert.expected is None else f"{alert.expected:,.1f}",
             "-" if alert.upper is None else f"{alert.upper:,.1f}",
         )
-    results.print(first)
-    results.print(
+    results().print(first)
+    results().print(
         f"{result.events_published:,} events published = {result.events_stored:,} stored = "
         f"{result.events_recounted:,} recounted; {result.counts_checked:,} hourly counts equal the "
         f"recount.\n{result.events_per_second:,.0f} events/s from broker to commit; "
         f"{result.alerts} alerts; {result.dead_letters} dead letters; {result.seconds:.0f} s."
     )
     for picture in result.pictures:
-        results.print(f"  {picture}")
+        results().print(f"  {picture}")

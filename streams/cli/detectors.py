@@ -50,7 +50,7 @@ def list_(*, as_json: JsonOption = False) -> None:
     shown = table("Detectors", "type", "summary", wrap=("summary",))
     for name, text in found.items():
         shown.add_row(name, text)
-    results.print(shown, markup=False)
+    results().print(shown, markup=False)
 
 
 def show(
@@ -71,10 +71,10 @@ def show(
         print_json(model.model_json_schema())
         return
     sections = _sections(inspect.getdoc(model) or "")
-    results.print(sections.pop("", ""), markup=False, soft_wrap=True)
-    results.print()
-    results.print(_parameters(model, sections.get("Parameters", "")), markup=False)
-    results.print(f"In a rule:  detector: {{type: {name}}}", markup=False)
+    results().print(sections.pop("", ""), markup=False, soft_wrap=True)
+    results().print()
+    results().print(_parameters(model, sections.get("Parameters", "")), markup=False)
+    results().print(f"In a rule:  detector: {{type: {name}}}", markup=False)
 
 
 def _summary(detector: Any) -> str:
@@ -92,9 +92,7 @@ def _parameters(model: type[BaseModel], described: str) -> Any:
     meanings = _meanings(described)
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
-    shown = table(
-        "Parameters", "name", "values", "default", "meaning", wrap=("values", "meaning")
-    )
+    shown = table("Parameters", "name", "values", "default", "meaning", wrap=("values", "meaning"))
     for name, field in schema.get("properties", {}).items():
         if name == "type":
             continue

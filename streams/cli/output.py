@@ -41,14 +41,13 @@ __all__ = [
 _WIDE = 160
 
 
-def _width() -> int | None:
-    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
-
-
-#: Standard output. Errors, progress and remarks go to `streams.cli.common.console`.
-results = Console(highlight=False, width=_width())
-
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def results() -> Console:
+    """Return standard output; errors, progress and remarks go to `streams.cli.common.console`."""
+    narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if narrow else _WIDE)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def status(
         print_json(found.model_dump(mode="json"))
         return
     for line in _headlines(found):
-        results.print(line, markup=False)
+        results().print(line, markup=False)
     for shown in (
         _lag(found.kafka),
         _sources(found),
@@ -65,7 +65,7 @@ def status(
         _jumps(found),
     ):
         if shown is not None:
-            results.print(shown, markup=False)
+            results().print(shown, markup=False)
 
 
 def _headlines(found: Status) -> list[str]:

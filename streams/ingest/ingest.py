@@ -93,6 +93,8 @@ class Ingest:
             except StaleOffsetError as stale:
                 await self._after_stale(batch, stale.stored, received_at)
             except psycopg.DataError as error:
+                if not reading.accepted:
+                    raise  # nothing is left that could be refused
                 await self._divide(batch, error, received_at)
             except _TRANSIENT as error:
                 log.warning("Database does not take a batch, trying again: %s", error)
@@ -132,7 +134,6 @@ class Ingest:
             rest = batch.from_offset(stored)
             await self._commit(rest, self._read(rest, received_at), received_at)
             return
-        log.warning("%s[%s]: reading again from offset %s", *batch.tp, stored)
         await self._reseek(batch.tp, stored or 0)
 
     async def _divide(
@@ -159,4 +160,4 @@ class Ingest:
             reading.refused.append(
                 RefusedRecord(record.offset, record.key, record.value, None, refusal)
             )
-        await self._store(batch, reading, received_at)
+        await self._commit(batch, reading, received_at)

@@ -55,11 +55,17 @@ class _ConsumerThread(AIOKafkaConsumerThread):
     async def _fetch_records(
         self, consumer: Any, active_partitions: set[TP], **options: Any
     ) -> dict[TP, list[Any]]:
-        fetched: dict[TP, list[Any]] = await super()._fetch_records(consumer, active_partitions, **options)
-        assigned = consumer._subscription.subscription.assignment  # noqa: SLF001 - has no accessor
-        for tp in fetched:
-            if tp.topic in self.batched:
-                fetched[tp] = [self._batch(tp, fetched[tp], assigned.state_value(tp).position)]
+        fetched: dict[TP, list[Any]] = await super()._fetch_records(
+            consumer, active_partitions, **options
+        )
+        # No await between the fetch and this: a seek would come in between.
+        batches = {
+            tp: self._batch(tp, records, _position_after(consumer, tp, records))
+            for tp, records in fetched.items()
+            if tp.topic in self.batched
+        }
+        for tp, batch in batches.items():
+            fetched[tp] = [await self._without_expired(consumer, batch)]
         return fetched
 
     def _batch(self, tp: TP, records: list[Any], next_offset: int) -> RecordBatch:
@@ -67,6 +73,17 @@ class _ConsumerThread(AIOKafkaConsumerThread):
         position = self._positions.get(tp, records[0].offset)
         self._positions[tp] = next_offset
         return RecordBatch(tp, position, next_offset, records)
+
+    async def _without_expired(self, consumer: Any, batch: RecordBatch) -> RecordBatch:
+        """Do not answer for records that the broker deleted before they were read.
+
+        aiokafka then goes on at the log's start by itself. Claiming the offsets in between would
+        hide the loss; not claiming them makes the commit notice that they are missing.
+        """
+        if batch.records[0].offset == batch.position:
+            return batch
+        first = (await consumer.beginning_offsets([batch.tp]))[batch.tp]
+        return batch._replace(position=max(batch.position, first))
 
 
 class BatchConsumer(driver.Consumer):
@@ -118,6 +135,13 @@ class BatchConsumer(driver.Consumer):
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+
+def _position_after(consumer: Any, tp: TP, records: list[Any]) -> int:
+    """Return where aiokafka reads on: beyond compacted records and transaction markers too."""
+    subscription = consumer._subscription.subscription  # noqa: SLF001 - has no accessor
+    state = subscription and subscription.assignment.state_value(tp)
+    return int(state.position) if state else records[-1].offset + 1
 
 
 def _committed_or_first(committed: int | None, bounds: LogBounds) -> int:
