@@ -114,7 +114,9 @@ class Match(_Model):
                     f"{code!r}: a range goes upwards and stays within one letter, like J09-J11"
                 )
             if not span and not re.fullmatch(r"[A-Z]\d[\dA-Z](\.[\dA-Z]{1,4})?", code, re.ASCII):
-                raise ValueError(f"{code!r} is no ICD-10 code or range; write J11, J11.1 or J09-J11")
+                raise ValueError(
+                    f"{code!r} is no ICD-10 code or range; write J11, J11.1 or J09-J11"
+                )
         return codes
 
     @field_validator("atc")
@@ -208,7 +210,8 @@ class Surveillance(_Model):
         wrong = [
             InitErrorDetails(
                 type=PydanticCustomError(
-                    "unknown_signal", "{signal} is no signal; defined are {known}",
+                    "unknown_signal",
+                    "{signal} is no signal; defined are {known}",
                     {"signal": repr(rule.signal), "known": ", ".join(self.signals)},
                 ),
                 loc=("rules", name, "signal"),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase, CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from detectors.registry import UnknownDetectorError, parse_detector
+from detectors.registry import BrokenDetectorError, UnknownDetectorError, parse_detector
 from schemas.config import Surveillance
-from schemas.regions import RegionRegistry, RegionRegistryError
+from schemas.regions import RegionLevel, RegionRegistry, RegionRegistryError
 from streams.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,20 +44,22 @@ def load_configuration(path: Path) -> Configuration:
         With all problems of the file, one a line: ``file:line: key: problem and remedy``.
     """
     document = _read_yaml(path)
-    try:
-        surveillance = Surveillance.model_validate(_plain(document))
-    except ValidationError as error:
-        raise _config_error(path, document, _problems(error)) from None
+    content = _plain(document)
     problems: list[_Problem] = []
-    registry = _load_registry(path, surveillance, problems)
-    detectors = _build_detectors(surveillance, problems)
-    if registry is not None:
-        problems.extend(_levels_without_regions(surveillance, registry))
-    if problems or registry is None:
+    surveillance = None
+    try:
+        surveillance = Surveillance.model_validate(content)
+    except ValidationError as error:
+        problems.extend(_problems(error))
+    # Looked at one by one, so that one mistake does not hide those elsewhere.
+    registry = _load_registry(path, content.get("regions", _DEFAULT_REGIONS), problems)
+    detectors = _check_rules(content, registry, problems)
+    if problems or surveillance is None or registry is None:
         raise _config_error(path, document, problems)
     return Configuration(surveillance, registry, detectors, surveillance.version)
 
 
+_DEFAULT_REGIONS = Surveillance.model_fields["regions"].default
 _Problem = tuple[tuple[str | int, ...], str]
 
 
@@ -68,11 +70,17 @@ def _read_yaml(path: Path) -> CommentedMap:
         raise ConfigError(
             f"{path}: {error.strerror}. Name the file with --config or FENGHUO_CONFIG."
         ) from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from None
     try:
         document = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem}") from None
+        problem = str(error.problem).partition(" with value ")[0]
+        raise ConfigError(f"{path}:{line}: not valid YAML: {problem}") from None
+    except YAMLError as error:
+        raise ConfigError(f"{path}:1: not valid YAML: {error}") from None
     if not isinstance(document, CommentedMap):
         raise ConfigError(f"{path}:1: the file must hold keys such as name, signals and rules")
     return document
@@ -86,10 +94,9 @@ def _plain(node: Any) -> Any:
     return node
 
 
-def _load_registry(
-    path: Path, surveillance: Surveillance, problems: list[_Problem]
-) -> RegionRegistry | None:
-    name = surveillance.regions
+def _load_registry(path: Path, name: Any, problems: list[_Problem]) -> RegionRegistry | None:
+    if not isinstance(name, str):
+        return None  # its shape has been complained of
     source = str(path.parent / name) if name.endswith(".csv") else name
     try:
         return RegionRegistry.load(source)
@@ -98,52 +105,79 @@ def _load_registry(
         return None
 
 
-def _build_detectors(surveillance: Surveillance, problems: list[_Problem]) -> dict[str, Detector]:
+def _check_rules(
+    content: Mapping[str, Any], registry: RegionRegistry | None, problems: list[_Problem]
+) -> dict[str, Detector]:
+    """Make the rules' detectors, and note what the shape of the file alone does not tell."""
     detectors: dict[str, Detector] = {}
-    for name, rule in surveillance.rules.items():
-        key = ("rules", name, "detector")
-        try:
-            detectors[name] = parse_detector(rule.detector)
-        except UnknownDetectorError as error:
-            problems.append(((*key, "type"), str(error)))
-        except ValidationError as error:
-            problems.extend(((*key, *loc), text) for loc, text in _problems(error))
+    for name, rule in _mapping(content.get("rules")).items():
+        key = ("rules", name)
+        params = _mapping(rule).get("detector")
+        if isinstance(params, dict):
+            try:
+                detectors[name] = parse_detector(params)
+            except (UnknownDetectorError, BrokenDetectorError) as error:
+                problems.append(((*key, "detector", "type"), str(error)))
+            except ValidationError as error:
+                problems.extend(((*key, "detector", *loc), text) for loc, text in _problems(error))
+        level = _mapping(rule).get("level")
+        if registry is not None and level in list(RegionLevel):
+            problems.extend(_level_without_regions((*key, "level"), level, registry))
+        problems.extend(_unknown_signal((*key, "signal"), rule, content, problems))
     return detectors
 
 
-def _levels_without_regions(
-    surveillance: Surveillance, registry: RegionRegistry
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _level_without_regions(
+    key: tuple[str, ...], level: str, registry: RegionRegistry
 ) -> list[_Problem]:
     present = {region.level for region in registry}
-    return [
-        (
-            ("rules", name, "level"),
-            f"{surveillance.regions} has no region of level {rule.level}; it has "
-            + ", ".join(sorted(present)),
-        )
-        for name, rule in surveillance.rules.items()
-        if rule.level not in present
-    ]
+    if level in present:
+        return []
+    has = ", ".join(sorted(present, key=lambda level: level.depth))
+    return [(key, f"{registry.name} has no region of level {level}; it has {has}")]
+
+
+def _unknown_signal(
+    key: tuple[str, ...], rule: Any, content: Mapping[str, Any], problems: list[_Problem]
+) -> list[_Problem]:
+    """Look for the signal also where the file's shape is wrong, and pydantic did not."""
+    signals = _mapping(content.get("signals"))
+    signal = _mapping(rule).get("signal")
+    if not isinstance(signal, str) or signal in signals or any(key == loc for loc, _ in problems):
+        return []
+    return [(key, f"{signal!r} is no signal; defined are {', '.join(signals)}")]
 
 
 def _problems(error: ValidationError) -> list[_Problem]:
     problems: list[_Problem] = []
     for detail in error.errors(include_url=False):
         text = detail["msg"].removeprefix("Value error, ")
-        if detail["type"] == "extra_forbidden":
+        place = tuple(detail["loc"])
+        if place and place[-1] == "[key]":
+            place = place[:-1]
+            text = "is no name; use a-z, 0-9, _ and -, from a letter on, at most 40 characters"
+        elif detail["type"] == "extra_forbidden":
             text = "is no key here; remove it or check its spelling"
         elif detail["type"] == "missing":
             text = "is missing; add it"
-        problems.append((tuple(detail["loc"]), text))
+        problems.append((place, text))
     return problems
 
 
 def _config_error(path: Path, document: CommentedMap, problems: list[_Problem]) -> ConfigError:
-    lines = [
-        f"{path}:{_line(document, loc)}: {'.'.join(map(str, loc)) or 'file'}: {text}"
-        for loc, text in problems
-    ]
-    return ConfigError("\n".join(lines))
+    placed = sorted((_line(document, loc), ".".join(map(str, loc)), text) for loc, text in problems)
+    return ConfigError("\n".join(f"{path}:{line}: {key}: {text}" for line, key, text in placed))
+
+
+def _key_line(node: CommentedMap, key: str | int, line: int) -> int:
+    try:
+        return int(node.lc.key(key)[0]) + 1
+    except KeyError:  # it came in by a merge (<<)
+        return line
 
 
 def _line(document: CommentedMap, loc: Sequence[str | int]) -> int:
@@ -152,7 +186,7 @@ def _line(document: CommentedMap, loc: Sequence[str | int]) -> int:
     line = 1
     for part in loc:
         if isinstance(node, CommentedMap) and part in node:
-            line = node.lc.key(part)[0] + 1
+            line = _key_line(node, part, line)
         elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
             line = node.lc.item(part)[0] + 1
         else:

@@ -99,7 +99,7 @@ def show(
         print_json(_as_json(alert, configuration))
         return
     for sentence in alert_sentences(alert, configuration):
-        results().print(sentence, markup=False)
+        results().print(sentence, markup=False, soft_wrap=True)
     results().print()
     for name, text in _facts(alert, configuration):
         results().print(f"{name + ':':<18}{text}", markup=False, soft_wrap=True)

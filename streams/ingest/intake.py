@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-__all__ = ["AcceptedEvent", "Intake", "Reading", "RefusedRecord"]
+__all__ = ["AcceptedEvent", "Intake", "Reading", "RefusedRecord", "revision_conflict"]
 
 #: Larger records are refused unread; a visit or sale takes a few hundred bytes.
 MAX_RECORD_BYTES = 65_536
@@ -119,6 +119,9 @@ class Intake:
             accepted = classify(record.offset, event, value)
             stored = by_key.get(accepted.event_key)
             if stored is not None:
+                if _contradict(accepted, stored):
+                    reading.refused.append(_refused(record, revision_conflict(accepted.revision)))
+                    continue
                 reading.repeated += 1
                 if accepted.revision <= stored.revision:
                     continue
@@ -198,6 +201,25 @@ def event_key(source_id: str, event_id: str) -> str:
     return md5(f"{source_id}\n{event_id}".encode(), usedforsecurity=False).hexdigest()
 
 
+def _contradict(one: AcceptedEvent, other: AcceptedEvent) -> bool:
+    """Tell whether two records of one event have the same revision, but count differently."""
+    return one.revision == other.revision and _counted(one) != _counted(other)
+
+
+def _counted(event: AcceptedEvent) -> tuple[Any, ...]:
+    series = [(signal, event.region, event.stratum) for signal in event.signals]
+    return event.cancelled, event.occurred_at, series, event.amounts
+
+
+def revision_conflict(revision: int) -> Refusal:
+    """Return the refusal of a stored revision that comes again with another content."""
+    return Refusal(
+        RefusalReason.REVISION_CONFLICT,
+        f"Revision {revision} of this event is stored with another content. Send the correction "
+        "with a higher revision.",
+    )
+
+
 class _RefusedError(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.sentence)
@@ -228,6 +250,8 @@ def _source_of(value: bytes | None) -> str | None:
     except ValidationError:
         return None
     if not isinstance(source, str) or identifier_looks_personal(source):
+        return None
+    if not source.isprintable():
         return None
     return source[:64]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -38,6 +38,8 @@ __all__ = ["JudgingLoop", "judge_pending"]
 
 log = logging.getLogger(__name__)
 
+#: Key of the advisory lock under which verdicts and alerts are written.
+_WRITING = 5_103_481_001
 #: Most rows taken at once; the rest waits for the next look or another worker.
 _TAKEN_AT_ONCE = 20_000
 
@@ -101,22 +103,33 @@ async def judge_pending(pool: AsyncConnectionPool, configuration: Configuration)
         taken, changed = await _take(connection)
         if not changed:
             return taken
-        as_of = datetime.now(UTC)
-        for name, rule in configuration.surveillance.rules.items():
-            spans = _affected(rule, changed, configuration)
-            if not spans:
-                continue
-            extent = await read_extent(connection, rule.signal)
-            if extent is None:
-                continue
-            judged = await _judge_rule(connection, name, rule, spans, extent, configuration)
-            await store_verdicts(
-                connection, name, judged, as_of=as_of, config_version=configuration.version
-            )
+        as_of = await _database_time(connection)
+        judgements = [
+            (name, rule, await _judge_rule(connection, name, rule, changed, configuration))
+            for name, rule in configuration.surveillance.rules.items()
+        ]
+        # The numbers of an alert come from all verdicts of its series, those included that another
+        # judge is about to write: only one writes at a time.
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
+        for name, rule, judged in judgements:
+            version = configuration.version
+            await store_verdicts(connection, name, judged, as_of=as_of, config_version=version)
             await open_and_update(
-                connection, name, rule, judged, as_of=as_of, config_version=configuration.version
+                connection, name, rule, judged, as_of=as_of, config_version=version
             )
     return taken
+
+
+async def _database_time(connection: AsyncConnection) -> datetime:
+    """Return the time before which everything that is read from now on was known.
+
+    The database's clock is one for all judges, so that the later look wins.
+    """
+    cursor = await connection.execute("SELECT clock_timestamp()")
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 - a query without FROM gives one row
+    as_of: datetime = row[0]
+    return as_of
 
 
 async def _take(
@@ -154,10 +167,13 @@ async def _judge_rule(
     connection: AsyncConnection,
     name: str,
     rule: Rule,
-    spans: Mapping[str, Span],
-    extent: Extent,
+    changed: Mapping[str, Mapping[str, Span]],
     configuration: Configuration,
 ) -> list[JudgedSeries]:
+    spans = _affected(rule, changed, configuration)
+    extent = await read_extent(connection, rule.signal) if spans else None
+    if extent is None:
+        return []
     detector = configuration.detectors[name]
     system = configuration.surveillance.epi_week
     step = timedelta(days=step_days(rule.grain))
@@ -203,6 +219,6 @@ def _judged_range(
     system = configuration.surveillance.epi_week
     reach = lookback * step_days(rule.grain) + (6 if rule.grain == "rolling7" else 0)
     # Imported history is baseline: alerts are about the time since events flow.
-    first = period_of(max(span.first, extent.first), rule.grain, system)
+    first = period_of(max(span.first, extent.counted_from), rule.grain, system)
     last = period_of(min(span.last + timedelta(days=reach), extent.last), rule.grain, system)
     return Span(first, last)

@@ -33,6 +33,9 @@ async def open_and_update(
 ) -> None:
     """Open an alert where there is an exceedance and none is open; bring open ones up to date.
 
+    The caller holds the lock of `streams.judging.loop` under which verdicts are written, so that no
+    other judge's verdicts come in between.
+
     An exceedance that belongs to an alert already closed does not open another one. The numbers of
     an open alert are always those of its verdicts, so a late or corrected count changes them.
     """
@@ -64,6 +67,7 @@ async def open_and_update(
         _UPDATE,
         {
             "rule": name,
+            "signal": rule.signal,
             "detector": Jsonb(rule.detector),
             "version": config_version,
             "as_of": as_of,
@@ -110,7 +114,8 @@ DO UPDATE SET first_period = least(alerts.first_period, EXCLUDED.first_period)
 # numbers, and `exceedances` is 0.
 _UPDATE = """
 UPDATE alerts a
-SET last_period = coalesce(x.last_period, a.last_period),
+SET first_period = coalesce(x.first_period, a.first_period),
+    last_period = coalesce(x.last_period, a.last_period),
     exceedances = x.exceedances,
     peak = coalesce(x.peak, a.peak),
     observed = coalesce(v.observed, a.observed),
@@ -120,15 +125,15 @@ SET last_period = coalesce(x.last_period, a.last_period),
     p_value = coalesce(v.p_value, a.p_value),
     detector = %(detector)s,
     config_version = %(version)s,
-    as_of = %(as_of)s,
+    as_of = greatest(a.as_of, %(as_of)s),
     updated_at = clock_timestamp()
 FROM (
-    SELECT o.alert_id, max(e.period) AS last_period, count(e.period) AS exceedances,
-           max(e.observed) AS peak
+    SELECT o.alert_id, min(e.period) AS first_period, max(e.period) AS last_period,
+           count(e.period) AS exceedances, max(e.observed) AS peak
     FROM alerts o
     LEFT JOIN verdicts e
         ON e.rule = o.rule AND e.region = o.region AND e.alarm AND e.period >= o.first_period
-    WHERE o.rule = %(rule)s AND o.region = ANY(%(regions)s)
+    WHERE o.signal = %(signal)s AND o.rule = %(rule)s AND o.region = ANY(%(regions)s)
       AND o.status NOT IN ('discarded', 'closed')
     GROUP BY 1
 ) x
@@ -136,5 +141,5 @@ LEFT JOIN LATERAL (
     SELECT e.* FROM verdicts e JOIN alerts o ON o.alert_id = x.alert_id
     WHERE e.rule = o.rule AND e.region = o.region AND e.period = x.last_period
 ) v ON true
-WHERE a.alert_id = x.alert_id AND a.as_of <= %(as_of)s
+WHERE a.alert_id = x.alert_id
 """

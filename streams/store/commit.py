@@ -14,15 +14,14 @@ serialisation failure repeats the whole transaction.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from schemas.refusals import Refusal, RefusalReason
 from streams.errors import StoreError
-from streams.ingest.intake import RefusedRecord
+from streams.ingest.intake import RefusedRecord, revision_conflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from psycopg import AsyncConnection, AsyncCursor
 
@@ -83,9 +82,9 @@ async def commit_batch(
     await series.know(connection, reading.accepted)
     async with connection.transaction(), connection.cursor() as cursor:
         batch_id = await _move_offset(cursor, at)
-        recorded_at = datetime.now(UTC)
         await _copy_incoming(cursor, reading.accepted, series)
         inserted, replaced, conflicts = await _merge_heads(cursor, batch_id, len(reading.accepted))
+        recorded_at = await _time_of_record(cursor)
         refused = [*reading.refused, *_as_refused(reading.accepted, conflicts)]
         await cursor.execute(
             _STORE_EVENTS, {"batch": batch_id, "at": recorded_at, "kind": reading.kind}
@@ -156,6 +155,19 @@ async def _move_offset(cursor: AsyncCursor, at: BatchPosition) -> int:
     raise StaleOffsetError(at, row[0] if row else None)
 
 
+async def _time_of_record(cursor: AsyncCursor) -> datetime:
+    """Return the database's time, by which all workers' changes are ordered.
+
+    It is asked for when the heads are locked: a revision that replaces another one is then
+    recorded later than it, and no count as of any time takes back what was not counted yet.
+    """
+    await cursor.execute("SELECT clock_timestamp()")
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 - a query without FROM gives one row
+    recorded_at: datetime = row[0]
+    return recorded_at
+
+
 async def _copy_incoming(
     cursor: AsyncCursor, accepted: Sequence[AcceptedEvent], series: SeriesNumbers
 ) -> None:
@@ -205,7 +217,7 @@ async def _merge_heads(
     await cursor.execute(_FIND_KNOWN, {"batch": batch_id})
     await cursor.execute(_REPLACE_HEADS, {"batch": batch_id})
     replaced = cursor.rowcount
-    await cursor.execute("SELECT ord FROM known WHERE outcome = 'conflict' ORDER BY ord")
+    await cursor.execute(_CONFLICTS)
     return inserted, replaced, [row[0] for row in await cursor.fetchall()]
 
 
@@ -241,6 +253,19 @@ SET revision = i.revision, cancelled = i.cancelled, occurred_at = i.occurred_at,
     series = i.series, amounts = i.amounts, batch_id = %(batch)s
 FROM incoming i JOIN known k USING (ord)
 WHERE k.outcome = 'replace' AND h.event_key = i.event_key
+"""
+
+# The very same record is a repeat, even where the case definitions have changed since.
+_CONFLICTS = """
+SELECT ord
+FROM known k JOIN incoming i USING (ord)
+WHERE k.outcome = 'conflict'
+  AND i.payload::text IS DISTINCT FROM (
+      SELECT e.payload::text FROM events e
+      WHERE e.occurred_at = i.occurred_at AND e.event_key = i.event_key
+        AND e.revision = i.revision
+      LIMIT 1)
+ORDER BY ord
 """
 
 _STORE_EVENTS = """
@@ -303,11 +328,7 @@ def _as_refused(
 ) -> Iterable[RefusedRecord]:
     for order in conflicts:
         event = accepted[order]
-        refusal = Refusal(
-            RefusalReason.REVISION_CONFLICT,
-            f"Revision {event.revision} of this event is stored with another content. Send the "
-            "correction with a higher revision.",
-        )
+        refusal = revision_conflict(event.revision)
         yield RefusedRecord(event.offset, None, event.payload, event.source_id, refusal)
 
 

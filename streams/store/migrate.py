@@ -37,7 +37,7 @@ def migrate(database: str, configuration: Configuration) -> Migrated:
     Raises
     ------
     StoreError
-        When the database holds counts of another time zone or region registry.
+        When the database holds counts of another time zone, region registry or epi week.
     UnavailableError
         When the server cannot be reached.
     """
@@ -91,7 +91,9 @@ def _describe_installation(connection: psycopg.Connection, configuration: Config
         "epi_week": surveillance.epi_week,
         "regions": surveillance.regions,
     }
-    stored: dict[str, str] = dict(connection.execute("SELECT key, value FROM installation").fetchall())
+    stored: dict[str, str] = dict(
+        connection.execute("SELECT key, value FROM installation").fetchall()
+    )
     changed = [key for key in _FIXED if key in stored and stored[key] != facts[key]]
     if changed and connection.execute("SELECT FROM hourly_counts LIMIT 1").fetchone():
         key = changed[0]
@@ -99,11 +101,22 @@ def _describe_installation(connection: psycopg.Connection, configuration: Config
             f"This database holds counts with {key} {stored[key]}, the configuration says "
             f"{facts[key]}. Set {key} back, or use another database."
         )
+    if stored.get("epi_week", facts["epi_week"]) != facts["epi_week"]:
+        _refuse_other_weeks(connection, stored["epi_week"], facts["epi_week"])
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO installation (key, value) VALUES (%s, %s) "
             "ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
             list(facts.items()),
+        )
+
+
+def _refuse_other_weeks(connection: psycopg.Connection, stored: str, wanted: str) -> None:
+    """Refuse weeks that begin on another day than those of imported counts."""
+    if connection.execute("SELECT FROM imported_counts WHERE grain = 'week' LIMIT 1").fetchone():
+        raise StoreError(
+            f"This database holds imported counts of {stored} weeks, the configuration says "
+            f"epi_week: {wanted}. Set epi_week back, or use another database."
         )
 
 

@@ -24,21 +24,21 @@ __all__ = ["Extent", "read_extent", "read_panel"]
 class Extent(NamedTuple):
     """Days on which live counts of a signal exist."""
 
+    #: First day with a case; corrections may have taken away what was counted before it.
     first: date
     last: date
+    #: First day that was ever counted and may have verdicts.
+    counted_from: date
 
 
 async def read_extent(connection: AsyncConnection, signal: str) -> Extent | None:
     """Return the first and last day with live counts of a signal, or None without any."""
-    cursor = await connection.execute(
-        # The extremes of each series come from the primary key, in place of a scan of all days.
-        "SELECT min(x.first), max(x.last) FROM series s, LATERAL ("
-        "SELECT min(day) AS first, max(day) AS last FROM daily_counts d "
-        "WHERE d.series_id = s.series_id) x WHERE s.signal = %s",
-        (signal,),
-    )
+    cursor = await connection.execute(_EXTENT, (signal,))
     row = await cursor.fetchone()
-    return Extent(row[0], row[1]) if row and row[0] else None
+    if row is None or row[1] is None:
+        return None
+    first, last, counted_from = row
+    return Extent(first or last + timedelta(days=1), last, counted_from)
 
 
 async def read_panel(
@@ -55,8 +55,8 @@ async def read_panel(
     """Read the counts of regions, summed over the regions below them and over strata.
 
     A period without counts is 0 where live counts flow and NaN elsewhere: before the first live
-    day, unless it was imported for that region. Weeks that began before the first live day are not
-    complete and stay NaN as well.
+    day, unless it was imported for that region. The week in which the first live day lies is
+    complete only where its days before were imported, and stays NaN elsewhere.
 
     Parameters
     ----------
@@ -101,6 +101,18 @@ async def read_panel(
     return counts
 
 
+# The extremes of each series come from the primary key, in place of a scan of all days.
+_EXTENT = """
+SELECT min(x.first), max(x.last), min(x.counted_from)
+FROM series s, LATERAL (
+    SELECT (SELECT min(day) FROM daily_counts d WHERE d.series_id = s.series_id AND d.value <> 0)
+               AS first,
+           (SELECT max(day) FROM daily_counts d WHERE d.series_id = s.series_id) AS last,
+           (SELECT min(day) FROM daily_counts d WHERE d.series_id = s.series_id) AS counted_from
+) x
+WHERE s.signal = %s
+"""
+
 _DAYS = """
 SELECT a.ancestor, c.day, sum(c.value)::float8
 FROM region_ancestors a
@@ -114,22 +126,22 @@ GROUP BY 1, 2
 _WEEKS = """
 SELECT region, week, sum(value)::float8
 FROM (
-    SELECT a.ancestor AS region, i.period AS week, i.value
+    SELECT a.ancestor AS region, i.period AS week, i.value, true AS imported
     FROM region_ancestors a
     JOIN imported_counts i ON i.region = a.region
     WHERE a.ancestor = ANY(%(regions)s) AND i.signal = %(signal)s AND i.grain = 'week'
       AND i.period BETWEEN %(first)s AND %(last)s
     UNION ALL
-    SELECT a.ancestor, epi_week(c.day), c.value
+    SELECT a.ancestor, epi_week(c.day), c.value, c.imported
     FROM region_ancestors a
     JOIN counts_by_day c ON c.region = a.region
     WHERE a.ancestor = ANY(%(regions)s) AND c.signal = %(signal)s
       AND c.day BETWEEN %(first)s AND %(last_day)s
-      AND (c.imported OR c.day >= %(live_from)s)
       AND NOT EXISTS (
           SELECT FROM imported_counts i
           WHERE i.signal = c.signal AND i.region = c.region AND i.grain = 'week'
             AND i.period = epi_week(c.day))
 ) AS part
 GROUP BY 1, 2
+HAVING bool_or(imported) OR week >= %(live_from)s
 """

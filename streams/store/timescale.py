@@ -62,8 +62,8 @@ def apply_timescale(connection: psycopg.Connection, event_time: EventTime) -> st
             (table.table, table.time_column, table.chunk),
         )
         _compress(connection, table, event_time.max_age_days + _MARGIN_DAYS)
-        if event_time.keep_years is not None:
-            _retain(connection, table.table, event_time.keep_years)
+        _retain(connection, table.table, event_time.keep_years)
+    _forget_heads(connection, event_time)
     return version
 
 
@@ -77,7 +77,7 @@ def _extension_version(connection: psycopg.Connection) -> str | None:
 def _compress(connection: psycopg.Connection, table: Hypertable, after_days: int) -> None:
     enabled = connection.execute(
         "SELECT compression_enabled FROM timescaledb_information.hypertables "
-        "WHERE hypertable_name = %s",
+        "WHERE hypertable_schema = current_schema() AND hypertable_name = %s",
         (table.table,),
     ).fetchone()
     if not (enabled and enabled[0]):
@@ -100,8 +100,28 @@ def _compress(connection: psycopg.Connection, table: Hypertable, after_days: int
     )
 
 
-def _retain(connection: psycopg.Connection, table: str, years: int) -> None:
+def _retain(connection: psycopg.Connection, table: str, years: int | None) -> None:
     connection.execute("SELECT remove_retention_policy(%s::regclass, if_exists => true)", (table,))
+    if years is not None:
+        connection.execute(
+            "SELECT add_retention_policy(%s::regclass, make_interval(years => %s))", (table, years)
+        )
+
+
+def _forget_heads(connection: psycopg.Connection, event_time: EventTime) -> None:
+    """Delete the heads of events that were deleted, once a day.
+
+    Revisions of one event may lie one revision horizon apart. A head is kept for that long beyond
+    its event: no record that is still accepted can be of an event that was forgotten.
+    """
     connection.execute(
-        "SELECT add_retention_policy(%s::regclass, make_interval(years => %s))", (table, years)
+        "SELECT delete_job(job_id) FROM timescaledb_information.jobs "
+        "WHERE proc_schema = current_schema() AND proc_name = 'forget_heads'"
+    )
+    if event_time.keep_years is None:
+        return
+    connection.execute(
+        "SELECT add_job(format('%%I.forget_heads', current_schema())::regproc, '1 day', "
+        "config => jsonb_build_object('keep_years', %s::int, 'horizon_days', %s::int))",
+        (event_time.keep_years, event_time.max_age_days),
     )

@@ -75,7 +75,8 @@ def test_schemas_are_json_schema_2020_12(name: str) -> None:
     ],
 )
 def test_the_schema_of_visits_refuses_what_ingest_refuses(
-    changes: dict[str, Any], valid: bool  # noqa: FBT001 - the expectation
+    changes: dict[str, Any],
+    valid: bool,  # noqa: FBT001 - the expectation
 ) -> None:
     assert is_valid("FeverVisit.schema.json", VISIT | changes) is valid
 

@@ -153,9 +153,9 @@ CREATE TABLE dead_letters (
     value        bytea,
     refused_at   timestamptz NOT NULL,
     published_at timestamptz,
-    replayed_at  timestamptz,
-    UNIQUE (cluster, topic, partition, "offset")
+    replayed_at  timestamptz
 );
+COMMENT ON COLUMN dead_letters."offset" IS 'Not unique: offsets begin again when a topic is made anew';
 COMMENT ON COLUMN dead_letters.published_at IS 'When it was handed to the dead-letter topic; null: still to be handed over';
 CREATE INDEX dead_letters_unpublished ON dead_letters (letter_id) WHERE published_at IS NULL;
 CREATE INDEX dead_letters_source ON dead_letters (source_id, reason);

@@ -16,7 +16,7 @@ from streams.kafka import create_topics
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from click.testing import Result
+    from typer.testing import Result
 
 CONFIG = Path(__file__).parents[2] / "data" / "taiwan.yaml"
 PARTITIONS = 2

@@ -11,7 +11,7 @@ from streams.errors import FenghuoError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from click.testing import Result
+    from typer.testing import Result
 
     Run = Callable[..., Result]
 
@@ -82,6 +82,7 @@ def test_one_alert_is_told_in_both_languages(run: Run, database: str) -> None:
 def test_the_sentence_says_what_is_known(
     run: Run,
     database: str,
+    *,
     grain: str,
     exceedances: int,
     upper: float | None,
@@ -101,7 +102,7 @@ def test_an_alert_of_a_signal_that_is_not_configured_any_more(run: Run, database
 
 
 def test_an_alert_that_is_not_there(run: Run, database: str) -> None:
-    with pytest.raises(FenghuoError, match="no alert 7. See fenghuo alerts list"):
+    with pytest.raises(FenghuoError, match=r"no alert 7\. See fenghuo alerts list"):
         run("alerts", "show", 7)
 
 

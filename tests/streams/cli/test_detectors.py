@@ -11,7 +11,7 @@ from streams.errors import FenghuoError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from click.testing import Result
+    from typer.testing import Result
 
     Run = Callable[..., Result]
 

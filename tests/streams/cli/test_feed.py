@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
     Run = Callable[..., Result]
     Consumed = Callable[[str], list[tuple[bytes, bytes]]]
@@ -57,9 +57,7 @@ def test_good_rows_are_published_and_bad_ones_told(
     assert "3 bad rows not sent" in result.stderr
 
 
-def test_bad_rows_can_be_skipped(
-    run: Run, visits: Path, topics: Any, consumed: Consumed
-) -> None:
+def test_bad_rows_can_be_skipped(run: Run, visits: Path, topics: Any, consumed: Consumed) -> None:
     assert run("publish", visits, "--kind", "visits", "--skip-bad").exit_code == 0
     assert len(consumed(topics.visits)) == 3
 
@@ -99,7 +97,7 @@ def test_only_the_first_bad_rows_are_told_in_full(run: Run, tmp_path: Path) -> N
 
 
 def test_a_broker_that_is_away(run: Run, visits: Path) -> None:
-    with pytest.raises(FenghuoError, match="No Kafka broker answers at 127.0.0.1:9"):
+    with pytest.raises(FenghuoError, match=r"No Kafka broker answers at 127\.0\.0\.1:9"):
         run("publish", visits, "--kind", "visits", "--kafka", "127.0.0.1:9")
 
 
@@ -121,7 +119,7 @@ def test_counts_are_imported(run: Run, database: str, tmp_path: Path) -> None:
 def test_nothing_is_imported_if_a_row_is_bad(run: Run, database: str, tmp_path: Path) -> None:
     file = tmp_path / "counts.csv"
     file.write_text("period,region,count\n2009-W10,TW-TPE,12\n2009-W11,TW-TPE,x\n")
-    with pytest.raises(FenghuoError, match="counts.csv:3: count 'x' is no number"):
+    with pytest.raises(FenghuoError, match=r"counts\.csv:3: count 'x' is no number"):
         run("import-counts", file, "--signal", "ili")
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT FROM imported_counts").fetchone() is None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
     Run = Callable[..., Result]
     Consumed = Callable[[str], list[tuple[bytes, bytes]]]
@@ -64,8 +64,8 @@ def store_head(database: str, revision: int) -> None:
     key = md5(b"his\nv1", usedforsecurity=False).hexdigest()
     with psycopg.connect(database) as connection:
         connection.execute(
-            "INSERT INTO event_heads (event_key, revision, cancelled, occurred_at, series, amounts, "
-            "batch_id) VALUES (%s::uuid, %s, false, now(), '{}', '{}', 1)",
+            "INSERT INTO event_heads (event_key, revision, cancelled, occurred_at, series, "
+            "amounts, batch_id) VALUES (%s::uuid, %s, false, now(), '{}', '{}', 1)",
             (key, revision),
         )
 
@@ -211,7 +211,9 @@ def test_nothing_is_marked_when_the_broker_is_away(run: Run, database: str, topi
     assert replayed(database) == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["1", "--reason", "not_json"], ["1", "2", "--file", "-"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["1", "--reason", "not_json"], ["1", "2", "--file", "-"]]
+)
 def test_what_to_replay_must_be_said(run: Run, database: str, arguments: list[str]) -> None:
-    with pytest.raises(FenghuoError, match="not both|exactly one id"):
+    with pytest.raises(FenghuoError, match=r"not both|exactly one id"):
         run("dead-letters", "replay", *arguments)

@@ -14,7 +14,7 @@ from streams.kafka import cluster_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from click.testing import Result
+    from typer.testing import Result
 
     from streams.config import Configuration
 
@@ -55,9 +55,7 @@ def fill(database: str) -> None:
                 "'{}', 'x', now())",
                 (status, severity, f"{status}-{severity}"),
             )
-        connection.execute(
-            "INSERT INTO offset_jumps VALUES ('c', 't', 0, 5, 9, 'expired', now())"
-        )
+        connection.execute("INSERT INTO offset_jumps VALUES ('c', 't', 0, 5, 9, 'expired', now())")
 
 
 def status(run: Run) -> dict[str, Any]:

@@ -85,19 +85,19 @@ def test_all_problems_are_told_at_once(configuration: Configuration) -> None:
 
 def test_the_same_count_twice(configuration: Configuration) -> None:
     text = "period,region,count\n2009-W32,TW-TPE,1\n2009-08-03,臺北市,1\n"
-    with pytest.raises(FeedError, match="c.csv:3: the same region and period as line 2"):
+    with pytest.raises(FeedError, match=r"c\.csv:3: the same region and period as line 2"):
         read(configuration, text)
 
 
 def test_a_total_beside_its_parts(configuration: Configuration) -> None:
     text = "period,region,count,stratum\n2009-W32,TW-TPE,1,0-6\n2009-W32,TW-TPE,9,\n"
-    with pytest.raises(FeedError, match="c.csv:2: line 3 has the total"):
+    with pytest.raises(FeedError, match=r"c\.csv:2: line 3 has the total"):
         read(configuration, text)
 
 
 @pytest.mark.parametrize("header", ["", "week,region,count", "period,region,count,count", "a"])
 def test_a_header_that_does_not_fit(configuration: Configuration, header: str) -> None:
-    with pytest.raises(FeedError, match="c.csv:1: the header must be period,region,count"):
+    with pytest.raises(FeedError, match=r"c\.csv:1: the header must be period,region,count"):
         read(configuration, f"{header}\n")
 
 
@@ -108,5 +108,5 @@ def test_a_signal_that_is_not_configured(configuration: Configuration) -> None:
 
 def test_another_encoding(configuration: Configuration) -> None:
     lines = [b"period,region,count\n", "2009-W32,臺北市,1\n".encode("big5")]
-    with pytest.raises(FeedError, match="c.csv:2: not UTF-8"):
+    with pytest.raises(FeedError, match=r"c\.csv:2: not UTF-8"):
         read_counts(lines, configuration, signal="ili", grain="week", name="c.csv")

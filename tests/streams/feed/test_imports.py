@@ -37,7 +37,8 @@ def count(
 
 def stored(connection: psycopg.Connection) -> list[tuple[object, ...]]:
     return connection.execute(
-        "SELECT region, stratum, grain, period, value::float8 FROM imported_counts ORDER BY 1, 2, 3, 4"
+        "SELECT region, stratum, grain, period, value::float8 FROM imported_counts "
+        "ORDER BY 1, 2, 3, 4"
     ).fetchall()
 
 
@@ -93,9 +94,7 @@ def test_importing_again_changes_only_what_differs(connection: psycopg.Connectio
 
 
 def test_other_strata_of_the_period_are_replaced(connection: psycopg.Connection) -> None:
-    import_counts(
-        connection, [count(1, stratum="0-6"), count(2, stratum="7-12")], replace=False
-    )
+    import_counts(connection, [count(1, stratum="0-6"), count(2, stratum="7-12")], replace=False)
     connection.execute("DELETE FROM pending_judgements")
 
     import_counts(connection, [count(3)], replace=False)
@@ -108,7 +107,7 @@ def test_other_strata_of_the_period_are_replaced(connection: psycopg.Connection)
 def test_live_counts_are_not_covered_unasked(connection: psycopg.Connection, day: date) -> None:
     add_live(connection, day)
     counts = [count(5), count(6, period=MONDAY - timedelta(7))]
-    with pytest.raises(StoreError, match="1 of these periods .*TW-TPE.*2009-08-03.*--replace"):
+    with pytest.raises(StoreError, match=r"1 of these periods .*TW-TPE.*2009-08-03.*--replace"):
         import_counts(connection, counts, replace=False)
     assert stored(connection) == []
     assert pending(connection) == []

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from streams.embedded import EmbeddedBroker
 from streams.errors import UnavailableError
-from streams.feed.publish import publish_mixed, publish_records
+from streams.feed.publish import DeliveryError, publish_mixed, publish_records
 from streams.kafka import create_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 PARTITIONS = 4
 
@@ -87,10 +94,29 @@ def test_a_broker_that_is_away_is_told() -> None:
         publish_records("127.0.0.1:9", "any", [(b"a", b"1")])
 
 
+def test_a_broker_that_dies_under_way_is_told_with_what_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.feed.publish._TIMEOUT_MS", 2_000)
+    told: list[int] = []
+    with EmbeddedBroker(tmp_path) as broker:
+        create_topics(broker.bootstrap, ["t"], partitions=1, replication=1)
+
+        def records() -> Iterator[tuple[bytes, bytes]]:
+            for number in range(100_000):
+                if number == 50_000:
+                    broker.stop()
+                yield b"a", b"%0300d" % number
+
+        with pytest.raises(DeliveryError, match="Publish the whole again") as caught:
+            publish_records(broker.bootstrap, "t", records(), told.append)
+    assert 0 < caught.value.delivered == sum(told) <= 50_000
+
+
 def test_an_error_of_the_records_is_passed_on(kafka: str, topic: str) -> None:
-    def records() -> object:
+    def records() -> Iterator[tuple[bytes, bytes]]:
         yield b"a", b"1"
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        publish_records(kafka, topic, records())  # type: ignore[arg-type]
+        publish_records(kafka, topic, records())

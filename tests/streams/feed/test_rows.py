@@ -164,5 +164,8 @@ def test_without_extension_the_format_must_be_given() -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FeedError, match=r"nope\.csv: No such file"), open_feed(tmp_path / "nope.csv"):
+    with (
+        pytest.raises(FeedError, match=r"nope\.csv: No such file"),
+        open_feed(tmp_path / "nope.csv"),
+    ):
         pass

@@ -1,0 +1,127 @@
+"""Both ways to start a worker, and everything on one machine with `fenghuo up`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from streams.feed.publish import publish_records
+from streams.kafka import create_topics
+from streams.simulate import SimulationPlan, simulate
+from tests.conftest import CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAUST = [str(Path(sys.executable).parent / "faust"), "-A", "streams.app", "worker", "-l", "info"]
+FENGHUO = [sys.executable, "-m", "streams", "worker"]
+
+
+def wait_until(condition: Callable[[], Any], *, seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    pytest.fail(f"not within {seconds} s")
+
+
+def visits(count: int) -> list[tuple[bytes, bytes]]:
+    plan = SimulationPlan.model_validate(
+        {"seed": 5, "start": "2009-07-01", "days": 30, "regions": ["TW-TPE", "TW-KHH"],
+         "time_zone": "Asia/Taipei", "duplicates": 0, "corrections": 0, "cancellations": 0}
+    )  # fmt: skip
+    records = [(r.region.encode(), r.value) for r in simulate(plan) if r.kind == "visits"]
+    assert len(records) >= count
+    return records[:count]
+
+
+@pytest.mark.parametrize("command", [FAUST, FENGHUO], ids=["faust", "fenghuo"])
+def test_a_worker_stores_what_is_published(
+    command: list[str], database_url: str, kafka: str, fresh_name: str, tmp_path: Path
+) -> None:
+    topics = {"visits": f"{fresh_name}.visits", "sales": f"{fresh_name}.sales"}
+    create_topics(kafka, topics.values(), partitions=2, replication=1)
+    environment = os.environ | {
+        "FENGHUO_KAFKA": kafka,
+        "FENGHUO_DATABASE": database_url,
+        "FENGHUO_CONFIG": str(CONFIG),
+        "FENGHUO_GROUP": fresh_name,
+        "FENGHUO_VISITS_TOPIC": topics["visits"],
+        "FENGHUO_SALES_TOPIC": topics["sales"],
+        "FENGHUO_SESSION_TIMEOUT": "2",
+        "FENGHUO_WEB_PORT": "0",
+    }
+    log = tmp_path / "worker.log"
+    with log.open("wb") as out, psycopg.connect(database_url, autocommit=True) as connection:
+        worker = subprocess.Popen(
+            command, env=environment, stdout=out, stderr=out, cwd=Path(__file__).parents[2]
+        )
+        try:
+            sent = [*visits(500), (b"TW-TPE", b'{"event_id": "broken"')]
+            assert publish_records(kafka, topics["visits"], sent) == 501
+
+            def stored() -> bool:
+                assert worker.poll() is None, log.read_text()
+                row = connection.execute("SELECT sum(inserted), sum(refused) FROM batches")
+                return row.fetchone() == (500, 1)
+
+            wait_until(stored)
+            wait_until(
+                lambda: (
+                    connection.execute(
+                        "SELECT FROM dead_letters WHERE reason = 'not_json' "
+                        "AND published_at IS NOT NULL"
+                    ).fetchone()
+                    is not None
+                )
+            )
+        finally:
+            worker.terminate()
+            code = worker.wait(30)
+    assert code == 0, log.read_text()
+    assert not list(Path(__file__).parents[2].glob("*-data")), "a stateless app leaves no folder"
+
+
+def test_up_keeps_its_worker_running_until_interrupted(work_folder: Path) -> None:
+    folder = work_folder / "up"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streams", "up", "--config", str(CONFIG), "--folder", str(folder)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"FENGHUO_WEB_PORT": "0", "COLUMNS": "200"},
+    )
+    assert process.stderr is not None
+    try:
+        lines: list[str] = []
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith("Stop with"):
+                break
+        assert any("Publish to 127.0.0.1:" in line for line in lines), lines
+        workers = wait_until(lambda: _workers(process.pid))
+        os.kill(workers[0], signal.SIGKILL)
+        wait_until(lambda: (now := _workers(process.pid)) and now != workers and now)
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, rest
+    assert "Stopping" in rest
+
+
+def _workers(parent: int) -> list[int]:
+    found = subprocess.run(
+        ["pgrep", "-P", str(parent), "-f", "streams worker"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [int(pid) for pid in found.stdout.split()]
