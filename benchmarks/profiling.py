@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import pstats
+import re
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -21,6 +22,7 @@ __all__ = ["profile"]
 
 _PATIENCE = 300.0
 _LINES = 45
+_WAITING = re.compile("'(poll|get|acquire)' of ")
 
 
 def profile(race: Race, folder: Path) -> str:
@@ -83,8 +85,17 @@ def _until_all_is_stored(
 
 def _largest(folder: Path) -> list[Path]:
     """Return the profiles of the two busiest threads."""
-    busy = {path: pstats.Stats(str(path)).total_tt for path in folder.glob("*.prof")}  # type: ignore[attr-defined]
+    busy = {path: _busy(path) for path in folder.glob("*.prof")}
     return sorted(busy, key=lambda path: -busy[path])[:2]
+
+
+def _busy(path: Path) -> float:
+    """Seconds that a thread did not wait."""
+    stats: dict[tuple[str, int, str], tuple[int, int, float, float, Any]]
+    stats = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
+    return sum(
+        own for (_, _, name), (_, _, own, _, _) in stats.items() if not _WAITING.search(name)
+    )
 
 
 def _text(path: Path) -> str:

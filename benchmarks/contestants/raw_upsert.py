@@ -60,7 +60,7 @@ async def commit_all(at: Place, partitions: list[list[Batch]]) -> float:
     slots = 1 if STATEMENTS else at.settings.commits_in_flight
     free = asyncio.Semaphore(slots)
     locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-    async with open_pool(at.settings.database, size=slots, configure=prepare_connection) as pool:
+    async with open_pool(at.settings.database, size=slots, configure=configure) as pool:
 
         async def commit(batch: Batch) -> None:
             async with locks[batch.position.partition], pool.connection() as connection:
@@ -77,6 +77,13 @@ async def commit_all(at: Place, partitions: list[list[Batch]]) -> float:
                     await free.acquire()
                     group.create_task(commit(batch))
         return time.perf_counter() - begin
+
+
+async def configure(connection: AsyncConnection) -> None:
+    """Prepare a connection, with a clock on its cursors when statements are timed."""
+    await prepare_connection(connection)
+    if STATEMENTS:
+        connection.cursor_factory = TimedCursor
 
 
 class TimedCursor(AsyncCursor[Any]):
@@ -124,8 +131,6 @@ async def main() -> None:
     partitions = await read_batches(at)
     gc.collect()
     gc.freeze()
-    if STATEMENTS:
-        AsyncConnection.cursor_factory = TimedCursor
     seconds = await commit_all(at, partitions)
     events = sum(batch.records for batches in partitions for batch in batches)
     print(json.dumps({"events": events, "seconds": seconds, "statements": TimedCursor.times}))

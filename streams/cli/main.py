@@ -8,7 +8,18 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from streams.cli import alerts, dead_letters, demo, detectors, feed, run, schema, simulate, status
+from streams.cli import (
+    alerts,
+    config,
+    dead_letters,
+    demo,
+    detectors,
+    feed,
+    run,
+    schema,
+    simulate,
+    status,
+)
 from streams.cli.common import console
 from streams.errors import FenghuoError
 
@@ -22,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for group in (demo, run, feed, simulate, status, alerts, dead_letters, detectors, schema):
+for group in (demo, run, config, feed, simulate, status, alerts, dead_letters, detectors, schema):
     group.register(app)
 
 

@@ -152,9 +152,9 @@ class _Delivery:
         return self.delivered
 
     def abandon(self) -> None:
-        """Leave what is under way to the producer; its errors are known already."""
+        """Leave what is under way to the producer; asyncio would complain of errors unread."""
         for future in self._under_way:
-            future.cancel()
+            future.add_done_callback(_read_error)
 
     async def _partition(self, topic: str, key: bytes) -> int:
         await _topic_is_there(self._producer, topic)
@@ -179,6 +179,11 @@ class _Delivery:
             self.delivered += count
             if self._on_progress is not None:
                 self._on_progress(count)
+
+
+def _read_error(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 async def _topic_is_there(producer: Any, topic: str) -> None:
