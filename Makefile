@@ -42,7 +42,7 @@ bench: install ## Measure throughput beside Faust, Quix Streams and the raw limi
 
 lock: ## Pin all dependencies again (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
-		--no-emit-index-url --upgrade --output-file requirements.lock pyproject.toml
+		--no-emit-index-url --output-file requirements.lock pyproject.toml
 
 schemas: install ## Write the JSON Schemas and the AsyncAPI document again
 	$(BIN)/fenghuo schema export

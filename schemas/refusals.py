@@ -89,7 +89,7 @@ def _sentence(error: ErrorDetails, reason: RefusalReason) -> str:
         case RefusalReason.NOT_JSON:
             return f"The record is not a JSON object: {message}. Send one object per record, UTF-8."
         case RefusalReason.UNSUPPORTED_VERSION:
-            return f"schema_version: {message}. See docs/events.md for the versions in use."
+            return f"schema_version: {message}. See docs/guides/data-sources.md for the versions in use."
         case RefusalReason.UNKNOWN_FIELD:
             return f"{field} is no field of this record. Remove it or check its spelling."
         case RefusalReason.MISSING_FIELD:

@@ -46,7 +46,9 @@ class Settings(BaseSettings):
         default=1.0, gt=0, description="Seconds between looks at the series that changed"
     )
     worker_name: str = Field(default_factory=socket.gethostname)
-    web_port: int = Field(default=6066, description="Faust's status port; 0 switches it off")
+    web_port: int = Field(
+        default=0, ge=0, description="Port of Faust's own status page on loopback; 0: none"
+    )
 
     @property
     def topics(self) -> dict[EventKind, str]:

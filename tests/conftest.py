@@ -18,6 +18,7 @@ from streams.config import Configuration, load_configuration
 from streams.embedded import EmbeddedBroker, EmbeddedDatabase
 from streams.store.migrate import migrate
 from tests.support.kafka_server import KafkaServer, KafkaUnavailable
+from tests.support.timescale_server import TimescaleServer, TimescaleUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +106,16 @@ def apache_kafka() -> Iterator[str]:
         pytest.skip(str(reason))
 
 
+@pytest.fixture(scope="session")
+def timescale() -> Iterator[TimescaleServer]:
+    """Real TimescaleDB, as WebAssembly: one session, no background workers."""
+    try:
+        with TimescaleServer() as server:
+            yield server
+    except TimescaleUnavailable as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.fixture
 def fresh_name() -> str:
     """A name that no other test uses, for topics and groups."""
@@ -122,7 +133,7 @@ class make_database:  # noqa: N801 - used as a function in a with statement
         with psycopg.connect(self._server, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._name)))
             available = connection.execute(
-                "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
+                "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
             ).fetchone()
         uri = make_conninfo(self._server, dbname=self._name)
         if available:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import time
 from contextlib import contextmanager
@@ -75,7 +76,9 @@ def up(
             f"  fenghuo status --kafka '{stack.settings.kafka}' "
             f"--database '{stack.settings.database}'\nStop with Ctrl-C.",
             highlight=False,
+            soft_wrap=True,
         )
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # children are stopped as well
         try:
             while True:
                 worker.check()

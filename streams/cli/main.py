@@ -43,12 +43,16 @@ def main() -> None:
     try:
         app()
     except FenghuoError as error:
-        console.print(f"fenghuo: {error}", style="red", markup=False, highlight=False)
+        console.print(
+            f"fenghuo: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         name = ".".join(map(str, detail["loc"]))
-        console.print(f"fenghuo: {name}: {detail['msg']}", style="red", markup=False)
+        console.print(
+            f"fenghuo: {name}: {detail['msg']}", style="red", markup=False, soft_wrap=True
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

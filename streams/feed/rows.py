@@ -29,6 +29,7 @@ _EXTENSIONS: Final[dict[str, Format]] = {
     ".jsonl": "ndjson",
     ".json": "ndjson",
 }
+_write_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _NOT_UTF8: Final = "The row is not UTF-8 text. Save the file as UTF-8 (Excel: CSV UTF-8)."
 
 
@@ -139,7 +140,7 @@ def _row(line: int, cells: Sequence[str], converters: Sequence[tuple[str, _Conve
         if (text := cell.strip())
     }
     try:
-        return Row(line, json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode())
+        return Row(line, _write_json(event).encode())
     except UnicodeEncodeError:
         return Row(line, b"", Refusal(RefusalReason.BAD_FORMAT, _NOT_UTF8))
 

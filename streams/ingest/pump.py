@@ -52,7 +52,8 @@ class CommitPump:
         self._prepare = prepare
         self._failed = failed
         self._slots = asyncio.Semaphore(in_flight)
-        self._latest: dict[TP, asyncio.Task[bool]] = {}
+        self._latest: dict[TP, asyncio.Task[None]] = {}
+        self._broken: set[TP] = set()
 
     async def put(self, batch: RecordBatch, done: Callable[[], None]) -> None:
         """Take a batch as soon as a slot is free; `done` is called when it is committed."""
@@ -70,22 +71,24 @@ class CommitPump:
     async def _run(
         self,
         batch: RecordBatch,
-        before: asyncio.Task[bool] | None,
+        before: asyncio.Task[None] | None,
         done: Callable[[], None],
-    ) -> bool:
+    ) -> None:
         try:
             commit = self._prepare(batch)
-            if before is not None and not await before:
-                return False
+            if before is not None:
+                await before
+            if batch.tp in self._broken:
+                return
             await commit()
         except Exception as error:  # noqa: BLE001 - handed to the owner, who stops the worker
+            self._broken.add(batch.tp)
             await self._failed(error)
-            return False
+            return
         finally:
             self._slots.release()
         done()
-        return True
 
-    def _forget(self, tp: TP, task: asyncio.Task[bool]) -> None:
+    def _forget(self, tp: TP, task: asyncio.Task[None]) -> None:
         if self._latest.get(tp) is task:
             del self._latest[tp]

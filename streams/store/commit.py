@@ -211,24 +211,38 @@ async def _merge_heads(
         revision with another content.
     """
     await cursor.execute(_INSERT_HEADS, {"batch": batch_id})
-    inserted = cursor.rowcount
-    if inserted == accepted:
+    known = [row[0] for row in await cursor.fetchall()]
+    inserted = accepted - len(known)
+    if not known:
         return inserted, 0, []
-    await cursor.execute(_FIND_KNOWN, {"batch": batch_id})
+    await cursor.execute(_FIND_KNOWN, {"known": known})
+    outcomes = await cursor.fetchall()
+    conflicts: list[int] = []
+    if any(outcome == "conflict" for _, outcome in outcomes):
+        await cursor.execute(_CONFLICTS)
+        conflicts = [row[0] for row in await cursor.fetchall()]
+    if all(outcome != "replace" for _, outcome in outcomes):
+        return inserted, 0, conflicts
     await cursor.execute(_REPLACE_HEADS, {"batch": batch_id})
-    replaced = cursor.rowcount
-    await cursor.execute(_CONFLICTS)
-    return inserted, replaced, [row[0] for row in await cursor.fetchall()]
+    return inserted, cursor.rowcount, conflicts
 
 
+# Answers with the order numbers of the events that were there before.
 _INSERT_HEADS = """
-INSERT INTO event_heads (event_key, revision, cancelled, occurred_at, series, amounts, batch_id)
-SELECT event_key, revision, cancelled, occurred_at, series, amounts, %(batch)s
-FROM incoming
-ORDER BY event_key
-ON CONFLICT (event_key) DO NOTHING
+WITH inserted AS (
+    INSERT INTO event_heads (event_key, revision, cancelled, occurred_at, series, amounts, batch_id)
+    SELECT event_key, revision, cancelled, occurred_at, series, amounts, %(batch)s
+    FROM incoming
+    ORDER BY event_key
+    ON CONFLICT (event_key) DO NOTHING
+    RETURNING event_key
+)
+SELECT i.ord FROM incoming i
+WHERE NOT EXISTS (SELECT FROM inserted n WHERE n.event_key = i.event_key)
 """
 
+# The lateral subquery looks each head up by its key. Joined plainly, the planner, which knows
+# nothing of a temporary table's rows, reads the whole of `event_heads` instead.
 _FIND_KNOWN = """
 INSERT INTO known
 SELECT i.ord,
@@ -241,10 +255,14 @@ SELECT i.ord,
            ELSE 'repeat'
        END,
        h.cancelled, h.occurred_at, h.series, h.amounts
-FROM incoming i JOIN event_heads h USING (event_key)
-WHERE h.batch_id <> %(batch)s
-ORDER BY event_key
-FOR UPDATE OF h
+FROM (SELECT * FROM incoming WHERE ord = ANY(%(known)s) ORDER BY event_key) i
+CROSS JOIN LATERAL (
+    SELECT revision, cancelled, occurred_at, series, amounts
+    FROM event_heads
+    WHERE event_key = i.event_key
+    FOR UPDATE
+) h
+RETURNING ord, outcome
 """
 
 _REPLACE_HEADS = """
@@ -280,21 +298,22 @@ WHERE NOT EXISTS (SELECT FROM known k WHERE k.ord = i.ord AND k.outcome <> 'repl
 _APPLY_COUNTS = """
 WITH zone AS (
     SELECT value AS name FROM installation WHERE key = 'time_zone'
-), version AS (
-    SELECT i.occurred_at, i.series, i.amounts, 1 AS sign
-    FROM incoming i
+), counted AS (
+    SELECT date_trunc('hour', i.occurred_at, zone.name) AS hour,
+           unnest(i.series) AS series_id, unnest(i.amounts) AS amount
+    FROM incoming i, zone
     WHERE NOT i.cancelled
       AND NOT EXISTS (SELECT FROM known k WHERE k.ord = i.ord AND k.outcome <> 'replace')
     UNION ALL
-    SELECT k.occurred_at, k.series, k.amounts, -1
-    FROM known k
+    SELECT date_trunc('hour', k.occurred_at, zone.name), unnest(k.series),
+           -unnest(k.amounts)
+    FROM known k, zone
     WHERE k.outcome = 'replace' AND NOT k.cancelled
 ), change AS (
-    SELECT c.series_id, date_trunc('hour', v.occurred_at, zone.name) AS hour,
-           sum(v.sign * c.amount) AS change
-    FROM version v, zone, unnest(v.series, v.amounts) AS c(series_id, amount)
+    SELECT series_id, hour, sum(amount) AS change
+    FROM counted
     GROUP BY 1, 2
-    HAVING sum(v.sign * c.amount) <> 0
+    HAVING sum(amount) <> 0
 ), changed_day AS (
     SELECT c.series_id, (c.hour AT TIME ZONE zone.name)::date AS day, sum(c.change) AS change
     FROM change c, zone

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from importlib import resources
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, LiteralString, NamedTuple
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -79,7 +79,10 @@ def _yoyo_uri(database: str) -> str:
         parts["host"], host = host, ""
         if port:
             parts["port"], port = port, ""
-    login = f"{user}:{password}@" if user else ""
+    login = quote(f"{user}", safe="")
+    if password:
+        login += ":" + quote(f"{password}", safe="")
+    login += "@" if login else ""
     address = f"{host}:{port}" if port else f"{host}"
     return f"postgresql+psycopg://{login}{address}/{name}?{urlencode(parts)}"
 
@@ -95,7 +98,7 @@ def _describe_installation(connection: psycopg.Connection, configuration: Config
         connection.execute("SELECT key, value FROM installation").fetchall()
     )
     changed = [key for key in _FIXED if key in stored and stored[key] != facts[key]]
-    if changed and connection.execute("SELECT FROM hourly_counts LIMIT 1").fetchone():
+    if changed and _any(connection, "SELECT 1 FROM hourly_counts LIMIT 1"):
         key = changed[0]
         raise StoreError(
             f"This database holds counts with {key} {stored[key]}, the configuration says "
@@ -111,9 +114,13 @@ def _describe_installation(connection: psycopg.Connection, configuration: Config
         )
 
 
+def _any(connection: psycopg.Connection, query: LiteralString) -> bool:
+    return connection.execute(query).fetchone() is not None
+
+
 def _refuse_other_weeks(connection: psycopg.Connection, stored: str, wanted: str) -> None:
     """Refuse weeks that begin on another day than those of imported counts."""
-    if connection.execute("SELECT FROM imported_counts WHERE grain = 'week' LIMIT 1").fetchone():
+    if _any(connection, "SELECT 1 FROM imported_counts WHERE grain = 'week' LIMIT 1"):
         raise StoreError(
             f"This database holds imported counts of {stored} weeks, the configuration says "
             f"epi_week: {wanted}. Set epi_week back, or use another database."

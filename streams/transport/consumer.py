@@ -1,9 +1,9 @@
 """A Kafka transport for Faust that delivers whole record batches.
 
 Faust spends about 140 µs on each message; this transport makes one message of all records that a
-fetch brought for a partition. Everything else (group membership, flow control, commit of acked
-offsets) stays with Faust's aiokafka driver: a batch's message carries the offset of its last
-record, and Faust itself registers the offsets before it as a gap when it sees the jump.
+fetch brought for a partition. Group membership and flow control stay with Faust's aiokafka driver;
+the offsets of batched partitions are kept here, since Faust's own bookkeeping drops what is read
+again after a seek back.
 
 Memory is bounded: per partition one fetch response (``consumer_max_fetch_size`` bytes) waits in
 aiokafka; beyond that at most ``stream_buffer_maxsize`` messages of at most
@@ -13,87 +13,49 @@ stops draining and nothing more is fetched.
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from faust.transport.drivers import aiokafka as driver
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
-from faust.types import TP, ConsumerMessage
+from faust.types import ConsumerMessage
+from faust.types.tuples import ack_lock
+from mode.utils.futures import notify
 
 from streams.transport.batch import LogBounds, PositionSource, RecordBatch, is_batched
+from streams.transport.progress import GroupProgress
+from streams.transport.thread import BatchConsumerThread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+    from faust.types import TP
 
 __all__ = ["BatchConsumer", "BatchTransport"]
 
+log = logging.getLogger(__name__)
 
-class _ConsumerThread(AIOKafkaConsumerThread):
-    """Runs aiokafka; here fetch and seek are atomic with respect to each other."""
-
-    #: Topics whose records are delivered in batches.
-    batched: frozenset[str] = frozenset()
-    #: Where the next batch of each partition begins. Only this thread's loop touches it, in one
-    #: step with the seek or fetch that moves it, so that a batch can never claim offsets that
-    #: another position brought.
-    _positions: dict[TP, int]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._positions = {}
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust reads uncommitted records unless it runs transactions itself; an event that its
-        # source rolled back must not be counted. No setting reaches this argument.
-        consumer._isolation_level = "read_committed"  # noqa: SLF001
-        return consumer
-
-    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
-        self._positions.update(partitions)
-        await super()._seek_wait(consumer, partitions)
-
-    async def _fetch_records(
-        self, consumer: Any, active_partitions: set[TP], **options: Any
-    ) -> dict[TP, list[Any]]:
-        fetched: dict[TP, list[Any]] = await super()._fetch_records(
-            consumer, active_partitions, **options
-        )
-        # No await between the fetch and this: a seek would come in between.
-        batches = {
-            tp: self._batch(tp, records, _position_after(consumer, tp, records))
-            for tp, records in fetched.items()
-            if tp.topic in self.batched
-        }
-        for tp, batch in batches.items():
-            fetched[tp] = [await self._without_expired(consumer, batch)]
-        return fetched
-
-    def _batch(self, tp: TP, records: list[Any], next_offset: int) -> RecordBatch:
-        tp = TP(tp.topic, tp.partition)
-        position = self._positions.get(tp, records[0].offset)
-        self._positions[tp] = next_offset
-        return RecordBatch(tp, position, next_offset, records)
-
-    async def _without_expired(self, consumer: Any, batch: RecordBatch) -> RecordBatch:
-        """Do not answer for records that the broker deleted before they were read.
-
-        aiokafka then goes on at the log's start by itself. Claiming the offsets in between would
-        hide the loss; not claiming them makes the commit notice that they are missing.
-        """
-        if batch.records[0].offset == batch.position:
-            return batch
-        first = (await consumer.beginning_offsets([batch.tp]))[batch.tp]
-        return batch._replace(position=max(batch.position, first))
+_RETRY_SECONDS = 1.0
 
 
 class BatchConsumer(driver.Consumer):
     """Consumer whose batched topics yield `RecordBatch` messages."""
 
     transport: BatchTransport
-    _thread: _ConsumerThread
+    _thread: BatchConsumerThread
 
-    def _new_consumer_thread(self) -> _ConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._progress = GroupProgress()
+        self._group_offsets: dict[TP, int | None] = {}
+        self._read_offset = _ReadOffsets(self._is_batched)
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _is_batched(self, tp: TP) -> bool:
+        return tp.topic in self._thread.batched
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe, and note which of the topics are batched."""
@@ -101,33 +63,85 @@ class BatchConsumer(driver.Consumer):
         self._thread.batched = frozenset(t for t in topics if is_batched(self.app, t))
         await super().subscribe(topics)
 
+    async def perform_seek(self) -> None:
+        """Seek all partitions to where reading goes on."""
+        await super().perform_seek()
+        # What the group has committed may lie behind the position: a commit that a crash cut off
+        # is made up for.
+        for tp, offset in self._group_offsets.items():
+            self._committed_offset[tp] = offset
+            self._acked[tp] = []
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek to Kafka's committed offsets, and batched topics to the application's own."""
+        """Seek to the group's committed offsets, and batched topics to the application's own."""
         offsets = dict(await super().seek_to_committed())
-        batched = [tp for tp in self.assignment() if tp.topic in self._thread.batched]
-        if not batched:
-            return offsets
-        first = await self.earliest_offsets(*batched)
-        end = await self.highwaters(*batched)
-        bounds = {tp: LogBounds(first[tp], end[tp]) for tp in batched}
-        source = self.transport.position_source
-        if source is None:
-            positions = {tp: _committed_or_first(offsets.get(tp), bounds[tp]) for tp in batched}
-        else:
-            positions = dict(await source.positions(bounds))
+        self._group_offsets = {
+            tp: offsets.get(tp) for tp in self.assignment() if self._is_batched(tp)
+        }
+        positions = await self._positions(self._group_offsets)
         await self.seek_wait(positions)
         return offsets | positions
+
+    async def seek_to_source(self, partitions: Collection[TP]) -> None:
+        """Ask again where to read, for positions that turned out to lie outside of the log."""
+        while not self.should_stop:
+            ours = self.assignment().intersection(partitions)
+            try:
+                await self.seek_wait(await self._positions(dict.fromkeys(ours)))
+            except Exception:
+                log.exception("No position is known for %s, trying again", ours)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    async def _positions(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        if not committed:
+            return {}
+        bounds = await self._thread.log_bounds(list(committed))
+        source = self.transport.position_source
+        if source is None:
+            return {tp: _committed_or_first(committed[tp], bounds[tp]) for tp in bounds}
+        return dict(await source.positions(bounds))
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek; a batched partition is read from there on, also if that was read before."""
+        await super().seek_wait(partitions)
+        for tp, offset in partitions.items():
+            if self._is_batched(tp):
+                self._progress.restart(tp, offset)
+
+    def ack(self, message: Any) -> bool:
+        """Take note that a message is done with."""
+        if not isinstance(message.value, RecordBatch):
+            return bool(super().ack(message))
+        with ack_lock:
+            if message.acked:
+                return False
+            message.acked = True
+            self._unacked_messages.discard(message)
+            self._progress.acknowledge(message.value)
+            self._acked.setdefault(message.tp, [])  # has Faust look for an offset to commit
+            self._n_acked += 1
+            notify(self._waiting_for_ack)
+            return True
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if not self._is_batched(tp):
+            offset: int | None = super()._new_offset(tp)
+            return offset
+        return self._progress.reached(tp)
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if not isinstance(record, RecordBatch):
             return super()._to_message(tp, record)
-        last = record.records[-1]
+        self._progress.track(record)
+        last = record.records[-1] if record.records else None
         return ConsumerMessage(
             topic=tp.topic,
             partition=tp.partition,
-            offset=last.offset,
-            timestamp=(last.timestamp or 0) / 1000.0,
-            timestamp_type=last.timestamp_type,
+            offset=record.next_offset - 1,
+            timestamp=last.timestamp / 1000.0 if last is not None and last.timestamp else 0.0,
+            timestamp_type=last.timestamp_type if last is not None else 0,
             headers=None,  # headers and keys belong to the records
             key=None,
             value=record,
@@ -137,11 +151,19 @@ class BatchConsumer(driver.Consumer):
         )
 
 
-def _position_after(consumer: Any, tp: TP, records: list[Any]) -> int:
-    """Return where aiokafka reads on: beyond compacted records and transaction markers too."""
-    subscription = consumer._subscription.subscription  # noqa: SLF001 - has no accessor
-    state = subscription and subscription.assignment.state_value(tp)
-    return int(state.position) if state else records[-1].offset + 1
+class _ReadOffsets(defaultdict[Any, Any]):
+    """Faust's last read offsets, but of batched partitions: there nothing is to be dropped."""
+
+    def __init__(self, is_batched: Any) -> None:
+        super().__init__(lambda: None)
+        self._is_batched = is_batched
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        super().__setitem__(tp, None if self._is_batched(tp) else offset)
+
+    def update(self, offsets: Mapping[TP, int | None]) -> None:  # type: ignore[override]
+        for tp, offset in offsets.items():
+            self[tp] = offset
 
 
 def _committed_or_first(committed: int | None, bounds: LogBounds) -> int:

@@ -91,7 +91,10 @@ def test_a_worker_stores_what_is_published(
     assert not list(Path(__file__).parents[2].glob("*-data")), "a stateless app leaves no folder"
 
 
-def test_up_keeps_its_worker_running_until_interrupted(work_folder: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_up_keeps_its_worker_running_until_it_is_stopped(
+    work_folder: Path, stop: signal.Signals
+) -> None:
     folder = work_folder / "up"
     process = subprocess.Popen(
         [sys.executable, "-m", "streams", "up", "--config", str(CONFIG), "--folder", str(folder)],
@@ -111,10 +114,11 @@ def test_up_keeps_its_worker_running_until_interrupted(work_folder: Path) -> Non
         os.kill(workers[0], signal.SIGKILL)
         wait_until(lambda: (now := _workers(process.pid)) and now != workers and now)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         rest = process.communicate(timeout=60)[1]
     assert process.returncode == 0, rest
     assert "Stopping" in rest
+    assert not (folder / "postgres" / "postmaster.pid").exists(), "the database runs on"
 
 
 def _workers(parent: int) -> list[int]:

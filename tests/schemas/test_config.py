@@ -70,7 +70,7 @@ MISTAKES: dict[str, tuple[str, str, int, str, list[str]]] = {
     "no level": ("level: county", "level: town", 23, "rules.ili-day.level", ["'county'"]),
     "level without regions": (
         "level: county", "level: province", 23, "rules.ili-day.level",
-        ["tw has no region of level province", "nation, prefecture, county"],
+        ["tw has no region of level province", "nation, county"],
     ),
     "gap of ages": ('"5-64"', '"6-64"', 7, "age_groups", ["'6-64' must start at 5"]),
     "overlap of ages": ('"5-64"', '"4-64"', 7, "age_groups", ["must start at 5"]),

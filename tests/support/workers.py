@@ -72,6 +72,6 @@ class Worker:
         if self._process is not None:
             self._process.stop()
 
-    def tail(self, lines: int = 40) -> str:
+    def tail(self, lines: int = 150) -> str:
         """Return the last lines of its log."""
         return tail(self._log, lines=lines)

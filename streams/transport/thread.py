@@ -1,0 +1,190 @@
+"""The thread in which aiokafka runs: fetching batches, seeking, asking for the logs' bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.protocol.fetch import FetchRequest
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.types import TP
+
+from streams.transport.batch import LogBounds, RecordBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+__all__ = ["BatchConsumerThread"]
+
+log = logging.getLogger(__name__)
+
+
+class _Fetchable:
+    """The partitions that may be fetched now, as aiokafka asks for them.
+
+    Faust changes the set while a fetch waits. aiokafka takes an empty set for all partitions,
+    those that are paused included, and their records would be lost: this one is never false.
+    """
+
+    def __init__(self, active: Collection[TP], thread: BatchConsumerThread) -> None:
+        self._active = active
+        self._thread = thread
+
+    def __contains__(self, tp: TP) -> bool:
+        return tp in self._active and self._thread.is_positioned(tp)
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):
+    """Runs aiokafka; here fetch and seek are atomic with respect to each other."""
+
+    #: Topics whose records are delivered in batches.
+    batched: frozenset[str] = frozenset()
+    #: Where the next batch of each partition begins. Only this thread's loop touches it, in one
+    #: step with the seek or fetch that moves it, so that a batch can never claim offsets that
+    #: another position brought. Valid for the assignment beside it.
+    _positions: dict[TP, int]
+    _assigned: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positions = {}
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust reads uncommitted records unless it runs transactions itself; an event that its
+        # source rolled back must not be counted. No setting reaches this argument.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
+        # A position outside the log must come to the position source's notice; aiokafka would
+        # move it silently.
+        consumer._auto_offset_reset = "none"  # noqa: SLF001
+        return consumer
+
+    def is_positioned(self, tp: TP) -> bool:
+        """Tell whether the partition may be fetched: a batched one only once it was sought."""
+        return tp.topic not in self.batched or tp in self._positions
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: Collection[TP], **options: Any
+    ) -> dict[TP, list[Any]]:
+        if self._assignment(consumer) is not self._assigned:
+            self._positions = {}
+        fetchable = _Fetchable(active_partitions, self)
+        try:
+            fetched = await super()._fetch_records(consumer, fetchable, **options)
+        except OffsetOutOfRangeError as error:
+            await self._out_of_range(consumer, error.args[0])
+            return {}
+        except NoOffsetForPartitionError as error:
+            await self._out_of_range(consumer, error.args[:1])
+            return {}
+        return self._in_batches(consumer, fetched)
+
+    def _in_batches(self, consumer: Any, fetched: dict[TP, list[Any]]) -> dict[TP, list[Any]]:
+        assignment = self._assignment(consumer)
+        if assignment is not self._assigned:
+            return {tp: records for tp, records in fetched.items() if tp.topic not in self.batched}
+        result: dict[TP, list[Any]] = {
+            tp: records for tp, records in fetched.items() if tp.topic not in self.batched
+        }
+        for tp, position in self._positions.items():
+            next_offset = assignment.state_value(tp).position
+            # A position can move without any records: over the markers of transactions, and over
+            # records that were rolled back. Then an empty batch carries the progress.
+            if next_offset > position:
+                result[tp] = [RecordBatch(tp, position, next_offset, fetched.get(tp, ()))]
+                self._positions[tp] = next_offset
+        return result
+
+    @staticmethod
+    def _assignment(consumer: Any) -> Any:
+        subscription = consumer._subscription.subscription  # noqa: SLF001 - has no accessor
+        return None if subscription is None else subscription.assignment
+
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        assignment = self._assignment(consumer)
+        if assignment is not self._assigned:
+            self._assigned, self._positions = assignment, {}
+        # A partition that went to another worker in the meantime is not ours to move.
+        assigned = consumer.assignment()
+        ours = {TP(*tp): offset for tp, offset in partitions.items() if tp in assigned}
+        self._positions.update(
+            {tp: offset for tp, offset in ours.items() if tp.topic in self.batched}
+        )
+        if ours:
+            await super()._seek_wait(consumer, ours)
+
+    def seek(self, partition: TP, offset: int) -> None:
+        """Seek, in this thread's own time."""
+        seeking = self._seek_wait(self._ensure_consumer(), {partition: offset})
+        asyncio.run_coroutine_threadsafe(seeking, self.thread_loop)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Return the group's offsets, and seek to them but in batched topics."""
+        offsets: Mapping[TP, int] = await self.call_thread(self._seek_plain)
+        return offsets
+
+    async def _seek_plain(self) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        plain = [tp for tp in assigned if tp.topic not in self.batched]
+        offsets = dict(await consumer.seek_to_committed(*plain)) if plain else {}
+        for tp in assigned.difference(plain):
+            offsets[tp] = await consumer.committed(tp)
+        return {TP(*tp): offset for tp, offset in offsets.items()}
+
+    async def _out_of_range(self, consumer: Any, partitions: Iterable[Any]) -> None:
+        """Handle positions that the broker does not have."""
+        lost = [TP(*tp) for tp in partitions]
+        plain = [tp for tp in lost if tp.topic not in self.batched]
+        batched = [tp for tp in lost if self._positions.pop(tp, None) is not None]
+        if plain:
+            earliest = self.app.conf.consumer_auto_offset_reset != "latest"
+            await (consumer.seek_to_beginning if earliest else consumer.seek_to_end)(*plain)
+        if batched:
+            log.warning("Reading positions lie outside of the log: %s", batched)
+            asyncio.run_coroutine_threadsafe(
+                self.consumer.seek_to_source(batched), self.consumer.loop
+            )
+
+    async def log_bounds(self, partitions: Collection[TP]) -> dict[TP, LogBounds]:
+        """Ask the brokers for the bounds of logs."""
+        bounds: dict[TP, LogBounds] = await self.call_thread(self._log_bounds, partitions)
+        return bounds
+
+    async def _log_bounds(self, partitions: Collection[TP]) -> dict[TP, LogBounds]:
+        consumer = self._ensure_consumer()
+        first = await consumer.beginning_offsets(partitions)
+        end = await consumer.end_offsets(partitions)
+        fetched = await _high_watermarks(consumer, end)
+        return {tp: LogBounds(first[tp], max(end[tp], fetched.get(tp, 0))) for tp in partitions}
+
+
+async def _high_watermarks(consumer: Any, ends: Mapping[TP, int]) -> dict[TP, int]:
+    """Ask by a fetch at the supposed ends.
+
+    The embedded broker, asked for the end of a log, leaves out all but the first record of the last
+    batch; the answer to a fetch always tells the real one.
+    """
+    by_node: dict[int, dict[str, list[tuple[int, int, int]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for (topic, partition), end in ends.items():
+        node = consumer._client.cluster.leader_for_partition(TP(topic, partition))  # noqa: SLF001
+        if node is not None and node >= 0:
+            by_node[node][topic].append((partition, end, 1))
+    result = {}
+    for node, topics in by_node.items():
+        request = FetchRequest(0, 0, 1, 0, list(topics.items()))
+        try:
+            response = await consumer._client.send(node, request)  # noqa: SLF001
+        except KafkaError as error:
+            log.warning("The ends of logs cannot be fetched from node %s: %s", node, error)
+            continue
+        for topic, answers in response.topics:
+            for partition, code, high_watermark, *_ in answers:
+                if code == 0:
+                    result[TP(topic, partition)] = high_watermark
+    return result

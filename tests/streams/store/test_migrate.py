@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from schemas.regions import Region, RegionLevel, RegionRegistry
+from streams.errors import StoreError, UnavailableError
+from streams.store.migrate import Migrated, _yoyo_uri, migrate
+from tests.support.store import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streams.config import Configuration
+
+MIGRATIONS = ["0001_places", "0002_ingest", "0003_judging", "0004_reading", "0005_retention"]
+
+
+@pytest.fixture
+def plain(database_server: str) -> Iterator[str]:
+    """An empty database without TimescaleDB, even where the server has it."""
+    name = f"fenghuo_{uuid.uuid4().hex[:10]}"
+    with psycopg.connect(database_server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield make_conninfo(database_server, dbname=name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def with_settings(configuration: Configuration, **changes: Any) -> Configuration:
+    return replace(
+        configuration, surveillance=configuration.surveillance.model_copy(update=changes)
+    )
+
+
+def everything(database: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Catalogue and contents, save for the times that the runner notes."""
+    columns = rows(
+        database,
+        "SELECT table_name, column_name, data_type FROM information_schema.columns "
+        "WHERE table_schema = 'public' ORDER BY 1, 2",
+    )
+    indexes = rows(
+        database,
+        "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
+    )
+    applied = rows(database, "SELECT migration_id FROM _yoyo_migration ORDER BY 1")
+    facts = rows(database, "SELECT * FROM installation ORDER BY 1")
+    regions = rows(database, "SELECT * FROM regions ORDER BY 1")
+    above = rows(database, "SELECT * FROM region_ancestors ORDER BY 1, 2")
+    return {"columns": columns, "indexes": indexes, "applied": applied, "facts": facts,
+            "regions": regions, "above": above}  # fmt: skip
+
+
+def test_migrating_twice_changes_nothing(plain: str, configuration: Configuration) -> None:
+    first = migrate(plain, configuration)
+    assert first == Migrated(MIGRATIONS, len(configuration.regions), None)
+    before = everything(plain)
+    assert migrate(plain, configuration) == Migrated([], len(configuration.regions), None)
+    assert everything(plain) == before
+    assert before["facts"] == [
+        ("epi_week", "iso"),
+        ("regions", "tw"),
+        ("time_zone", "Asia/Taipei"),
+    ]
+    assert ("TW-TPE", "TW", "nation") in before["above"]
+    assert ("TW-TPE", "TW-TPE", "county") in before["above"]
+
+
+def test_plain_postgresql_has_plain_tables(plain: str, configuration: Configuration) -> None:
+    keeping = configuration.surveillance.event_time.model_copy(update={"keep_years": 21})
+    assert migrate(plain, with_settings(configuration, event_time=keeping)).timescale is None
+    kinds = rows(
+        plain,
+        "SELECT relname, relkind FROM pg_class "
+        "WHERE relname IN ('events', 'hourly_counts', 'daily_counts', 'count_history') ORDER BY 1",
+    )
+    assert [kind for _, kind in kinds] == ["r"] * 4
+    assert rows(plain, "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == [(0,)]
+
+
+def count_something(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("INSERT INTO series (signal, region, stratum) VALUES ('a', 'b', 'c')")
+        connection.execute("INSERT INTO hourly_counts VALUES (1, now(), 1)")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"time_zone": "Asia/Kathmandu"}, "time_zone Asia/Taipei, the configuration says Asia/K"),
+        ({"regions": "cn"}, "regions tw, the configuration says cn"),
+    ],
+)
+def test_what_counts_depend_on_cannot_change_under_them(
+    plain: str, configuration: Configuration, change: dict[str, str], told: str
+) -> None:
+    migrate(plain, configuration)
+    migrate(plain, with_settings(configuration, **change))  # nothing is counted yet
+    migrate(plain, configuration)
+    count_something(plain)
+    before = everything(plain)
+    with pytest.raises(StoreError, match=told) as caught:
+        migrate(plain, with_settings(configuration, **change))
+    assert "back, or use another database" in str(caught.value)
+    assert everything(plain) == before
+
+
+def test_the_epi_week_may_change_until_weeks_are_imported(
+    plain: str, configuration: Configuration
+) -> None:
+    migrate(plain, configuration)
+    count_something(plain)
+    migrate(plain, with_settings(configuration, epi_week="mmwr"))
+    assert rows(plain, "SELECT epi_week('2025-03-03'), epi_week('2025-03-02')") == [
+        (date(2025, 3, 2), date(2025, 3, 2))
+    ]
+    with psycopg.connect(plain) as connection:
+        connection.execute(
+            "INSERT INTO imported_counts VALUES ('ili', 'TW-TPE', 'all', 'week', '2025-03-02', 1)"
+        )
+    with pytest.raises(StoreError, match="counts of mmwr weeks, .* epi_week: iso"):
+        migrate(plain, configuration)
+
+
+def test_regions_are_brought_up_to_date(plain: str, configuration: Configuration) -> None:
+    migrate(plain, configuration)
+    kept = [region for region in configuration.regions if region.code != "TW-KHH"]
+    changed = [
+        region.model_copy(update={"name_en": "Taihoku"}) if region.code == "TW-TPE" else region
+        for region in kept
+    ]
+    level = RegionLevel.PREFECTURE
+    north = Region(code="TW-N", level=level, parent="TW", name_en="North")
+    changed = [
+        region.model_copy(update={"parent": "TW-N"}) if region.code == "TW-TPE" else region
+        for region in changed
+    ]
+    registry = RegionRegistry([*changed, north], name="tw")
+    migrate(plain, replace(configuration, regions=registry))
+    assert rows(plain, "SELECT name_en, parent FROM regions WHERE code = 'TW-TPE'") == [
+        ("Taihoku", "TW-N")
+    ]
+    above = rows(
+        plain, "SELECT ancestor, level FROM region_ancestors WHERE region = 'TW-TPE' ORDER BY 1"
+    )
+    assert above == [("TW", "nation"), ("TW-N", "prefecture"), ("TW-TPE", "county")]
+    # An abolished region keeps its row, to which imported counts and alerts refer.
+    assert rows(plain, "SELECT count(*) FROM regions WHERE code = 'TW-KHH'") == [(1,)]
+    assert rows(plain, "SELECT count(*) FROM region_ancestors WHERE region = 'TW-KHH'") == [(0,)]
+
+
+def test_a_server_that_does_not_answer(configuration: Configuration) -> None:
+    with pytest.raises(UnavailableError, match="--database or FENGHUO_DATABASE") as caught:
+        migrate("postgresql://someone:secret@127.0.0.1:9/none", configuration)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("postgresql://u:p@h:5/d", "postgresql+psycopg://u:p@h:5/d?"),
+        ("postgresql://u@h/d", "postgresql+psycopg://u@h/d?"),
+        (
+            "host=/run/pg port=5433 dbname=d user=u",
+            "postgresql+psycopg://u@/d?host=%2Frun%2Fpg&port=5433",
+        ),
+        ("postgresql://h/d?sslmode=disable", "postgresql+psycopg://h/d?sslmode=disable"),
+        ("postgresql://u%40x:p%2Fw@h/d", "postgresql+psycopg://u%40x:p%2Fw@h/d?"),
+    ],
+)
+def test_connection_strings_for_the_runner(given: str, expected: str) -> None:
+    assert _yoyo_uri(given) == expected

@@ -1,0 +1,148 @@
+"""What arrives: every record, once, in order, in batches that tile the log."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from faust.exceptions import ImproperlyConfigured
+
+from streams.transport import BatchSchema, RecordBatch
+from tests.support.batch_app import create_topic, make_app, publish, running, until
+from tests.support.logs import log_ends
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import faust
+
+BROKERS = ["kafka", pytest.param("apache_kafka", marks=pytest.mark.kafka)]
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest) -> str:
+    address: str = request.getfixturevalue(request.param)
+    return address
+
+
+def collect(app: faust.App, topic: str) -> list[RecordBatch]:
+    batches: list[RecordBatch] = []
+
+    @app.agent(app.topic(topic, schema=BatchSchema()))
+    async def take(stream: Any) -> None:
+        async for batch in stream:
+            batches.append(batch)
+
+    return batches
+
+
+def values(batches: list[RecordBatch]) -> list[int]:
+    return [int(record.value) for batch in batches for record in batch.records]
+
+
+def assert_tiled(batches: list[RecordBatch], *, first: int = 0) -> dict[int, int]:
+    """Check that batches follow each other without hole or overlap; return where they end."""
+    reached: defaultdict[int, int] = defaultdict(lambda: first)
+    for batch in batches:
+        assert batch.position == reached[batch.tp.partition]
+        assert batch.next_offset > batch.position
+        offsets = [record.offset for record in batch.records]
+        assert offsets == sorted(set(offsets))
+        assert all(batch.position <= offset < batch.next_offset for offset in offsets)
+        reached[batch.tp.partition] = batch.next_offset
+    return dict(reached)
+
+
+async def test_batches_tile_every_partition_in_order(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name, partitions=4)
+    await publish(broker, fresh_name, range(3_000))
+    app = make_app(broker, fresh_name, tmp_path)
+    batches = collect(app, fresh_name)
+
+    async with running(app):
+        await until(lambda: len(values(batches)) >= 3_000, "the backlog")
+        await publish(broker, fresh_name, range(3_000, 5_000))
+        await until(lambda: len(values(batches)) >= 5_000, "the rest")
+
+    assert sorted(values(batches)) == list(range(5_000))
+    assert len(batches) >= 50
+    reached = assert_tiled(batches)
+    assert {(fresh_name, p): end for p, end in reached.items()} == await log_ends(broker, [fresh_name])
+    by_key: defaultdict[int, list[int]] = defaultdict(list)
+    for number in values(batches):
+        by_key[number % 20].append(number)
+    assert all(numbers == sorted(numbers) for numbers in by_key.values())
+
+
+async def test_the_groups_offset_reaches_the_end_and_a_restart_reads_on(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name, partitions=2)
+    await publish(broker, fresh_name, range(1_000))
+    first = make_app(broker, fresh_name, tmp_path)
+    before = collect(first, fresh_name)
+    async with running(first):
+        await until(lambda: len(values(before)) >= 1_000, "the backlog")
+
+    await publish(broker, fresh_name, range(1_000, 1_500))
+    second = make_app(broker, fresh_name, tmp_path)
+    after = collect(second, fresh_name)
+    async with running(second):
+        await until(lambda: len(values(after)) >= 500, "the rest")
+
+    assert sorted(values(before)) == list(range(1_000))
+    assert sorted(values(after)) == list(range(1_000, 1_500))
+
+
+async def test_messages_of_other_topics_arrive_one_by_one_and_decoded(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    plain_topic = f"{fresh_name}-plain"
+    create_topic(broker, fresh_name)
+    create_topic(broker, plain_topic)
+    app = make_app(broker, fresh_name, tmp_path)
+    batches = collect(app, fresh_name)
+    messages: list[Any] = []
+
+    @app.agent(app.topic(plain_topic, value_type=int))
+    async def take(stream: Any) -> None:
+        async for message in stream:
+            messages.append(message)
+
+    async with running(app):
+        await publish(broker, fresh_name, range(300))
+        await publish(broker, plain_topic, range(300))
+        await until(lambda: len(messages) >= 300, "the messages")
+        await until(lambda: len(values(batches)) >= 300, "the batches")
+
+    assert messages == list(range(300))
+    assert values(batches) == list(range(300))
+
+    again = make_app(broker, fresh_name, tmp_path)
+    rest: list[Any] = []
+
+    @again.agent(again.topic(plain_topic, value_type=int))
+    async def take_again(stream: Any) -> None:
+        async for message in stream:
+            rest.append(message)
+
+    async with running(again):
+        await publish(broker, plain_topic, range(300, 310))
+        await until(lambda: rest[-1:] == [309], "the rest")
+    assert rest == list(range(300, 310))
+
+
+async def test_a_topic_cannot_be_read_both_ways(
+    kafka: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(kafka, fresh_name)
+    app = make_app(kafka, fresh_name, tmp_path)
+    app.topics.add(app.topic(fresh_name, schema=BatchSchema()))
+    app.topics.add(app.topic(fresh_name, value_type=int))
+    app.finalize()
+
+    with pytest.raises(ImproperlyConfigured, match=rf"{fresh_name}.*schema=BatchSchema\(\)"):
+        await app.consumer.subscribe([fresh_name])

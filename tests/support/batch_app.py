@@ -1,0 +1,96 @@
+"""Small Faust applications on the batch transport, run inside the test's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import faust
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from streams.feed.publish import publish_mixed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from pathlib import Path
+
+__all__ = ["create_topic", "make_app", "publish", "running", "until"]
+
+_PATIENCE = 60.0
+
+
+def make_app(bootstrap: str, group: str, folder: Path, **options: Any) -> faust.App:
+    """Make an application that joins its group quickly and fetches small batches."""
+    return faust.App(
+        group,
+        **{
+            "broker": f"kafkabatch://{bootstrap}",
+            "broker_session_timeout": 2.0,
+            "broker_heartbeat_interval": 0.5,
+            "broker_commit_interval": 0.3,
+            "broker_max_poll_records": 100,
+            "stream_buffer_maxsize": 2,
+            "stream_wait_empty": False,
+            "topic_disable_leader": True,
+            "topic_allow_declare": False,
+            "web_enabled": False,
+            "datadir": str(folder / group),
+            "logging_config": None,
+            "loghandlers": [],
+            **options,
+        },
+    )
+
+
+@asynccontextmanager
+async def running(app: faust.App) -> AsyncIterator[None]:
+    """Run an application for the length of a block."""
+    app.finalize()
+    try:
+        await app.start()
+        yield
+    finally:
+        await app.stop()
+        _close_loop(app.consumer._thread.thread_loop)
+
+
+def _close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Close the loop of Faust's consumer thread, which Faust leaves open."""
+    if not loop.is_running():
+        loop.close()
+
+
+async def until(condition: Callable[[], Any], what: str, *, patience: float = _PATIENCE) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {patience:g} s")
+        await asyncio.sleep(0.02)
+
+
+def create_topic(bootstrap: str, name: str, *, partitions: int = 1, **config: str) -> None:
+    """Create a topic; settings are written with underscores for dots."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        configs = {key.replace("_", "."): value for key, value in config.items()}
+        admin.create_topics(
+            [
+                NewTopic(
+                    name=name,
+                    num_partitions=partitions,
+                    replication_factor=1,
+                    topic_configs=configs,
+                )
+            ]
+        )
+    finally:
+        admin.close()
+
+
+async def publish(bootstrap: str, topic: str, values: Iterable[int], *, keys: int = 20) -> None:
+    """Publish numbers, the key being the number modulo `keys`."""
+    records = [(topic, b"%d" % (value % keys), b"%d" % value) for value in values]
+    await asyncio.to_thread(publish_mixed, bootstrap, records)
