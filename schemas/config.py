@@ -148,7 +148,8 @@ class Signal(_Model):
         if self.match and (foreign := self.match.fields - MATCH_FIELDS[self.of]):
             fields = ", ".join(sorted(MATCH_FIELDS[self.of]))
             raise ValueError(
-                f"match uses {', '.join(sorted(foreign))}, which {self.of} do not have; use {fields}"
+                f"match uses {', '.join(sorted(foreign))}, which {self.of} do not have; "
+                f"use {fields}"
             )
         if self.of == "visits" and self.measure == "quantity":
             raise ValueError("visits have no quantity; remove measure or write events")

@@ -72,6 +72,21 @@ def _reason(error: ErrorDetails) -> RefusalReason:
     return RefusalReason.IMPOSSIBLE_VALUE
 
 
+_SENTENCES: Mapping[RefusalReason, str] = {
+    RefusalReason.NOT_JSON: (
+        "The record is not a JSON object: {message}. Send one object per record, UTF-8."
+    ),
+    RefusalReason.UNSUPPORTED_VERSION: (
+        "schema_version: {message}. See docs/guides/data-sources.md for the versions in use."
+    ),
+    RefusalReason.UNKNOWN_FIELD: (
+        "{field} is no field of this record. Remove it or check its spelling."
+    ),
+    RefusalReason.MISSING_FIELD: "{field} is missing. It is required.",
+    RefusalReason.NAIVE_TIME: ("{field} has no UTC offset. Write it as 2026-01-31T09:30:00+08:00."),
+}
+
+
 def _field_name(loc: tuple[int | str, ...]) -> str:
     """Name the field; what a sender made up as a name can be personal or unprintable itself."""
     name = ".".join(str(part) for part in loc)
@@ -85,19 +100,7 @@ def _sentence(error: ErrorDetails, reason: RefusalReason) -> str:
     if not field and reason is not RefusalReason.NOT_JSON:
         return error["msg"]  # our own checks over several fields speak in whole sentences
     message = error["msg"][0].lower() + error["msg"][1:]
-    match reason:
-        case RefusalReason.NOT_JSON:
-            return f"The record is not a JSON object: {message}. Send one object per record, UTF-8."
-        case RefusalReason.UNSUPPORTED_VERSION:
-            return f"schema_version: {message}. See docs/guides/data-sources.md for the versions in use."
-        case RefusalReason.UNKNOWN_FIELD:
-            return f"{field} is no field of this record. Remove it or check its spelling."
-        case RefusalReason.MISSING_FIELD:
-            return f"{field} is missing. It is required."
-        case RefusalReason.NAIVE_TIME:
-            return f"{field} has no UTC offset. Write it as 2026-01-31T09:30:00+08:00."
-        case _:
-            return f"{field}: {message}."
+    return _SENTENCES.get(reason, "{field}: {message}.").format(field=field, message=message)
 
 
 def refusal_from(error: ValidationError) -> Refusal:

@@ -137,7 +137,7 @@ def _level_without_regions(
     present = {region.level for region in registry}
     if level in present:
         return []
-    has = ", ".join(sorted(present, key=lambda level: level.depth))
+    has = ", ".join(known for known in RegionLevel if known in present)
     return [(key, f"{registry.name} has no region of level {level}; it has {has}")]
 
 

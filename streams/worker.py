@@ -23,7 +23,7 @@ from streams.kafka import cluster_id
 from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions
 from streams.store.pool import open_pool
-from streams.transport import BatchSchema, LogBounds
+from streams.transport import BatchSchema
 
 if TYPE_CHECKING:
     from faust.types import TP
@@ -81,7 +81,7 @@ class FenghuoApp(faust.App):
             self.ingest.prepare, failed=self._failed, in_flight=settings.commits_in_flight
         )
         transport: BatchTransport = self.transport
-        self.positions = transport.position_source = StoredPositions(self.pool, cluster)
+        transport.position_source = StoredPositions(self.pool, cluster)
 
     async def on_stop(self) -> None:
         """Finish what is in flight, then close the database."""
@@ -91,11 +91,8 @@ class FenghuoApp(faust.App):
 
     async def _reseek(self, tp: TP, offset: int) -> None:
         """Read on from where the database stands, or from where the log begins by now."""
-        first = (await self.consumer.earliest_offsets(tp))[tp]
-        end = (await self.consumer.highwaters(tp))[tp]
-        log.warning("%s[%s]: reading again from offset %s", *tp, max(offset, first))
-        positions = await self.positions.positions({tp: LogBounds(first, end)})
-        await self.consumer.seek_wait(positions)
+        log.warning("%s[%s]: reading again from offset %s", *tp, offset)
+        await self.consumer.seek_to_source([tp])
 
     async def _failed(self, error: BaseException) -> None:
         log.critical("A batch cannot be committed; the worker stops.", exc_info=error)

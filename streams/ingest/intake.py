@@ -104,10 +104,7 @@ class Intake:
         for record in records:
             value = record.value
             try:
-                if value is None or not value.strip():
-                    raise _RefusedError(_EMPTY)
-                if len(value) > MAX_RECORD_BYTES:
-                    raise _RefusedError(_TOO_LARGE)
+                _check_size(value)
                 event = parse(value)
                 self._check_place_and_time(event, oldest, latest)
             except ValidationError as error:
@@ -234,6 +231,13 @@ _EMPTY = Refusal(
 _TOO_LARGE = Refusal(
     RefusalReason.TOO_LARGE, f"The record is larger than {MAX_RECORD_BYTES} bytes. Send one event."
 )
+
+
+def _check_size(value: bytes | None) -> None:
+    if value is None or not value.strip():
+        raise _RefusedError(_EMPTY)
+    if len(value) > MAX_RECORD_BYTES:
+        raise _RefusedError(_TOO_LARGE)
 
 
 def _refused(record: Any, refusal: Refusal) -> RefusedRecord:

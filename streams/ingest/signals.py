@@ -145,11 +145,12 @@ class SaleSignals:
 
     def __call__(self, sale: DrugSale) -> tuple[tuple[str, bool], ...]:
         """Return signal names, each with whether its quantity is counted (else: one sale)."""
-        return self._by_content(sale.atc, sale.product, sale.category, sale.otc)
+        return self._by_content((sale.atc, sale.product, sale.category, sale.otc))
 
     def _match_content(
-        self, atc: str | None, product: str | None, category: str | None, otc: bool | None
+        self, content: tuple[str | None, str | None, str | None, bool | None]
     ) -> tuple[tuple[str, bool], ...]:
+        atc, product, category, otc = content
         return tuple(
             (d.signal, d.by_quantity)
             for d in self._definitions

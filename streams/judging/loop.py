@@ -206,7 +206,13 @@ async def _judge_rule(
     judged = periods[lookback:]
     return [
         JudgedSeries.select(
-            region, judged, ranges[region], counts[i, lookback:], verdicts, i, rule.min_cases
+            region,
+            periods=judged,
+            judged=ranges[region],
+            observed=counts[i, lookback:],
+            verdicts=verdicts,
+            row=i,
+            min_cases=rule.min_cases,
         )
         for i, region in enumerate(regions)
     ]

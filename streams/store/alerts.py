@@ -92,7 +92,8 @@ def get_alert(connection: psycopg.Connection, alert_id: int) -> Alert | None:
 
 _OPEN = """
 INSERT INTO alerts (severity, signal, region, rule, grain, first_period, last_period, exceedances,
-                    observed, expected, upper, score, p_value, peak, detector, config_version, as_of)
+                    observed, expected, upper, score, p_value, peak, detector, config_version,
+                    as_of)
 SELECT %(severity)s, %(signal)s, v.region, v.rule, %(grain)s, v.period, v.period, 1,
        v.observed, v.expected, v.upper, v.score, v.p_value, v.observed,
        %(detector)s, %(version)s, %(as_of)s

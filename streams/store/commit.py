@@ -97,7 +97,7 @@ async def commit_batch(
             _INSERT_BATCH,
             (batch_id, *at, records, *done[1:], worker, received_at, recorded_at),
         )
-        await _insert_sources(cursor, batch_id, at.topic, reading.accepted, refused, recorded_at)
+        await _insert_sources(cursor, (batch_id, at.topic, recorded_at), reading.accepted, refused)
     return done
 
 
@@ -191,10 +191,11 @@ def _copy_lines(accepted: Iterable[AcceptedEvent], series: SeriesNumbers) -> Ite
             # Outside of strings, where JSON allows them; inside they are escaped.
             payload = payload.replace("\n", " ").replace("\t", " ").replace("\r", " ")
         numbers = series.literal(event.signals, event.region, event.stratum)
+        amounts = ",".join(map(repr, event.amounts))
         yield (
             f"{order}\t{event.event_key}\t{event.revision}\t{event.cancelled}\t"
             f"{event.occurred_at.isoformat()}\t{event.source_id}\t{event.facility_id}\t"
-            f"{event.region}\t{event.stratum}\t{numbers}\t{{{','.join(map(repr, event.amounts))}}}\t"
+            f"{event.region}\t{event.stratum}\t{numbers}\t{{{amounts}}}\t"
             f"{payload}\n"
         )
 
@@ -380,12 +381,11 @@ async def _insert_dead_letters(
 
 async def _insert_sources(
     cursor: AsyncCursor,
-    batch_id: int,
-    topic: str,
+    batch: tuple[int, str, datetime],
     accepted: Sequence[AcceptedEvent],
     refused: Sequence[RefusedRecord],
-    recorded_at: datetime,
 ) -> None:
+    batch_id, topic, recorded_at = batch
     counted = Counter(event.source_id for event in accepted)
     lost = Counter(record.source_id or "unknown" for record in refused)
     last: dict[str, datetime] = {}

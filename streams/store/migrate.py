@@ -7,7 +7,6 @@ from importlib import resources
 from typing import TYPE_CHECKING, LiteralString, NamedTuple
 from urllib.parse import quote, urlencode
 
-import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from streams.errors import StoreError
@@ -15,6 +14,8 @@ from streams.store.pool import connect
 from streams.store.timescale import apply_timescale
 
 if TYPE_CHECKING:
+    import psycopg
+
     from streams.config import Configuration
 
 __all__ = ["Migrated", "migrate"]

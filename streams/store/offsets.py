@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from faust.types import TP
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from faust.types import TP
     from psycopg_pool import AsyncConnectionPool
 
     from streams.transport import LogBounds

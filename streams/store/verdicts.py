@@ -42,6 +42,7 @@ class JudgedSeries:
     def select(
         cls,
         region: str,
+        *,
         periods: Sequence[date],
         judged: tuple[date, date],
         observed: NDArray[np.float64],

@@ -46,9 +46,11 @@ class PositionSource(Protocol):
     """Where a worker starts to read.
 
     An application that keeps its progress elsewhere than in Kafka sets one as
-    ``transport.position_source``. It is asked on every assignment, with the bounds of the
-    partitions' logs, and must return a position within the bounds for each of them. What it makes
-    of a stored position outside the bounds (records expired, topic made anew) is its own affair.
+    ``transport.position_source``. It is asked on every assignment and whenever a position turns out
+    to lie outside of the log, and must return a position within the bounds for each partition. What
+    it makes of a stored position outside the bounds (records expired, topic made anew) is its own
+    affair. The first question leaves the end open, since a worker that is still committing may be
+    ahead of any end known before; if the answer lies beyond the end then, it is asked again.
     """
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> Mapping[TP, int]:

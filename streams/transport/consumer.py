@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
-from faust.types.tuples import ack_lock
-from mode.utils.futures import notify
 
 from streams.transport.batch import LogBounds, PositionSource, RecordBatch, is_batched
 from streams.transport.progress import GroupProgress
@@ -37,6 +35,8 @@ __all__ = ["BatchConsumer", "BatchTransport"]
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+#: The largest offset that Kafka and PostgreSQL can hold.
+_NO_END = 2**63 - 1
 
 
 class BatchConsumer(driver.Consumer):
@@ -70,7 +70,8 @@ class BatchConsumer(driver.Consumer):
         # is made up for.
         for tp, offset in self._group_offsets.items():
             self._committed_offset[tp] = offset
-            self._acked[tp] = []
+            self._acked[tp].clear()
+            self._acked_index[tp].clear()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to the group's committed offsets, and batched topics to the application's own."""
@@ -83,7 +84,11 @@ class BatchConsumer(driver.Consumer):
         return offsets | positions
 
     async def seek_to_source(self, partitions: Collection[TP]) -> None:
-        """Ask again where to read, for positions that turned out to lie outside of the log."""
+        """Ask the position source again where to read, and read on from there.
+
+        For positions that turned out to lie outside of the log, and for applications that find
+        records missing before a batch. Partitions that went to another worker are left alone.
+        """
         while not self.should_stop:
             ours = self.assignment().intersection(partitions)
             try:
@@ -97,11 +102,20 @@ class BatchConsumer(driver.Consumer):
     async def _positions(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         if not committed:
             return {}
-        bounds = await self._thread.log_bounds(list(committed))
+        partitions = list(committed)
+        first = await self._thread.earliest_offsets(*partitions)
         source = self.transport.position_source
         if source is None:
-            return {tp: _committed_or_first(committed[tp], bounds[tp]) for tp in bounds}
-        return dict(await source.positions(bounds))
+            source = _CommittedPositions(committed)
+        # The ends are asked for after the positions: until its commits are done, the worker that
+        # had a partition before may store offsets beyond any end that was read earlier.
+        open_ended = {tp: LogBounds(first[tp], _NO_END) for tp in partitions}
+        positions = dict(await source.positions(open_ended))
+        end = await self._thread.highwaters(*partitions)
+        beyond = {tp: LogBounds(first[tp], end[tp]) for tp in partitions if positions[tp] > end[tp]}
+        if beyond:
+            positions |= await source.positions(beyond)
+        return positions
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek; a batched partition is read from there on, also if that was read before."""
@@ -110,26 +124,15 @@ class BatchConsumer(driver.Consumer):
             if self._is_batched(tp):
                 self._progress.restart(tp, offset)
 
-    def ack(self, message: Any) -> bool:
-        """Take note that a message is done with."""
-        if not isinstance(message.value, RecordBatch):
-            return bool(super().ack(message))
-        with ack_lock:
-            if message.acked:
-                return False
-            message.acked = True
-            self._unacked_messages.discard(message)
-            self._progress.acknowledge(message.value)
-            self._acked.setdefault(message.tp, [])  # has Faust look for an offset to commit
-            self._n_acked += 1
-            notify(self._waiting_for_ack)
-            return True
-
     def _new_offset(self, tp: TP) -> int | None:
         if not self._is_batched(tp):
             offset: int | None = super()._new_offset(tp)
             return offset
-        return self._progress.reached(tp)
+        # Faust's streams note the offset of an acknowledged message here: a batch's last one.
+        acknowledged = [offset + 1 for offset in self._acked[tp]]
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return self._progress.acknowledge(tp, acknowledged)
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if not isinstance(record, RecordBatch):
@@ -166,10 +169,19 @@ class _ReadOffsets(defaultdict[Any, Any]):
             self[tp] = offset
 
 
-def _committed_or_first(committed: int | None, bounds: LogBounds) -> int:
-    if committed is None or not bounds.first <= committed <= bounds.end:
-        return bounds.first
-    return committed
+class _CommittedPositions:
+    """Positions of applications that keep their progress in Kafka."""
+
+    def __init__(self, committed: Mapping[TP, int | None]) -> None:
+        self._committed = committed
+
+    async def positions(self, bounds: Mapping[TP, LogBounds]) -> dict[TP, int]:
+        result = {}
+        for tp, (first, end) in bounds.items():
+            committed = self._committed[tp]
+            within = committed is not None and first <= committed <= end
+            result[tp] = committed if committed is not None and within else first
+        return result
 
 
 class BatchTransport(driver.Transport):

@@ -6,6 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from faust.types import TP
 
     from streams.transport.batch import RecordBatch
@@ -14,14 +16,15 @@ __all__ = ["GroupProgress"]
 
 
 class _Partition:
-    """Batches of one partition since the last seek, in order, until they are acknowledged."""
+    """Ends of the batches of one partition since the last seek, in order, until they are done."""
 
-    __slots__ = ("expected", "open", "reached")
+    __slots__ = ("done", "expected", "open", "reached")
 
     def __init__(self, offset: int) -> None:
         self.reached = offset
         self.expected = offset
-        self.open: deque[RecordBatch] = deque()
+        self.open: deque[int] = deque()
+        self.done: set[int] = set()
 
 
 class GroupProgress:
@@ -33,40 +36,36 @@ class GroupProgress:
 
     def __init__(self) -> None:
         self._partitions: dict[TP, _Partition] = {}
-        self._done: set[int] = set()
 
     def restart(self, tp: TP, offset: int) -> None:
-        """Begin anew at an offset; what is acknowledged of the time before does not count."""
-        self._discard(self._partitions.get(tp))
+        """Begin anew at an offset."""
         self._partitions[tp] = _Partition(offset)
 
     def track(self, batch: RecordBatch) -> None:
         """Take note of a batch that is handed over.
 
-        One that does not continue where the last one ended was fetched before a seek; whether its
-        records count is for the application to decide, the group's offset waits for the next seek.
+        One that does not continue where the last one ended was fetched before a seek, or records
+        in between went astray. Whether it counts is for the application to decide; the group's
+        offset stays before it until the next seek.
         """
         partition = self._partitions.get(batch.tp)
         if partition is not None and batch.position == partition.expected:
-            partition.open.append(batch)
+            partition.open.append(batch.next_offset)
             partition.expected = batch.next_offset
 
-    def acknowledge(self, batch: RecordBatch) -> None:
-        """Take note that a batch is done, in any order."""
-        partition = self._partitions.get(batch.tp)
-        if partition is None or not any(known is batch for known in partition.open):
-            return
-        self._done.add(id(batch))
-        while partition.open and id(partition.open[0]) in self._done:
-            first = partition.open.popleft()
-            self._done.discard(id(first))
-            partition.reached = first.next_offset
+    def acknowledge(self, tp: TP, ends: Iterable[int]) -> int | None:
+        """Take note of the ends of batches that are done, in any order.
 
-    def reached(self, tp: TP) -> int | None:
-        """Return the offset up to which everything is done, None before the first seek."""
+        Returns
+        -------
+        int or None
+            The offset up to which everything is done; None before the first seek.
+        """
         partition = self._partitions.get(tp)
-        return None if partition is None else partition.reached
-
-    def _discard(self, partition: _Partition | None) -> None:
-        for batch in partition.open if partition is not None else ():
-            self._done.discard(id(batch))
+        if partition is None:
+            return None
+        partition.done.update(end for end in ends if end in partition.open)
+        while partition.open and partition.open[0] in partition.done:
+            partition.reached = partition.open.popleft()
+            partition.done.discard(partition.reached)
+        return partition.reached

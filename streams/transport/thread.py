@@ -7,12 +7,13 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.protocol.fetch import FetchRequest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
-from streams.transport.batch import LogBounds, RecordBatch
+from streams.transport.batch import RecordBatch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -142,24 +143,20 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         batched = [tp for tp in lost if self._positions.pop(tp, None) is not None]
         if plain:
             earliest = self.app.conf.consumer_auto_offset_reset != "latest"
-            await (consumer.seek_to_beginning if earliest else consumer.seek_to_end)(*plain)
+            await (consumer.seek_to_beginning if earliest else consumer.seek_to_end)(
+                *(TopicPartition(*tp) for tp in plain)
+            )
         if batched:
             log.warning("Reading positions lie outside of the log: %s", batched)
             asyncio.run_coroutine_threadsafe(
                 self.consumer.seek_to_source(batched), self.consumer.loop
             )
 
-    async def log_bounds(self, partitions: Collection[TP]) -> dict[TP, LogBounds]:
-        """Ask the brokers for the bounds of logs."""
-        bounds: dict[TP, LogBounds] = await self.call_thread(self._log_bounds, partitions)
-        return bounds
-
-    async def _log_bounds(self, partitions: Collection[TP]) -> dict[TP, LogBounds]:
+    async def _highwaters(self, partitions: list[TP]) -> Mapping[TP, int]:
         consumer = self._ensure_consumer()
-        first = await consumer.beginning_offsets(partitions)
-        end = await consumer.end_offsets(partitions)
-        fetched = await _high_watermarks(consumer, end)
-        return {tp: LogBounds(first[tp], max(end[tp], fetched.get(tp, 0))) for tp in partitions}
+        ends = await consumer.end_offsets(partitions)
+        fetched = await _high_watermarks(consumer, ends)
+        return {tp: max(ends[tp], fetched.get(tp, 0)) for tp in partitions}
 
 
 async def _high_watermarks(consumer: Any, ends: Mapping[TP, int]) -> dict[TP, int]:

@@ -236,6 +236,8 @@ def assert_counts_are_exact(progress: Progress, load: Load) -> None:
     assert not progress.rows(
         "SELECT event_key, revision FROM events GROUP BY 1, 2 HAVING count(*) > 1"
     )
+    print(progress.rows("SELECT reason, count(*) from dead_letters group by 1"), progress.rows("SELECT * FROM offset_jumps"))
+    print(progress.rows("SELECT reason, sentence, partition, topic, convert_from(value,'utf8') from dead_letters where reason='revision-conflict' limit 3"))
     assert progress.value("SELECT count(*) FROM dead_letters") == load.malformed
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
@@ -9,6 +8,9 @@ from pydantic import ValidationError
 from schemas.config import EventTime, Match, Surveillance
 from streams.config import load_configuration
 from streams.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOUND = """\
 name: test
@@ -62,7 +64,8 @@ MISTAKES: dict[str, tuple[str, str, int, str, list[str]]] = {
         "method: C1", "methods: C1", 32, "rules.sales-nation.detector.methods", ["is no key here"],
     ),
     "detector's value": (
-        "method: C1", "method: C9", 32, "rules.sales-nation.detector.method", ["'C1', 'C2' or 'C3'"],
+        "method: C1", "method: C9", 32, "rules.sales-nation.detector.method",
+        ["'C1', 'C2' or 'C3'"],
     ),
     "unknown signal": (
         "signal: ili", "signal: flu", 22, "rules.ili-day.signal", ["'flu'", "ili, antipyretic"],
@@ -91,14 +94,18 @@ MISTAKES: dict[str, tuple[str, str, int, str, list[str]]] = {
         "of: visits", "of: visits\n    measure: quantity", 9, "signals.ili", ["no quantity"],
     ),
     "time zone": ("Asia/Taipei", "Asia/Taipeh", 3, "time_zone", ["no IANA", "Asia/Shanghai"]),
-    "registry": ("regions: tw", "regions: xx", 2, "regions", ["no built-in registry", "cn, tw, us"]),
+    "registry": (
+        "regions: tw", "regions: xx", 2, "regions", ["no built-in registry", "cn, tw, us"],
+    ),
     "CSV that is not there": ("regions: tw", "regions: my.csv", 2, "regions", ["no such file"]),
     "rule's name": ("  ili-day:", "  ILI day:", 21, "rules.ILI day", ["is no name", "a-z"]),
     "kept too short": (
         "keep_years: 5", "keep_years: 2\n  max_future_minutes: 5", 4, "event_time",
         ["keep_years: 3 or more"],
     ),
-    "number": ("max_age_days: 400", "max_age_days: many", 5, "event_time.max_age_days", ["integer"]),
+    "number": (
+        "max_age_days: 400", "max_age_days: many", 5, "event_time.max_age_days", ["integer"],
+    ),
 }  # fmt: skip
 
 
@@ -195,10 +202,12 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
 
 
 def test_a_mistake_that_came_in_by_a_merge(tmp_path: Path) -> None:
-    text = SOUND + "x: &x {min_cases: -1}\n"
-    text = changed("    min_cases: 5", "    <<: *y", text).replace("rules:", "rules:", 1)
-    text = text.replace("name: test\n", "name: test\nregistry: &y {min_cases: -1}\n")
-    assert "rules.ili-day.min_cases: " in fault(tmp_path, text.replace("x: &x {min_cases: -1}\n", ""))
+    text = changed("    min_cases: 5", "    <<: *few").replace(
+        "name: test\n", "name: test\nfew: &few {min_cases: -1}\n"
+    )
+    told = fault(tmp_path, text).splitlines()
+    assert told[0].startswith("FILE:2: few: is no key")
+    assert told[1].startswith("FILE:22: rules.ili-day.min_cases: ")
 
 
 def test_a_registry_of_ones_own_is_found_beside_the_file(tmp_path: Path) -> None:
@@ -226,14 +235,18 @@ def test_an_unknown_signal_has_a_place_without_a_file_too() -> None:
     assert [error["loc"] for error in caught.value.errors()] == [("rules", "r", "signal")]
 
 
-@pytest.mark.parametrize(("age", "years", "fits"), [(729, 2, True), (730, 2, False), (400, 2, True),
-                                                    (7300, 20, False), (7299, 20, True)])  # fmt: skip
-def test_events_are_kept_longer_than_they_may_be_revised(age: int, years: int, *, fits: bool) -> None:
+@pytest.mark.parametrize(
+    ("days", "years", "fits"),
+    [(729, 2, True), (730, 2, False), (400, 2, True), (7300, 20, False), (7299, 20, True)],
+)
+def test_events_are_kept_longer_than_they_may_be_revised(
+    days: int, years: int, *, fits: bool
+) -> None:
     if fits:
-        assert EventTime(max_age_days=age, keep_years=years).keep_years == years
+        assert EventTime(max_age_days=days, keep_years=years).keep_years == years
     else:
         with pytest.raises(ValidationError, match=f"keep_years: {years + 1} or more"):
-            EventTime(max_age_days=age, keep_years=years)
+            EventTime(max_age_days=days, keep_years=years)
 
 
 @pytest.mark.parametrize("code", ["J11", "J11.1", "J09-J11", "C7A", "S52.521A", "J00-J99"])

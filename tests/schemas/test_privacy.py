@@ -11,9 +11,7 @@ from schemas.privacy import identifier_looks_personal, text_looks_personal
 WEIGHTS = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]
 TO_FULL_WIDTH = {ord(c): ord(c) + 0xFEE0 for c in "0123456789Xx+-"} | {ord(" "): 0x3000}
 
-mobiles = st.builds(
-    "1{}{:09d}".format, st.integers(3, 9), st.integers(0, 999_999_999)
-)
+mobiles = st.builds("1{}{:09d}".format, st.integers(3, 9), st.integers(0, 999_999_999))
 regions = st.integers(110_000, 659_999).map(str)
 days = st.dates(date(1900, 1, 1), date(2026, 11, 22)).map(lambda day: f"{day:%Y%m%d}")
 

@@ -11,12 +11,13 @@ import faust
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from streams.feed.publish import publish_mixed
+from tests.support.logs import group_offsets, log_ends
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
-__all__ = ["create_topic", "make_app", "publish", "running", "until"]
+__all__ = ["create_topic", "make_app", "publish", "running", "until", "until_committed"]
 
 _PATIENCE = 60.0
 
@@ -69,6 +70,16 @@ async def until(condition: Callable[[], Any], what: str, *, patience: float = _P
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not happen within {patience:g} s")
         await asyncio.sleep(0.02)
+
+
+async def until_committed(bootstrap: str, group: str, topics: list[str]) -> None:
+    """Wait until a group has committed the whole of topics."""
+    ends = await log_ends(bootstrap, topics)
+    deadline = time.monotonic() + _PATIENCE
+    while (offsets := await group_offsets(bootstrap, group, ends)) != ends:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{group} stands at {offsets}, the logs end at {ends}")
+        await asyncio.sleep(0.1)
 
 
 def create_topic(bootstrap: str, name: str, *, partitions: int = 1, **config: str) -> None:

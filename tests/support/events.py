@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from schemas.events import EventKind
     from streams.ingest.intake import Intake
 
 __all__ = [
@@ -42,7 +43,7 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-def visit(event_id: str = "v-1", **changes: Any) -> dict[str, Any]:
+def visit(event_id: Any = "v-1", **changes: Any) -> dict[str, Any]:
     """A visit for influenza-like illness in Taipei."""
     return {
         "event_id": event_id,
@@ -55,7 +56,7 @@ def visit(event_id: str = "v-1", **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def sale(event_id: str = "s-1", **changes: Any) -> dict[str, Any]:
+def sale(event_id: Any = "s-1", **changes: Any) -> dict[str, Any]:
     """A sale of paracetamol in Taipei."""
     return {
         "event_id": event_id,
@@ -89,7 +90,7 @@ def offline_counts(
     for event in final.values():
         if event.get("cancelled"):
             continue
-        kind = "visits" if "quantity" not in event else "sales"
+        kind: EventKind = "visits" if "quantity" not in event else "sales"
         reading = intake.read(kind, records([event]), now=now)
         (accepted,) = reading.accepted
         local = accepted.occurred_at.astimezone(ZoneInfo(zone))

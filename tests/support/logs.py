@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["log_ends"]
+__all__ = ["group_offsets", "log_ends"]
 
 
 async def log_ends(bootstrap: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
@@ -40,3 +41,18 @@ async def _log_ends(bootstrap: str, topics: list[str]) -> dict[tuple[str, int], 
         return {tuple(place): consumer.highwater(place) for place in partitions}
     finally:
         await consumer.stop()
+
+
+async def group_offsets(
+    bootstrap: str, group: str, partitions: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], int]:
+    """Return what a consumer group has committed of partitions; -1 for nothing."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(
+            group, partitions=[TopicPartition(*place) for place in partitions]
+        )
+        return {tuple(place): stored.offset for place, stored in offsets.items()}
+    finally:
+        await admin.close()

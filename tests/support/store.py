@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import UTC, date
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 import psycopg
@@ -20,6 +20,7 @@ from streams.transport import LogBounds, RecordBatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from decimal import Decimal
 
     from psycopg_pool import AsyncConnectionPool
 
@@ -27,7 +28,17 @@ if TYPE_CHECKING:
     from streams.store.commit import Committed
     from tests.support.events import Counts, Record
 
-__all__ = ["CLUSTER", "Rows", "Worker", "counts", "daily_counts", "empty", "rows", "worker"]
+__all__ = [
+    "CLUSTER",
+    "Rows",
+    "Worker",
+    "blocked",
+    "counts",
+    "daily_counts",
+    "empty",
+    "rows",
+    "worker",
+]
 
 CLUSTER = "cluster-1"
 KINDS = {"visits": "visits", "sales": "sales"}
@@ -65,7 +76,7 @@ async def worker(
     commits: list[Committed] = []
     intake = Intake(configuration)
 
-    async def reseek(tp: TP, offset: int) -> None:  # noqa: RUF029 - the worker's is asynchronous
+    async def reseek(tp: TP, offset: int) -> None:
         reseeks.append((tp, offset))
 
     async with open_pool(database, size=size, configure=prepare_connection) as pool:
@@ -111,3 +122,16 @@ def empty(database: str) -> None:
     with psycopg.connect(database) as connection:
         for table in tables:
             connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+
+
+async def blocked(database: str, count: int = 1) -> None:
+    """Wait until so many connections wait for a lock of another one."""
+    while True:
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+            "AND datname = current_database()"
+        )
+        (found,) = (await asyncio.to_thread(rows, database, query))[0]
+        if found >= count:
+            return
+        await asyncio.sleep(0.01)

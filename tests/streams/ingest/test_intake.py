@@ -193,9 +193,7 @@ def test_a_revision_with_two_contents_in_a_batch_is_a_conflict(
 
 
 @pytest.mark.parametrize("same", [{"facility_id": "clinic-2"}, {"age": 31}, {"complaint": "flu"}])
-def test_a_repeat_that_counts_the_same_is_no_conflict(
-    intake: Intake, same: dict[str, Any]
-) -> None:
+def test_a_repeat_that_counts_the_same_is_no_conflict(intake: Intake, same: dict[str, Any]) -> None:
     reading = read(intake, visit(), visit(**same))
     assert (len(reading.accepted), reading.repeated, reading.refused) == (1, 1, [])
 

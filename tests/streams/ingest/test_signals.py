@@ -114,7 +114,8 @@ def test_temperature_is_a_condition(temperature: float | None, *, hit: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("atc", "hit"), [("N02BE01", True), ("N02B", True), ("N02", False), ("N02A", False), (None, False)]
+    ("atc", "hit"),
+    [("N02BE01", True), ("N02B", True), ("N02", False), ("N02A", False), (None, False)],
 )
 def test_atc_prefixes(atc: str | None, *, hit: bool) -> None:
     assert sale_signals({"atc": ["N02B"]}, atc=atc, product="Panadol") is hit

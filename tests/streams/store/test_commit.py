@@ -16,9 +16,9 @@ from faust.types import TP
 from schemas.config import Signal
 from streams.ingest.intake import Intake, event_key
 from streams.store.commit import BatchPosition, StaleOffsetError, commit_batch
+from streams.store.offsets import StoredPositions
 from streams.store.series import SeriesNumbers
 from streams.transport import LogBounds, RecordBatch
-from streams.store.offsets import StoredPositions
 from tests.support.events import (
     KAOHSIUNG,
     NEW_TAIPEI,
@@ -29,7 +29,7 @@ from tests.support.events import (
     sale,
     visit,
 )
-from tests.support.store import CLUSTER, Worker, counts, daily_counts, rows, worker
+from tests.support.store import CLUSTER, Worker, blocked, counts, daily_counts, rows, worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -138,7 +138,9 @@ async def test_an_event_can_come_back_after_a_cancellation(
 ) -> None:
     for revision, cancelled in ((1, False), (2, True), (3, False)):
         await ingest.deliver(
-            "visits", 0, records([visit(revision=revision, cancelled=cancelled)], first=revision - 1)
+            "visits",
+            0,
+            records([visit(revision=revision, cancelled=cancelled)], first=revision - 1),
         )
     assert flu(database_url) == {("19-64", HOUR): 1}
 
@@ -242,7 +244,9 @@ async def test_a_record_that_the_database_cannot_hold_is_refused_alone(
 
 async def test_only_bad_records(ingest: Worker, database_url: str) -> None:
     at_odds = visit(occurred_at="2025-03-03T09:30:00+23:00")
-    await ingest.deliver("visits", 0, [*records([at_odds]), Record(1, None, b"{"), Record(2, None, None)])
+    await ingest.deliver(
+        "visits", 0, [*records([at_odds]), Record(1, None, b"{"), Record(2, None, None)]
+    )
     assert [(letter[2], letter[3]) for letter in letters(database_url)] == [
         (0, "not_storable"),
         (1, "not_json"),
@@ -334,19 +338,6 @@ async def test_records_that_expired_unread_are_a_jump(ingest: Worker, database_u
 # ---------------------------------------------------------------- at the same time
 
 
-async def blocked(database: str, count: int = 1) -> None:
-    """Wait until so many connections wait for a lock of another one."""
-    while True:
-        query = (
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-            "AND datname = current_database()"
-        )
-        (found,) = (await asyncio.to_thread(rows, database, query))[0]
-        if found >= count:
-            return
-        await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
@@ -359,6 +350,7 @@ async def test_two_workers_with_the_same_event_count_it_once(
     ingest: Worker,
     database_url: str,
     configuration: Configuration,
+    *,
     first: dict[str, Any],
     second: dict[str, Any],
     expected: str,
@@ -485,7 +477,9 @@ async def test_a_lost_connection_is_tried_again(
     await ingest.deliver("visits", 0, records([visit()]))
     async with await psycopg.AsyncConnection.connect(database_url) as rival:
         await rival.execute("SELECT FROM event_heads FOR UPDATE")
-        task = asyncio.create_task(ingest.deliver("visits", 0, records([visit(revision=2, age=3)], first=1)))
+        task = asyncio.create_task(
+            ingest.deliver("visits", 0, records([visit(revision=2, age=3)], first=1))
+        )
         await blocked(database_url)
         await rival.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

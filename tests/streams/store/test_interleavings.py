@@ -48,17 +48,19 @@ MOMENTS = [
     "2025-11-03T04:59:59Z", "2025-11-03T05:00:00Z", "2024-03-01T12:00:00Z",
 ]  # fmt: skip
 
-contents = st.fixed_dictionaries(
+contents: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "region": st.sampled_from([TAIPEI, NEW_TAIPEI, KAOHSIUNG]),
         "occurred_at": st.sampled_from(MOMENTS),
         "cancelled": st.sampled_from([False, False, False, True]),
     }
 )
-visits = st.fixed_dictionaries(
+visits: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"age": st.sampled_from([3, 30, 80, None]), "icd10": st.sampled_from([["J11.1"], ["R50.9"]])}
 )
-sales = st.fixed_dictionaries({"quantity": st.sampled_from([0.1, 0.2, 1, 2.5, 0.001, 99_999.999])})
+sales: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"quantity": st.sampled_from([0.1, 0.2, 1, 2.5, 0.001, 99_999.999])}
+)
 
 
 class Step(NamedTuple):
@@ -144,9 +146,9 @@ def test_counts_are_those_of_the_final_events(
     for known_at, then in known:
         assert counts(database, "counts_as_of(%s)", known_at) == then
         assert counts(database, "recount(%s)", known_at) == then
-    assert rows(database, "SELECT sum(records), count(DISTINCT recorded_at) = count(*) FROM batches") == [
-        (len(everything), True)
-    ]
+    assert rows(
+        database, "SELECT sum(records), count(DISTINCT recorded_at) = count(*) FROM batches"
+    ) == [(len(everything), True)]
     assert rows(database, "SELECT count(*) FROM dead_letters") == [(0,)]
 
 
@@ -161,7 +163,7 @@ async def deliver(
     installation: Installation, kind: str, log: list[list[dict[str, Any]]], plan: list[Step]
 ) -> list[tuple[datetime, Counts]]:
     """Hand all over, and return what was known after each batch."""
-    database, configuration, worker_, _ = installation
+    database, _, worker_, _ = installation
     held = [records(partition) for partition in log]
     at = [await worker_.position(kind, p) for p in range(3)]
     known = []

@@ -125,7 +125,7 @@ def test_the_epi_week_may_change_until_weeks_are_imported(
         connection.execute(
             "INSERT INTO imported_counts VALUES ('ili', 'TW-TPE', 'all', 'week', '2025-03-02', 1)"
         )
-    with pytest.raises(StoreError, match="counts of mmwr weeks, .* epi_week: iso"):
+    with pytest.raises(StoreError, match=r"counts of mmwr weeks, .* epi_week: iso"):
         migrate(plain, configuration)
 
 

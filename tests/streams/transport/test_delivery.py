@@ -9,7 +9,7 @@ import pytest
 from faust.exceptions import ImproperlyConfigured
 
 from streams.transport import BatchSchema, RecordBatch
-from tests.support.batch_app import create_topic, make_app, publish, running, until
+from tests.support.batch_app import create_topic, make_app, publish, running, until, until_committed
 from tests.support.logs import log_ends
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def broker(request: pytest.FixtureRequest) -> str:
 def collect(app: faust.App, topic: str) -> list[RecordBatch]:
     batches: list[RecordBatch] = []
 
-    @app.agent(app.topic(topic, schema=BatchSchema()))
+    @app.agent(app.topic(topic, schema=BatchSchema()), name="batches")
     async def take(stream: Any) -> None:
         async for batch in stream:
             batches.append(batch)
@@ -86,6 +86,7 @@ async def test_the_groups_offset_reaches_the_end_and_a_restart_reads_on(
     before = collect(first, fresh_name)
     async with running(first):
         await until(lambda: len(values(before)) >= 1_000, "the backlog")
+        await until_committed(broker, fresh_name, [fresh_name])
 
     await publish(broker, fresh_name, range(1_000, 1_500))
     second = make_app(broker, fresh_name, tmp_path)
@@ -107,7 +108,7 @@ async def test_messages_of_other_topics_arrive_one_by_one_and_decoded(
     batches = collect(app, fresh_name)
     messages: list[Any] = []
 
-    @app.agent(app.topic(plain_topic, value_type=int))
+    @app.agent(app.topic(plain_topic, value_type=int), name="plain")
     async def take(stream: Any) -> None:
         async for message in stream:
             messages.append(message)
@@ -117,6 +118,7 @@ async def test_messages_of_other_topics_arrive_one_by_one_and_decoded(
         await publish(broker, plain_topic, range(300))
         await until(lambda: len(messages) >= 300, "the messages")
         await until(lambda: len(values(batches)) >= 300, "the batches")
+        await until_committed(broker, fresh_name, [fresh_name, plain_topic])
 
     assert messages == list(range(300))
     assert values(batches) == list(range(300))
@@ -124,7 +126,7 @@ async def test_messages_of_other_topics_arrive_one_by_one_and_decoded(
     again = make_app(broker, fresh_name, tmp_path)
     rest: list[Any] = []
 
-    @again.agent(again.topic(plain_topic, value_type=int))
+    @again.agent(again.topic(plain_topic, value_type=int), name="plain")
     async def take_again(stream: Any) -> None:
         async for message in stream:
             rest.append(message)
