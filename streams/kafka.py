@@ -12,7 +12,7 @@ from streams.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["cluster_id", "create_topics", "dead_letter_topic"]
+__all__ = ["cluster_id", "create_topics", "dead_letter_topic", "missing_topics"]
 
 
 def dead_letter_topic(topic: str) -> str:
@@ -65,6 +65,22 @@ def create_topics(
         return created
     finally:
         admin.close()
+
+
+def missing_topics(bootstrap: str, topics: Iterable[str]) -> list[str]:
+    """Return the topics that do not exist.
+
+    Raises
+    ------
+    UnavailableError
+        When no broker answers.
+    """
+    admin = _admin(bootstrap)
+    try:
+        present = set(admin.list_topics())
+    finally:
+        admin.close()
+    return [topic for topic in topics if topic not in present]
 
 
 def _admin(bootstrap: str) -> KafkaAdminClient:

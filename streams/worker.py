@@ -20,6 +20,7 @@ from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
 from streams.judging.loop import JudgingLoop
 from streams.kafka import cluster_id
+from streams.preflight import check_ready
 from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions
 from streams.store.pool import open_pool
@@ -58,6 +59,7 @@ class FenghuoApp(faust.App):
         await super().on_start()
         self._open = AsyncExitStack()
         settings = self.settings
+        await asyncio.to_thread(check_ready, settings, self.configuration)
         self.pool = await self._open.enter_async_context(
             open_pool(
                 settings.database,

@@ -34,9 +34,13 @@ def worker(
     config: ConfigOption = None, database: DatabaseOption = None, kafka: KafkaOption = None
 ) -> None:
     """Run a worker until it is stopped: ingest, judge, hand over dead letters."""
+    from streams.preflight import check_ready  # noqa: PLC0415 - keeps --help fast
     from streams.worker import create_app, run_worker  # noqa: PLC0415 - Faust is slow to import
 
-    run_worker(create_app(settings(config=config, database=database, kafka=kafka)))
+    current = settings(config=config, database=database, kafka=kafka)
+    configuration = read_config(current)
+    check_ready(current, configuration)
+    run_worker(create_app(current, configuration))
 
 
 def create_topics(kafka: KafkaOption = None) -> None:

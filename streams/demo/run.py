@@ -100,7 +100,14 @@ def run_demo(
         on_step("Importing the weeks before as baseline")
         import_counts(connection, taiwan.baseline_counts(FIRST_WEEK), replace=False)
         worker = stack.start_worker()
-        sent = _replay(connection, worker, stack.settings, seed, on_step, on_progress)
+        sent = _replay(
+            connection,
+            worker,
+            stack.settings,
+            seed=seed,
+            on_step=on_step,
+            on_progress=on_progress,
+        )
         on_step("Counting again")
         result = _check(connection, sent)
         on_step("Drawing")
@@ -119,6 +126,7 @@ def _replay(
     connection: psycopg.Connection,
     worker: WorkerProcess,
     settings: Settings,
+    *,
     seed: int,
     on_step: Callable[[str], None],
     on_progress: Callable[[int, int, int], None],

@@ -38,6 +38,7 @@ __all__ = ["JudgingLoop", "judge_pending"]
 
 log = logging.getLogger(__name__)
 
+_AFTER_FAILURE_SECONDS = 10.0
 #: Key of the advisory lock under which verdicts and alerts are written.
 _WRITING = 5_103_481_001
 #: Most rows taken at once; the rest waits for the next look or another worker.
@@ -77,6 +78,12 @@ class JudgingLoop:
                 more = await judge_pending(self._pool, self._configuration)
             except psycopg.OperationalError as error:
                 log.warning("Judging waits for the database: %s", error)
+                more = 0
+            except Exception:
+                # A detector's fault must not stop the counting. The series stay pending, which
+                # `fenghuo status` shows, and are tried again.
+                log.exception("Judging failed; the changed series wait")
+                await asyncio.sleep(_AFTER_FAILURE_SECONDS)
                 more = 0
             if more < _TAKEN_AT_ONCE:
                 await self._pause()

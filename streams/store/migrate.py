@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-__all__ = ["Migrated", "migrate"]
+__all__ = ["Migrated", "installation_facts", "migrate"]
 
 #: Facts on which stored counts depend; they cannot change under existing counts.
 _FIXED = ("time_zone", "regions")
@@ -88,13 +88,18 @@ def _yoyo_uri(database: str) -> str:
     return f"postgresql+psycopg://{login}{address}/{name}?{urlencode(parts)}"
 
 
-def _describe_installation(connection: psycopg.Connection, configuration: Configuration) -> None:
+def installation_facts(configuration: Configuration) -> dict[str, str]:
+    """Return the settings that the database's functions and counts depend on."""
     surveillance = configuration.surveillance
-    facts = {
+    return {
         "time_zone": surveillance.time_zone,
         "epi_week": surveillance.epi_week,
         "regions": surveillance.regions,
     }
+
+
+def _describe_installation(connection: psycopg.Connection, configuration: Configuration) -> None:
+    facts = installation_facts(configuration)
     stored: dict[str, str] = dict(
         connection.execute("SELECT key, value FROM installation").fetchall()
     )

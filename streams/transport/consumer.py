@@ -111,8 +111,8 @@ class BatchConsumer(driver.Consumer):
         # had a partition before may store offsets beyond any end that was read earlier.
         open_ended = {tp: LogBounds(first[tp], _NO_END) for tp in partitions}
         positions = dict(await source.positions(open_ended))
-        end = await self._thread.highwaters(*partitions)
-        beyond = {tp: LogBounds(first[tp], end[tp]) for tp in partitions if positions[tp] > end[tp]}
+        ends = await self._thread.log_ends(partitions)
+        beyond = {tp: LogBounds(first[tp], end) for tp, end in ends.items() if positions[tp] > end}
         if beyond:
             positions |= await source.positions(beyond)
         return positions

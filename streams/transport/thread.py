@@ -22,6 +22,10 @@ __all__ = ["BatchConsumerThread"]
 
 log = logging.getLogger(__name__)
 
+#: Of the fetches that ask for the ends of logs. Without a wait the embedded broker says nothing.
+_FETCH_WAIT_MS = 100
+_FETCH_BYTES = 65_536
+
 
 class _Fetchable:
     """The partitions that may be fetched now, as aiokafka asks for them.
@@ -152,11 +156,15 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 self.consumer.seek_to_source(batched), self.consumer.loop
             )
 
-    async def _highwaters(self, partitions: list[TP]) -> Mapping[TP, int]:
+    async def log_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
+        """Ask the brokers where logs end; partitions for which none answers are left out."""
+        ends: dict[TP, int] = await self.call_thread(self._log_ends, partitions)
+        return ends
+
+    async def _log_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
         consumer = self._ensure_consumer()
-        ends = await consumer.end_offsets(partitions)
-        fetched = await _high_watermarks(consumer, ends)
-        return {tp: max(ends[tp], fetched.get(tp, 0)) for tp in partitions}
+        supposed = await consumer.end_offsets(list(partitions))
+        return await _high_watermarks(consumer, supposed)
 
 
 async def _high_watermarks(consumer: Any, ends: Mapping[TP, int]) -> dict[TP, int]:
@@ -174,7 +182,7 @@ async def _high_watermarks(consumer: Any, ends: Mapping[TP, int]) -> dict[TP, in
             by_node[node][topic].append((partition, end, 1))
     result = {}
     for node, topics in by_node.items():
-        request = FetchRequest(0, 0, 1, 0, list(topics.items()))
+        request = FetchRequest(_FETCH_WAIT_MS, 0, _FETCH_BYTES, 0, list(topics.items()))
         try:
             response = await consumer._client.send(node, request)  # noqa: SLF001
         except KafkaError as error:
