@@ -41,7 +41,7 @@ class Latency(NamedTuple):
 class _Sent(NamedTuple):
     partition: int
     offset: int
-    count: int
+    records: int
     at: float
 
 
@@ -58,7 +58,7 @@ def measure_latency(
         looking.start()
         try:
             sent = asyncio.run(_publish(race.kafka, topic, events, rate, seconds))
-            total = sum(one.count for one in sent)
+            total = sum(one.records for one in sent)
             deadline = time.monotonic() + 60
             while looking.total < total and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -70,7 +70,7 @@ def measure_latency(
     kept = [one for one in sent if one.at >= begin]
     return Latency(
         rate,
-        sum(one.count for one in kept),
+        sum(one.records for one in kept),
         _percentiles(kept, recorded),
         _percentiles(kept, looking.seen),
     )
@@ -118,7 +118,9 @@ async def _publish(
     await producer.start()
     try:
         partitions = sorted(await producer.partitions_for(topic))
-        part = {key: DefaultPartitioner()(key, partitions, partitions) for key in {k for k, _ in events}}
+        part = {
+            key: DefaultPartitioner()(key, partitions, partitions) for key in {k for k, _ in events}
+        }
         pending: list[asyncio.Future[_Sent]] = []
         # The worker joins its group meanwhile; those first events are not counted.
         await asyncio.sleep(6)
@@ -172,7 +174,7 @@ def _percentiles(
     milliseconds: list[float] = []
     for one in sent:
         known = steps[one.partition]
-        index = bisect_right(known, (one.offset + one.count - 1, float("inf")))
-        milliseconds += [(known[index][1] - one.at) * 1000] * one.count
+        index = bisect_right(known, (one.offset + one.records - 1, float("inf")))
+        milliseconds += [(known[index][1] - one.at) * 1000] * one.records
     median, high = np.percentile(milliseconds, [50, 99])
     return float(median), float(high)

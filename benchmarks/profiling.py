@@ -6,7 +6,6 @@ import io
 import json
 import pstats
 import re
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import psycopg
 from benchmarks.race import CONTESTANTS, ROOT, Contestant, Race, stop
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 __all__ = ["profile"]
@@ -33,7 +33,7 @@ def profile(race: Race, folder: Path) -> str:
 def _statements(race: Race) -> str:
     contestant = next(one for one in CONTESTANTS if one.name == "upsert")
     with race.server.fresh(race.quiet) as database:
-        race._make_offsets(database)  # noqa: SLF001 - one program
+        race.make_offsets(database)
         environment = race.environment(database) | {"FENGHUO_BENCH_STATEMENTS": "1"}
         told, _ = race.start(contestant, environment).communicate(timeout=_PATIENCE)
     result = json.loads(told)
@@ -43,7 +43,13 @@ def _statements(race: Race) -> str:
     times["the rest: COMMIT, Python"] = (0, total - sum(spent for _, spent in times.values()))
     for name, (calls, spent) in sorted(times.items(), key=lambda item: -item[1][1]):
         rows.append(
-            (name, str(calls), f"{spent:.2f}", f"{spent / total:.0%}", f"{spent / events * 1e6:.2f}")
+            (
+                name,
+                str(calls),
+                f"{spent:.2f}",
+                f"{spent / total:.0%}",
+                f"{spent / events * 1e6:.2f}",
+            )
         )
     table = "\n".join(f"{a:34} {b:>7} {c:>9} {d:>6} {e:>9}" for a, b, c, d, e in rows)
     return (
@@ -109,7 +115,9 @@ def _text(path: Path) -> str:
 
 def _plain(text: str) -> str:
     """Take this machine's folders out."""
-    for folder in sorted({*sys.path, sys.prefix, sys.base_prefix, str(ROOT)}, key=len, reverse=True):
+    for folder in sorted(
+        {*sys.path, sys.prefix, sys.base_prefix, str(ROOT)}, key=len, reverse=True
+    ):
         if len(folder) > 1:
             text = text.replace(f"{folder}/", "")
     return text

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import psycopg
 
 from benchmarks.peers import peers_python
@@ -127,7 +127,7 @@ class Race:
         configuration = self.judging if contestant.judges else self.quiet
         with self.server.fresh(configuration) as database:
             if contestant.module != "streams":
-                self._make_offsets(database)
+                self.make_offsets(database)
             outcome = self._watch(contestant, database)
             if contestant.commits:
                 _check(database, None if contestant.sampled else self.events)
@@ -175,7 +175,8 @@ class Race:
         """Return the file that takes a contestant's output."""
         return self.folder / f"{contestant.name}.log"
 
-    def _make_offsets(self, database: str) -> None:
+    def make_offsets(self, database: str) -> None:
+        """Set all partitions to offset 0, as the worker does for itself."""
         with psycopg.connect(database) as connection, connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO stream_offsets (cluster, topic, partition, next_offset) "

@@ -43,9 +43,7 @@ class Expectation(NamedTuple):
 def rates(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """Return each contestant's median rate."""
     names = {outcome.name for outcome in outcomes}
-    return {
-        name: statistics.median(o.rate for o in outcomes if o.name == name) for name in names
-    }
+    return {name: statistics.median(o.rate for o in outcomes if o.name == name) for name in names}
 
 
 def expectations(outcomes: Sequence[Outcome]) -> list[Expectation]:
@@ -74,7 +72,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
     """Return the table's rows as text, in the order of the contestants."""
     rate = rates(outcomes)
     ours = rate.get("fenghuo")
-    result = []
+    result: list[tuple[str, ...]] = []
     for contestant in CONTESTANTS:
         mine = [o for o in outcomes if o.name == contestant.name]
         if not mine:
@@ -83,7 +81,8 @@ def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
         ratio = f"{ours / rate[contestant.name]:.2f} x" if ours else ""
         result.append(
             (
-                contestant.title + (f" (sample of {mine[0].events:,})" if contestant.sampled else ""),
+                contestant.title
+                + (f" (sample of {mine[0].events:,})" if contestant.sampled else ""),
                 f"{rate[contestant.name]:,.0f}",
                 f"{least:,.0f}-{most:,.0f}",
                 ratio,

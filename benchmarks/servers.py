@@ -6,10 +6,9 @@ import os
 import shutil
 import uuid
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
@@ -20,6 +19,7 @@ from tests.support.kafka_server import KafkaServer, KafkaUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from streams.config import Configuration
 
@@ -99,7 +99,7 @@ class DatabaseServer:
         for child in postmaster.children(recursive=True):
             try:
                 total += sum(child.cpu_times()[:2])
-            except psutil.NoSuchProcess:  # noqa: PERF203 - it ends when it likes
+            except psutil.NoSuchProcess:
                 continue
         return float(total)
 

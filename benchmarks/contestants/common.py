@@ -72,4 +72,6 @@ def run_faust(at: Place, agent: Callable[[Any], Awaitable[None]]) -> None:
     )
     app.agent(topic, name="contestant")(agent)
     app.finalize()
-    faust.Worker(app, loglevel="warning", quiet=True, redirect_stdouts=False).execute_from_commandline()
+    faust.Worker(
+        app, loglevel="warning", quiet=True, redirect_stdouts=False
+    ).execute_from_commandline()

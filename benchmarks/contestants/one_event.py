@@ -105,6 +105,8 @@ async def _store(cursor: AsyncCursor, event: AcceptedEvent, series: SeriesNumber
     await cursor.execute(_STORE_EVENT, new)
     if known is not None and not known[1]:
         names = ("occurred_at", "series", "amounts")
-        await cursor.execute(_COUNT, {**new, **dict(zip(names, known[2:], strict=True)), "sign": -1})
+        await cursor.execute(
+            _COUNT, {**new, **dict(zip(names, known[2:], strict=True)), "sign": -1}
+        )
     if not event.cancelled:
         await cursor.execute(_COUNT, new)

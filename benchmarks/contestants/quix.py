@@ -20,7 +20,7 @@ from streams.store.series import SeriesNumbers
 AT = place()
 
 
-class Store(BatchingSink):  # type: ignore[misc]
+class Store(BatchingSink):
     """Commits batches with the worker's own code, on an event loop of its own."""
 
     def setup(self) -> None:
@@ -42,9 +42,14 @@ class Store(BatchingSink):  # type: ignore[misc]
         )
         self._runner.run(
             commit_batch(
-                self._connection, position, reading, self._series,
-                records=len(records), worker="quix", received_at=received_at,
-            )  # fmt: skip
+                self._connection,
+                position,
+                reading,
+                self._series,
+                records=len(records),
+                worker="quix",
+                received_at=received_at,
+            )
         )
 
 

@@ -16,9 +16,7 @@ async def main() -> None:
     async with open_consumer(at) as consumer:
         begin = time.perf_counter()
         while seen < at.events:
-            fetched = await consumer.getmany(
-                timeout_ms=1000, max_records=at.settings.batch_records
-            )
+            fetched = await consumer.getmany(timeout_ms=1000, max_records=at.settings.batch_records)
             seen += sum(map(len, fetched.values()))
         seconds = time.perf_counter() - begin
     print(json.dumps({"events": seen, "seconds": seconds}))

@@ -13,8 +13,9 @@ import json
 import os
 import time
 from collections import defaultdict
+from contextlib import asynccontextmanager
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from psycopg import AsyncConnection, AsyncCursor
 
@@ -86,10 +87,14 @@ async def configure(connection: AsyncConnection) -> None:
         connection.cursor_factory = TimedCursor
 
 
+#: Statements whose first words do not say what they do.
+_NAMES = {"WITH inserted AS": "INSERT INTO event_heads", "WITH zone AS": "apply counts (WITH ...)"}
+
+
 class TimedCursor(AsyncCursor[Any]):
     """Adds up the time of each statement, under its first words."""
 
-    times: defaultdict[str, list[float]] = defaultdict(list)
+    times: ClassVar[defaultdict[str, list[float]]] = defaultdict(list)
 
     async def execute(self, query: Any, *args: Any, **options: Any) -> Any:
         begin = time.perf_counter()
@@ -107,8 +112,6 @@ class TimedCursor(AsyncCursor[Any]):
         return self._timed(statement, super().copy(statement, *args, **options))
 
     def _timed(self, statement: Any, copying: Any) -> Any:
-        from contextlib import asynccontextmanager  # noqa: PLC0415
-
         @asynccontextmanager
         async def run() -> AsyncIterator[Any]:
             begin = time.perf_counter()
@@ -119,10 +122,8 @@ class TimedCursor(AsyncCursor[Any]):
         return run()
 
     def _note(self, query: Any, begin: float) -> None:
-        text = str(query)
-        words = " ".join(text.split()[:3])
-        if text.lstrip().startswith("WITH"):
-            words = "apply counts (WITH ...)"
+        words = " ".join(str(query).split()[:3])
+        words = _NAMES.get(words, words)
         self.times[words].append(time.perf_counter() - begin)
 
 

@@ -44,9 +44,7 @@ class _Record(NamedTuple):
 
 def make_load(configuration: Configuration, *, seed: int, days: int) -> Load:
     """Simulate about 7,000 records a day, with every nuisance of real sources."""
-    regions = tuple(
-        region.code for region in configuration.regions.at_level(RegionLevel.COUNTY)
-    )
+    regions = tuple(region.code for region in configuration.regions.at_level(RegionLevel.COUNTY))
     plan = SimulationPlan(
         seed=seed,
         start=date(2025, 1, 6),
@@ -86,9 +84,9 @@ def counts_of(events: Iterable[FinalEvent], configuration: Configuration) -> Cou
     """Count events offline, exactly, by the configuration's case definitions."""
     intake = Intake(configuration)
     by_kind: defaultdict[EventKind, list[_Record]] = defaultdict(list)
-    for event in events:
-        value = json.dumps(event.event, ensure_ascii=False).encode()
-        by_kind[event.kind].append(_Record(0, b"", value))
+    for final in events:
+        value = json.dumps(final.event, ensure_ascii=False).encode()
+        by_kind[final.kind].append(_Record(0, b"", value))
     counts: defaultdict[tuple[str, str, str, datetime], Decimal] = defaultdict(Decimal)
     for kind, records in by_kind.items():
         reading = intake.read(kind, records, now=datetime.now(UTC))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,10 +69,10 @@ class Worker:
         if self._process is not None:
             self._process.kill()
 
-    def stop(self) -> None:
-        """End the process in an orderly way (SIGTERM)."""
+    def ask_to_stop(self) -> None:
+        """Ask the process to end in an orderly way (SIGTERM), and do not wait."""
         if self._process is not None:
-            self._process.stop()
+            os.kill(self._process.pid, signal.SIGTERM)
 
     def tail(self, lines: int = 150) -> str:
         """Return the last lines of its log."""

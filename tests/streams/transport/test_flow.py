@@ -1,0 +1,70 @@
+"""A slow agent stops the fetching; memory does not grow with what waits in the topic."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tests.support.batch_app import create_topic, make_app, publish, running, until
+from tests.support.batches import assert_tiled, collect, values
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import faust
+
+    from streams.transport import RecordBatch
+
+WAITING = 500_000
+PARTITIONS = 8
+BATCH = 1_000
+FETCH_BYTES = 64 * 1024
+#: A fetch goes over its limit by the batch that crosses it, as the producer wrote it.
+RESPONSE_BYTES = FETCH_BYTES + 2 * 256 * 1024
+#: In the agent, two in the stream's buffer, one on the way into it for each partition that one
+#: fetch can bring.
+BOUND = BATCH * (1 + 2 + PARTITIONS)
+
+
+def fetched(app: faust.App) -> int:
+    """Count the records that left aiokafka."""
+    return sum(app.consumer._thread._positions.values())
+
+
+def prefetched_bytes(app: faust.App) -> int:
+    """Count the bytes of fetch responses that wait in aiokafka."""
+    waiting = app.consumer._thread._consumer._fetcher._records.values()
+    return sum(result._partition_records._records.size_in_bytes() for result in waiting)
+
+
+async def test_fetching_stops_while_the_agent_is_blocked(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name, partitions=PARTITIONS)
+    await publish(broker, fresh_name, range(WAITING), keys=200)
+    app = make_app(
+        broker,
+        fresh_name,
+        tmp_path,
+        broker_max_poll_records=BATCH,
+        consumer_max_fetch_size=FETCH_BYTES,
+    )
+    gate = asyncio.Event()
+
+    async def wait(_: RecordBatch) -> None:
+        await gate.wait()
+
+    batches = collect(app, fresh_name, wait)
+    async with running(app):
+        await until(lambda: fetched(app), "the first fetch")
+        for _ in range(150):
+            await asyncio.sleep(0.02)
+            assert not batches
+            assert fetched(app) <= BOUND
+            assert prefetched_bytes(app) <= PARTITIONS * RESPONSE_BYTES
+        gate.set()
+        await until(lambda: sum(len(b.records) for b in batches) >= WAITING, "all records")
+
+    assert sorted(values(batches)) == list(range(WAITING))
+    assert_tiled(batches)
+    assert max(len(batch.records) for batch in batches) <= BATCH

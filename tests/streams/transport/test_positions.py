@@ -1,0 +1,250 @@
+"""Where reading goes on: after rebalances, seeks back, holes and logs that changed."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from faust.types import TP
+
+from streams.store.offsets import StoredPositions
+from streams.store.pool import open_pool
+from tests.support.batch_app import create_topic, make_app, publish, running, until
+from tests.support.batches import Ledger, assert_tiled, collect, values
+from tests.support.logs import log_ends
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.transport import RecordBatch
+
+
+async def test_a_rebalance_in_the_middle_of_slow_work_covers_everything_once(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name, partitions=4)
+    await publish(broker, fresh_name, range(6_000))
+    ledger = Ledger()
+    workers = [make_app(broker, fresh_name, tmp_path) for _ in range(2)]
+    taken: list[set[int]] = [set(), set()]
+
+    async def slow(worker: int, batch: RecordBatch) -> None:
+        await asyncio.sleep(0.05)
+        taken[worker].add(batch.tp.partition)
+        await ledger.commit(batch, workers[worker])
+
+    for number, app in enumerate(workers):
+        app.transport.position_source = ledger
+        collect(app, fresh_name, partial(slow, number))
+
+    async with running(workers[0]):
+        await until(lambda: len(ledger.committed) >= 5, "work in progress")
+        async with running(workers[1]):
+            await until(lambda: taken[1], "the second worker's part")
+            await publish(broker, fresh_name, range(6_000, 8_000))
+            taken[0].clear()
+            await until(lambda: len(values(ledger.committed)) >= 8_000, "all records")
+
+    assert sorted(values(ledger.committed)) == list(range(8_000))
+    assert {(fresh_name, p): end for p, end in assert_tiled(ledger.committed).items()} == (
+        await log_ends(broker, [fresh_name])
+    )
+    assert taken[0] | taken[1] == {0, 1, 2, 3}
+    assert not taken[0] & taken[1]
+
+
+async def test_the_survivor_takes_over_what_a_stopped_worker_had(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name, partitions=4)
+    ledger = Ledger()
+    workers = [make_app(broker, fresh_name, tmp_path) for _ in range(2)]
+    for app in workers:
+        app.transport.position_source = ledger
+        collect(app, fresh_name, lambda batch, app=app: ledger.commit(batch, app))  # type: ignore[misc]
+
+    async with running(workers[0]):
+        async with running(workers[1]):
+            await until(
+                lambda: [len(app.consumer.assignment()) for app in workers] == [2, 2], "halves"
+            )
+            await publish(broker, fresh_name, range(1_000))
+            await until(lambda: len(values(ledger.committed)) >= 1_000, "the first part")
+        await publish(broker, fresh_name, range(1_000, 2_000))
+        await until(lambda: len(values(ledger.committed)) >= 2_000, "the second part")
+
+    assert sorted(values(ledger.committed)) == list(range(2_000))
+    assert_tiled(ledger.committed)
+
+
+async def test_seeking_back_reads_everything_again(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name)
+    await publish(broker, fresh_name, range(1_000))
+    app = make_app(broker, fresh_name, tmp_path)
+    batches = collect(app, fresh_name)
+
+    async with running(app):
+        await until(lambda: len(values(batches)) >= 1_000, "the first reading")
+        batches.clear()
+        await app.consumer.seek_wait({TP(fresh_name, 0): 250})
+        await until(lambda: len(values(batches)) >= 750, "the second reading")
+
+    assert values(batches) == list(range(250, 1_000))
+    assert batches[0].position == 250
+
+
+async def test_seeking_back_while_the_buffer_is_full_reads_everything_again(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name)
+    await publish(broker, fresh_name, range(1_000))
+    app = make_app(broker, fresh_name, tmp_path)
+    gate = asyncio.Event()
+
+    async def wait(_: RecordBatch) -> None:
+        await gate.wait()
+
+    batches = collect(app, fresh_name, wait)
+    tp = TP(fresh_name, 0)
+    async with running(app):
+        # One batch in the agent, two in the buffer, and one that Faust is about to put there: it
+        # takes its offset for the last one read only after the seek.
+        await until(lambda: app.consumer._thread._positions.get(tp) == 400, "a full buffer")
+        await app.consumer.seek_wait({tp: 0})
+        gate.set()
+        await until(lambda: values(batches)[-1:] == [999], "the end")
+
+    assert values(batches)[-1_000:] == list(range(1_000))
+
+
+async def test_records_that_went_astray_are_read_again(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name, partitions=2)
+    await publish(broker, fresh_name, range(4_000))
+    ledger = Ledger()
+    app = make_app(broker, fresh_name, tmp_path)
+    app.transport.position_source = ledger
+    chance = iter([True, True, False, True] * 1_000)
+
+    async def forgetful(batch: RecordBatch) -> None:
+        if next(chance) or ledger.holes > 30:
+            await ledger.commit(batch, app)
+
+    collect(app, fresh_name, forgetful)
+    async with running(app):
+        await until(lambda: len(values(ledger.committed)) >= 4_000, "all records")
+
+    assert ledger.holes
+    assert sorted(values(ledger.committed)) == list(range(4_000))
+    assert_tiled(ledger.committed)
+
+
+async def test_the_source_is_asked_before_the_end_is_measured(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name, partitions=2)
+    await publish(broker, fresh_name, range(100))
+    ends = await log_ends(broker, [fresh_name])
+    ledger = Ledger()
+    ledger.stored = {TP(fresh_name, 0): ends[fresh_name, 0], TP(fresh_name, 1): 5_000}
+    app = make_app(broker, fresh_name, tmp_path)
+    app.transport.position_source = ledger
+    batches = collect(app, fresh_name)
+
+    async with running(app):
+        await until(lambda: len(values(batches)) >= ends[fresh_name, 1], "what is left")
+
+    open_ended, bounded = ledger.questions
+    assert {bound.end for bound in open_ended.values()} == {2**63 - 1}
+    assert bounded == {TP(fresh_name, 1): (0, ends[fresh_name, 1])}
+    assert {batch.tp.partition for batch in batches} == {1}
+    assert batches[0].position == 0
+
+
+async def delete_records(broker: str, topic: str, before: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before)})
+    finally:
+        await admin.close()
+
+
+async def remake_topic(broker: str, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        while topic in await admin.list_topics():  # noqa: ASYNC110 - the broker tells nobody
+            await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+    create_topic(broker, topic)
+
+
+@pytest.mark.kafka
+async def test_records_that_expire_before_they_are_read_are_noticed_at_work(
+    apache_kafka: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(apache_kafka, fresh_name)
+    await publish(apache_kafka, fresh_name, range(20_000))
+    ledger = Ledger()
+    app = make_app(apache_kafka, fresh_name, tmp_path, consumer_max_fetch_size=4_096)
+    app.transport.position_source = ledger
+    gate = asyncio.Event()
+
+    async def wait(batch: RecordBatch) -> None:
+        await gate.wait()
+        await ledger.commit(batch, app)
+
+    collect(app, fresh_name, wait)
+    async with running(app):
+        await until(lambda: app.consumer._thread._positions.get(TP(fresh_name, 0)), "a fetch")
+        await delete_records(apache_kafka, fresh_name, 19_000)
+        gate.set()
+        await until(lambda: ledger.stored[TP(fresh_name, 0)] == 20_000, "the end")
+
+    read = values(ledger.committed)
+    kept = [number for number in read if number < 19_000]
+    assert read == [*range(len(kept)), *range(19_000, 20_000)]
+    assert len(kept) < 19_000
+    assert any(question[TP(fresh_name, 0)].first == 19_000 for question in ledger.questions)
+
+
+@pytest.mark.kafka
+async def test_a_topic_made_anew_is_read_from_its_start_and_the_jump_is_kept(
+    apache_kafka: str, fresh_name: str, tmp_path: Path, database_url: str
+) -> None:
+    create_topic(apache_kafka, fresh_name)
+    await publish(apache_kafka, fresh_name, range(500))
+    async with open_pool(database_url, size=2) as pool:
+        read = []
+        for numbers in (range(500), range(500, 600)):
+            app = make_app(apache_kafka, fresh_name, tmp_path)
+            app.transport.position_source = StoredPositions(pool, "a-cluster")
+            batches = collect(app, fresh_name)
+            async with running(app):
+                await until(lambda: len(values(batches)) >= len(numbers), "records")  # noqa: B023
+            read.append(values(batches))
+            async with pool.connection() as connection:
+                await connection.execute(
+                    "UPDATE stream_offsets SET next_offset = %s", (batches[-1].next_offset,)
+                )
+            if len(read) == 1:
+                await remake_topic(apache_kafka, fresh_name)
+                await publish(apache_kafka, fresh_name, range(500, 600))
+
+    assert read == [list(range(500)), list(range(500, 600))]
+    with psycopg.connect(database_url) as connection:
+        jumps = connection.execute(
+            "SELECT topic, from_offset, to_offset, reason FROM offset_jumps"
+        ).fetchall()
+    assert jumps == [(fresh_name, 500, 0, "topic made anew")]
