@@ -73,7 +73,8 @@ class EmbeddedDatabase:
         if self._server is not None:
             self._server.cleanup()
             # It stays up for handles of processes that died; the folder has one owner, us.
-            self._server.stop()
+            if (self._folder / "postmaster.pid").exists():
+                self._server.stop()
 
     def _configure(self) -> None:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:

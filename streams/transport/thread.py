@@ -22,6 +22,8 @@ __all__ = ["BatchConsumerThread"]
 
 log = logging.getLogger(__name__)
 
+_FETCH_WAIT_MS = 100
+
 #: Of the fetches that ask for the ends of logs. Without a wait the embedded broker says nothing.
 _FETCH_WAIT_MS = 100
 _FETCH_BYTES = 65_536
@@ -65,6 +67,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         # A position outside the log must come to the position source's notice; aiokafka would
         # move it silently.
         consumer._auto_offset_reset = "none"  # noqa: SLF001
+        # One fetch at a time is under way to a broker. While it waits for news of idle partitions
+        # (Faust: for 1.5 s), what comes in for the others waits as well.
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001
         return consumer
 
     def is_positioned(self, tp: TP) -> bool:
