@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
@@ -19,6 +20,7 @@ __all__ = ["LogEnds", "read_log_ends"]
 #: Milliseconds to find a broker; a status must not hang where there is none.
 _BOOTSTRAP_MS = 3_000
 _REQUEST_MS = 10_000
+_FETCH_SECONDS = 5.0
 
 
 class LogEnds(NamedTuple):
@@ -55,13 +57,31 @@ def read_log_ends(bootstrap: str, topics: Iterable[str]) -> LogEnds:
             for partition in sorted(consumer.partitions_for_topic(topic) or ())
         ]
         first = consumer.beginning_offsets(partitions) if partitions else {}
-        end = consumer.end_offsets(partitions) if partitions else {}
+        end = _ends(consumer, partitions)
     except KafkaError as error:
         raise UnavailableError(f"Kafka at {bootstrap} does not answer: {error}.") from None
     finally:
         consumer.close()
     ends = {(tp.topic, tp.partition): (first[tp], end[tp]) for tp in partitions}
     return LogEnds(cluster_id(bootstrap), ends)
+
+
+def _ends(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return the ends of logs, as fetches tell them.
+
+    The embedded broker, asked for them directly, leaves out all but the first record of the last
+    batch.
+    """
+    if not partitions:
+        return {}
+    end: dict[TopicPartition, int] = consumer.end_offsets(partitions)
+    consumer.assign(partitions)
+    for tp in partitions:
+        consumer.seek(tp, end[tp])
+    deadline = time.monotonic() + _FETCH_SECONDS
+    while time.monotonic() < deadline and any(consumer.highwater(tp) is None for tp in partitions):
+        consumer.poll(timeout_ms=100)
+    return {tp: max(end[tp], consumer.highwater(tp) or 0) for tp in partitions}
 
 
 def _knock(bootstrap: str) -> None:

@@ -39,6 +39,9 @@ __all__ = ["FenghuoApp", "create_app", "run_worker"]
 log = logging.getLogger(__name__)
 
 
+_STOP_SECONDS = 10.0
+
+
 class FenghuoApp(faust.App):
     """A Faust app whose state is the database.
 
@@ -88,7 +91,10 @@ class FenghuoApp(faust.App):
     async def on_stop(self) -> None:
         """Finish what is in flight, then close the database."""
         await super().on_stop()
-        await self.pump.drain()
+        # What does not get done now is done after the next start; a database that is away must not
+        # keep the worker from stopping.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.pump.drain(), _STOP_SECONDS)
         await self._open.aclose()
 
     async def _reseek(self, tp: TP, offset: int) -> None:
@@ -125,7 +131,7 @@ def create_app(settings: Settings, configuration: Configuration | None = None) -
         broker_heartbeat_interval=settings.session_timeout / 4,
         broker_max_poll_records=settings.batch_records,
         consumer_max_fetch_size=settings.fetch_bytes,
-        stream_buffer_maxsize=2,
+        stream_buffer_maxsize=4,
         stream_wait_empty=False,
         topic_disable_leader=True,
         topic_allow_declare=False,

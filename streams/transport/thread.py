@@ -22,10 +22,11 @@ __all__ = ["BatchConsumerThread"]
 
 log = logging.getLogger(__name__)
 
+#: Longest wait of a fetch that finds nothing. Without any the embedded broker does not answer.
 _FETCH_WAIT_MS = 100
-
-#: Of the fetches that ask for the ends of logs. Without a wait the embedded broker says nothing.
-_FETCH_WAIT_MS = 100
+#: A fetch that waits for records does not notice that a paused partition may be read again.
+_LOOK_AGAIN_SECONDS = 0.1
+#: Most bytes of the fetches that ask for the ends of logs.
 _FETCH_BYTES = 65_536
 
 
@@ -77,13 +78,18 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         return tp.topic not in self.batched or tp in self._positions
 
     async def _fetch_records(
-        self, consumer: Any, active_partitions: Collection[TP], **options: Any
+        self,
+        consumer: Any,
+        active_partitions: Collection[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's name
+        **options: Any,
     ) -> dict[TP, list[Any]]:
+        timeout = min(timeout or _LOOK_AGAIN_SECONDS, _LOOK_AGAIN_SECONDS)
         if self._assignment(consumer) is not self._assigned:
             self._positions = {}
         fetchable = _Fetchable(active_partitions, self)
         try:
-            fetched = await super()._fetch_records(consumer, fetchable, **options)
+            fetched = await super()._fetch_records(consumer, fetchable, timeout=timeout, **options)
         except OffsetOutOfRangeError as error:
             await self._out_of_range(consumer, error.args[0])
             return {}

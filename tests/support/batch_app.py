@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
-__all__ = ["create_topic", "make_app", "publish", "running", "until", "until_committed"]
+__all__ = [
+    "close_thread",
+    "create_topic",
+    "make_app",
+    "publish",
+    "running",
+    "until",
+    "until_committed",
+]
 
 _PATIENCE = 60.0
 
@@ -54,11 +62,12 @@ async def running(app: faust.App) -> AsyncIterator[None]:
         yield
     finally:
         await app.stop()
-        _close_loop(app.consumer._thread.thread_loop)
+        close_thread(app)
 
 
-def _close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Close the loop of Faust's consumer thread, which Faust leaves open."""
+def close_thread(app: faust.App) -> None:
+    """Close the event loop of an application's consumer thread, which Faust leaves open."""
+    loop = app.consumer._thread.thread_loop
     if not loop.is_running():
         loop.close()
 

@@ -9,7 +9,15 @@ import pytest
 from faust.exceptions import ImproperlyConfigured
 
 from streams.transport import BatchSchema
-from tests.support.batch_app import create_topic, make_app, publish, running, until, until_committed
+from tests.support.batch_app import (
+    close_thread,
+    create_topic,
+    make_app,
+    publish,
+    running,
+    until,
+    until_committed,
+)
 from tests.support.batches import assert_tiled, collect, values
 from tests.support.logs import log_ends
 
@@ -115,3 +123,4 @@ async def test_a_topic_cannot_be_read_both_ways(
 
     with pytest.raises(ImproperlyConfigured, match=rf"{fresh_name}.*schema=BatchSchema\(\)"):
         await app.consumer.subscribe([fresh_name])
+    close_thread(app)
