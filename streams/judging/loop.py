@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -74,6 +75,7 @@ class JudgingLoop:
     async def run(self) -> None:
         """Judge for ever; the database being away only delays."""
         while True:
+            began = time.monotonic()
             try:
                 more = await judge_pending(self._pool, self._configuration)
             except psycopg.OperationalError as error:
@@ -86,12 +88,14 @@ class JudgingLoop:
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
                 more = 0
             if more < _TAKEN_AT_ONCE:
-                await self._pause()
+                # Under a flood the same series change again and again: judging leaves the greater
+                # part of the time to counting.
+                await self._pause(max(self._interval, 2 * (time.monotonic() - began)))
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         # Other workers' commits and a dead judge's leavings are found without being woken.
         self._changed.clear()
-        await asyncio.sleep(self._interval)
+        await asyncio.sleep(seconds)
         try:
             await asyncio.wait_for(self._changed.wait(), timeout=self._interval)
         except TimeoutError:
