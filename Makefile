@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-soak check format bench lock schemas clean
+.PHONY: help install demo test check format bench lock schemas clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +21,8 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install ## Replay the 2009 influenza pandemic in Taiwan through the whole system
 	$(BIN)/fenghuo demo
 
-test: install ## Run all tests but the soaks
-	$(BIN)/python -m pytest -m "not soak"
-
-test-soak: install ## Run the long tests: crashes under load
-	$(BIN)/python -m pytest -m soak
+test: install ## Run all tests
+	$(BIN)/python -m pytest
 
 check: install ## Lint, types, layers
 	$(BIN)/ruff check .
