@@ -19,7 +19,7 @@ def peers_python() -> Path:
     python = _FOLDER / "bin" / "python"
     stamp = _FOLDER / ".installed"
     wanted = hashlib.sha256(_LOCK.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
     venv.create(_FOLDER, with_pip=True, clear=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

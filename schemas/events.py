@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -28,6 +29,10 @@ AgeGroup = Annotated[
     StringConstraints(pattern=r"^([0-9]{1,3}-[0-9]{1,3}|[0-9]{1,3}\+)$"),
     Field(description="Ages in years, both ends included, or open above", examples=["0-6", "65+"]),
 ]
+
+
+#: Facilities publish many events: their identifiers are looked through once.
+_recurring_look_personal = lru_cache(65_536)(identifier_looks_personal)
 
 
 class _EventBase(BaseModel):
@@ -84,9 +89,8 @@ class FeverVisit(_EventBase):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _refuse_personal(
-            identifier_looks_personal(
-                self.event_id, self.source_id, self.facility_id, self.region, self.patient_token
-            )
+            identifier_looks_personal(self.event_id, self.patient_token)
+            or _recurring_look_personal(self.source_id, self.facility_id, self.region)
             or text_looks_personal(self.complaint)
         )
         if self.age_group is not None:
@@ -131,7 +135,8 @@ class DrugSale(_EventBase):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _refuse_personal(
-            identifier_looks_personal(self.event_id, self.source_id, self.facility_id, self.region)
+            identifier_looks_personal(self.event_id)
+            or _recurring_look_personal(self.source_id, self.facility_id, self.region)
             or text_looks_personal(self.product)
             or text_looks_personal(self.category)
         )

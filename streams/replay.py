@@ -110,5 +110,5 @@ def _check(
             f"Revision {stored} of this event is stored. To correct it, give it with --file and "
             f"revision {stored + 1}."
         )
-    key = letter.key if letter.key is not None and edited is None else event.region.encode()
+    key = letter.key if letter.key is not None and edited is None else event.place.region.encode()
     return key, event.payload

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         default=4 * 1024 * 1024, ge=1024, description="Most bytes fetched per partition and request"
     )
     commits_in_flight: int = Field(
-        default=2, ge=1, description="Transactions of different partitions at the same time"
+        default=4, ge=1, description="Transactions of different partitions at the same time"
     )
     judge_interval: float = Field(
         default=1.0, gt=0, description="Seconds between looks at the series that changed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 
 _STOP_SECONDS = 10.0
+#: New objects until the youngest generation is looked through.
+_COLLECT_AFTER = 20_000
 
 
 class FenghuoApp(faust.App):
@@ -183,5 +186,17 @@ def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
         level=loglevel.upper(), format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
     )
     app.finalize()
+    _collect_seldom()
     worker = faust.Worker(app, loglevel=loglevel, quiet=True, redirect_stdouts=False)
     worker.execute_from_commandline()
+
+
+def _collect_seldom() -> None:
+    """Spare the collector the modules, and most looks at a batch's events, which die by themselves.
+
+    A batch makes tens of thousands of objects without cycles; collections at Python's default of
+    every 700 of them take a tenth of the time of validation.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)

@@ -59,7 +59,7 @@ class Validator:
             record = _Record(row.line, None, row.value)
             reading = self._intake.read(self._kind, (record,), now=utc_now())
             if reading.accepted:
-                return reading.accepted[0].region
+                return reading.accepted[0].place.region
             refusal = reading.refused[0].refusal
         self.refused[refusal.reason] += 1
         self._on_refusal(row.line, refusal)

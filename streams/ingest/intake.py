@@ -20,27 +20,41 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-__all__ = ["AcceptedEvent", "Intake", "Reading", "RefusedRecord", "revision_conflict"]
+__all__ = ["AcceptedEvent", "Intake", "Place", "Reading", "RefusedRecord", "revision_conflict"]
 
 #: Larger records are refused unread; a visit or sale takes a few hundred bytes.
 MAX_RECORD_BYTES = 65_536
 
 
+class Place(NamedTuple):
+    """What an event counts in: the series of its signals."""
+
+    signals: tuple[str, ...]
+    region: str
+    stratum: str
+
+
 class AcceptedEvent(NamedTuple):
-    """A valid event, classified, ready to be stored."""
+    """A valid event, classified, ready to be stored.
+
+    Where and under which signals it counts is one value, since few of them recur in all events.
+    """
 
     offset: int
     event_key: str  # 32 hexadecimal digits
     revision: int
     cancelled: bool
-    occurred_at: datetime
+    occurred: float  # seconds since 1970, UTC
     source_id: str
     facility_id: str
-    region: str
-    stratum: str
-    signals: tuple[str, ...]
+    place: Place
     amounts: tuple[float, ...]
     payload: bytes
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it took place, in UTC."""
+        return datetime.fromtimestamp(self.occurred, UTC)
 
 
 class RefusedRecord(NamedTuple):
@@ -103,17 +117,20 @@ class Intake:
         by_key: dict[str, AcceptedEvent] = {}
         for record in records:
             value = record.value
+            if not value or value.isspace() or len(value) > MAX_RECORD_BYTES:
+                reading.refused.append(_refused(record, _unread(value)))
+                continue
             try:
-                _check_size(value)
                 event = parse(value)
-                self._check_place_and_time(event, oldest, latest)
             except ValidationError as error:
                 reading.refused.append(_refused(record, refusal_from(error)))
                 continue
-            except _RefusedError as error:
-                reading.refused.append(_refused(record, error.refusal))
+            occurred = event.occurred_at.timestamp()
+            if event.region not in self._codes or not oldest <= occurred <= latest:
+                refusal = self._place_or_time(event.region, occurred, latest)
+                reading.refused.append(_refused(record, refusal))
                 continue
-            accepted = classify(record.offset, event, value)
+            accepted = classify(record.offset, event, occurred, value)
             stored = by_key.get(accepted.event_key)
             if stored is not None:
                 if _contradict(accepted, stored):
@@ -126,65 +143,53 @@ class Intake:
         reading.accepted = list(by_key.values())
         return reading
 
-    def _check_place_and_time(
-        self, event: FeverVisit | DrugSale, oldest: float, latest: float
-    ) -> None:
-        if event.region not in self._codes:
-            raise _RefusedError(
-                Refusal(
-                    RefusalReason.UNKNOWN_REGION,
-                    f"region {event.region!r} is no code of this installation's registry "
-                    f"({self._registry}). Send the code of the facility's county.",
-                )
+    def _place_or_time(self, region: str, occurred: float, latest: float) -> Refusal:
+        if region not in self._codes:
+            return Refusal(
+                RefusalReason.UNKNOWN_REGION,
+                f"region {region!r} is no code of this installation's registry "
+                f"({self._registry}). Send the code of the facility's county.",
             )
-        occurred_at = event.occurred_at.timestamp()
-        if occurred_at > latest:
-            raise _RefusedError(
-                Refusal(
-                    RefusalReason.FROM_FUTURE,
-                    f"occurred_at lies more than {self._max_future} after the time of arrival. "
-                    "Check the source's clock and UTC offset.",
-                )
+        if occurred > latest:
+            return Refusal(
+                RefusalReason.FROM_FUTURE,
+                f"occurred_at lies more than {self._max_future} after the time of arrival. "
+                "Check the source's clock and UTC offset.",
             )
-        if occurred_at < oldest:
-            raise _RefusedError(
-                Refusal(
-                    RefusalReason.TOO_OLD,
-                    f"occurred_at lies more than {self._max_age.days} days back. Import older data "
-                    "as counts with fenghuo import-counts.",
-                )
-            )
+        return Refusal(
+            RefusalReason.TOO_OLD,
+            f"occurred_at lies more than {self._max_age.days} days back. Import older data "
+            "as counts with fenghuo import-counts.",
+        )
 
-    def _visit(self, offset: int, visit: FeverVisit, value: bytes) -> AcceptedEvent:
+    def _visit(
+        self, offset: int, visit: FeverVisit, occurred: float, value: bytes
+    ) -> AcceptedEvent:
         signals = self._visit_signals(visit)
         return AcceptedEvent(
             offset,
             event_key(visit.source_id, visit.event_id),
             visit.revision,
             visit.cancelled,
-            visit.occurred_at,
+            occurred,
             visit.source_id,
             visit.facility_id,
-            visit.region,
-            self._bands.stratum(visit),
-            signals,
+            Place(signals, visit.region, self._bands.stratum(visit)),
             (1.0,) * len(signals),
             value,
         )
 
-    def _sale(self, offset: int, sale: DrugSale, value: bytes) -> AcceptedEvent:
+    def _sale(self, offset: int, sale: DrugSale, occurred: float, value: bytes) -> AcceptedEvent:
         matched = self._sale_signals(sale)
         return AcceptedEvent(
             offset,
             event_key(sale.source_id, sale.event_id),
             sale.revision,
             sale.cancelled,
-            sale.occurred_at,
+            occurred,
             sale.source_id,
             sale.facility_id,
-            sale.region,
-            ALL_STRATA,
-            tuple(signal for signal, _ in matched),
+            Place(tuple(signal for signal, _ in matched), sale.region, ALL_STRATA),
             tuple(sale.quantity if by_quantity else 1.0 for _, by_quantity in matched),
             value,
         )
@@ -204,8 +209,7 @@ def _contradict(one: AcceptedEvent, other: AcceptedEvent) -> bool:
 
 
 def _counted(event: AcceptedEvent) -> tuple[Any, ...]:
-    series = [(signal, event.region, event.stratum) for signal in event.signals]
-    return event.cancelled, event.occurred_at, series, event.amounts
+    return event.cancelled, event.occurred, event.place, event.amounts
 
 
 def revision_conflict(revision: int) -> Refusal:
@@ -215,12 +219,6 @@ def revision_conflict(revision: int) -> Refusal:
         f"Revision {revision} of this event is stored with another content. Send the correction "
         "with a higher revision.",
     )
-
-
-class _RefusedError(Exception):
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.sentence)
-        self.refusal = refusal
 
 
 _EMPTY = Refusal(
@@ -233,11 +231,8 @@ _TOO_LARGE = Refusal(
 )
 
 
-def _check_size(value: bytes | None) -> None:
-    if value is None or not value.strip():
-        raise _RefusedError(_EMPTY)
-    if len(value) > MAX_RECORD_BYTES:
-        raise _RefusedError(_TOO_LARGE)
+def _unread(value: bytes | None) -> Refusal:
+    return _TOO_LARGE if value and not value.isspace() else _EMPTY
 
 
 def _refused(record: Any, refusal: Refusal) -> RefusedRecord:

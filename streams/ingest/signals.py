@@ -104,32 +104,34 @@ class VisitSignals:
             if signal.of == "visits"
         ]
         self._by_content = lru_cache(_REMEMBERED)(self._match_content)
-        self._conditional = any(d.temperature_at_least is not None for d in self._definitions)
 
     def __call__(self, visit: FeverVisit) -> tuple[str, ...]:
         """Return the names of the visit's signals."""
-        matched = self._by_content(visit.icd10, visit.complaint)
-        if not self._conditional:
-            return tuple(d.signal for d in matched) if matched else ()
+        names, conditional = self._by_content(visit.icd10, visit.complaint)
+        if not conditional:
+            return names
         temperature = visit.temperature
         return tuple(
             d.signal
-            for d in matched
+            for d in conditional
             if d.temperature_at_least is None
             or (temperature is not None and temperature >= d.temperature_at_least)
         )
 
     def _match_content(
         self, icd10: tuple[str, ...], complaint: str | None
-    ) -> tuple[_Definition, ...]:
+    ) -> tuple[tuple[str, ...], tuple[_Definition, ...]]:
+        """Return the names of what matches, and the definitions where temperature decides too."""
         plain = tuple(code.replace(".", "") for code in icd10)
-        return tuple(
+        matched = tuple(
             d
             for d in self._definitions
             if d.everything
             or (d.codes and any(code.startswith(d.codes) for code in plain))
             or (d.terms and complaint and d.terms.search(complaint))
         )
+        conditional = any(d.temperature_at_least is not None for d in matched)
+        return tuple(d.signal for d in matched), matched if conditional else ()
 
 
 class SaleSignals:

@@ -40,6 +40,8 @@ __all__ = ["JudgingLoop", "judge_pending"]
 log = logging.getLogger(__name__)
 
 _AFTER_FAILURE_SECONDS = 10.0
+#: Rest after judging, in parts of the time that it took.
+_REST = 4
 #: Key of the advisory lock under which verdicts and alerts are written.
 _WRITING = 5_103_481_001
 #: Most rows taken at once; the rest waits for the next look or another worker.
@@ -88,9 +90,9 @@ class JudgingLoop:
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
                 more = 0
             if more < _TAKEN_AT_ONCE:
-                # Under a flood the same series change again and again: judging leaves the greater
-                # part of the time to counting.
-                await self._pause(max(self._interval, 2 * (time.monotonic() - began)))
+                # Under a flood the same series change again and again: judging leaves most of the
+                # time to counting.
+                await self._pause(max(self._interval, _REST * (time.monotonic() - began)))
 
     async def _pause(self, seconds: float) -> None:
         # Other workers' commits and a dead judge's leavings are found without being woken.

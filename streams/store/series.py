@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from psycopg import AsyncConnection
 
-    from streams.ingest.intake import AcceptedEvent
+    from streams.ingest.intake import AcceptedEvent, Place
 
 __all__ = ["SeriesNumbers"]
-
-_Content = tuple[tuple[str, ...], str, str]
 
 
 class SeriesNumbers:
@@ -24,28 +22,30 @@ class SeriesNumbers:
     """
 
     def __init__(self) -> None:
-        self._literals: dict[_Content, str] = {}
+        self._literals: dict[Place, str] = {}
         self._numbers: dict[tuple[str, str, str], int] = {}
 
-    def literal(self, signals: tuple[str, ...], region: str, stratum: str) -> str:
-        """Return the numbers of an event's series as an array literal; `know` comes first."""
-        return self._literals[signals, region, stratum]
+    @property
+    def literals(self) -> Mapping[Place, str]:
+        """Numbers of the series of a place as an array literal; `know` comes first."""
+        return self._literals
 
     async def know(self, connection: AsyncConnection, events: Iterable[AcceptedEvent]) -> None:
         """Fetch or make the numbers of all series that the events are counted in."""
-        contents = {(event.signals, event.region, event.stratum) for event in events}
-        new = contents - self._literals.keys()
+        new = {event.place for event in events} - self._literals.keys()
         if not new:
             return
         wanted = {
-            (signal, region, stratum) for signals, region, stratum in new for signal in signals
+            (signal, place.region, place.stratum) for place in new for signal in place.signals
         }
         missing = sorted(wanted - self._numbers.keys())
         if missing:
             await self._fetch(connection, missing)
-        for signals, region, stratum in new:
-            numbers = (str(self._numbers[signal, region, stratum]) for signal in signals)
-            self._literals[signals, region, stratum] = "{" + ",".join(numbers) + "}"
+        for place in new:
+            numbers = (
+                str(self._numbers[signal, place.region, place.stratum]) for signal in place.signals
+            )
+            self._literals[place] = "{" + ",".join(numbers) + "}"
 
     async def _fetch(
         self, connection: AsyncConnection, missing: list[tuple[str, str, str]]

@@ -95,6 +95,7 @@ def offline_counts(
         (accepted,) = reading.accepted
         local = accepted.occurred_at.astimezone(ZoneInfo(zone))
         hour = local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
-        for signal, amount in zip(accepted.signals, accepted.amounts, strict=True):
-            counts[signal, accepted.region, accepted.stratum, hour] += Decimal(repr(amount))
+        signals, region, stratum = accepted.place
+        for signal, amount in zip(signals, accepted.amounts, strict=True):
+            counts[signal, region, stratum, hour] += Decimal(repr(amount))
     return dict(counts)

@@ -94,6 +94,7 @@ def counts_of(events: Iterable[FinalEvent], configuration: Configuration) -> Cou
         for event in reading.accepted:
             # All zones in use here are whole hours away from UTC.
             hour = event.occurred_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-            for signal, amount in zip(event.signals, event.amounts, strict=True):
-                counts[signal, event.region, event.stratum, hour] += Decimal(repr(amount))
+            signals, region, stratum = event.place
+            for signal, amount in zip(signals, event.amounts, strict=True):
+                counts[signal, region, stratum, hour] += Decimal(repr(amount))
     return {place: count for place, count in counts.items() if count}

@@ -50,22 +50,25 @@ def test_a_visit_becomes_an_event_of_its_signals(intake: Intake) -> None:
     event = accepted(intake, visit())
     assert event.offset == 100
     assert event.event_key == event_key("his-1", "v-1")
-    assert (event.source_id, event.facility_id, event.region) == ("his-1", "clinic-1", TAIPEI)
-    assert event.stratum == "19-64"
-    assert (event.signals, event.amounts) == (("ili", "fever"), (1.0, 1.0))
+    assert (event.source_id, event.facility_id, event.place.region) == ("his-1", "clinic-1", TAIPEI)
+    assert event.place.stratum == "19-64"
+    assert (event.place.signals, event.amounts) == (("ili", "fever"), (1.0, 1.0))
     assert event.occurred_at == datetime(2025, 3, 3, 1, 30, tzinfo=UTC)
     assert json.loads(event.payload) == visit()
 
 
 def test_a_sale_counts_its_quantity_where_the_signal_does(intake: Intake) -> None:
     event = accepted(intake, sale(quantity=2.5), kind="sales")
-    assert event.stratum == "all"
-    assert (event.signals, event.amounts) == (("antipyretic", "antipyretic-sales"), (2.5, 1.0))
+    assert event.place.stratum == "all"
+    assert (event.place.signals, event.amounts) == (
+        ("antipyretic", "antipyretic-sales"),
+        (2.5, 1.0),
+    )
 
 
 def test_an_event_of_no_signal_is_kept_all_the_same(intake: Intake) -> None:
     event = accepted(intake, sale(atc="A01"), kind="sales")
-    assert (event.signals, event.amounts) == ((), ())
+    assert (event.place.signals, event.amounts) == ((), ())
 
 
 def test_an_events_identity_is_source_and_id() -> None:

@@ -9,7 +9,7 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.ingest.pump import CommitPump
+from streams.ingest.pump import READ_AHEAD, CommitPump
 from streams.transport import RecordBatch
 
 if TYPE_CHECKING:
@@ -121,11 +121,20 @@ def test_a_failure_stops_its_partition_and_no_other(
         assert ledger.done[partition] == list(range(last))
 
 
-async def test_put_waits_while_the_allowed_number_is_in_flight() -> None:
+async def until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not reached():  # noqa: ASYNC110 - the threads' turns cannot be told by an event
+            await asyncio.sleep(0)
+
+
+async def test_put_waits_while_the_allowed_number_is_taken_in() -> None:
     gate = asyncio.Event()
     begun: list[int] = []
+    read: list[int] = []
 
     def prepare(batch: RecordBatch) -> Callable[[], Awaitable[None]]:
+        read.append(batch.tp.partition)
+
         async def commit() -> None:
             begun.append(batch.tp.partition)
             await gate.wait()
@@ -136,20 +145,46 @@ async def test_put_waits_while_the_allowed_number_is_in_flight() -> None:
         raise AssertionError from error
 
     pump = CommitPump(prepare, failed=failed, in_flight=2)
-    for partition in range(2):
+    allowed = 2 + READ_AHEAD
+    for partition in range(allowed):
         await pump.put(batch_of(partition, 0), lambda: None)
-    third = asyncio.create_task(pump.put(batch_of(2, 0), lambda: None))
+    one_more = asyncio.create_task(pump.put(batch_of(allowed, 0), lambda: None))
     draining = asyncio.create_task(pump.drain())
+    await until(lambda: len(read) == allowed and len(begun) == 2)
     for _ in range(20):
         await asyncio.sleep(0)
 
+    assert read == list(range(allowed))
     assert begun == [0, 1]
-    assert not third.done()
+    assert not one_more.done()
     assert not draining.done()
     gate.set()
-    await third
+    await one_more
     await draining
-    assert begun == [0, 1, 2]
+    assert begun == list(range(allowed + 1))
+
+
+async def test_a_partition_that_waits_for_itself_holds_up_no_other() -> None:
+    gate = asyncio.Event()
+    begun: list[tuple[int, int]] = []
+
+    def prepare(batch: RecordBatch) -> Callable[[], Awaitable[None]]:
+        async def commit() -> None:
+            begun.append((batch.tp.partition, batch.position // 10))
+            await gate.wait()
+
+        return commit
+
+    async def failed(error: BaseException) -> None:
+        raise AssertionError from error
+
+    pump = CommitPump(prepare, failed=failed, in_flight=2)
+    for batch in (batch_of(0, 0), batch_of(0, 1), batch_of(1, 0)):
+        await pump.put(batch, lambda: None)
+    await until(lambda: len(begun) == 2)
+    assert begun == [(0, 0), (1, 0)]
+    gate.set()
+    await pump.drain()
 
 
 async def test_drain_takes_in_a_put_that_was_waiting() -> None:

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-MIGRATIONS = ["0001_places", "0002_ingest", "0003_judging", "0004_reading", "0005_retention"]
+MIGRATIONS = [
+    "0001_places",
+    "0002_ingest",
+    "0003_judging",
+    "0004_reading",
+    "0005_retention",
+    "0006_take_in",
+]
 
 
 @pytest.fixture
