@@ -90,8 +90,10 @@ async def commit_event(
 async def _store(cursor: AsyncCursor, event: AcceptedEvent, series: SeriesNumbers) -> None:
     new: dict[str, Any] = {
         **event._asdict(),
+        **event.place._asdict(),
+        "occurred_at": event.occurred_at,
         "key": event.event_key,
-        "series": series.literal(event.signals, event.region, event.stratum),
+        "series": series.literals[event.place],
         "amounts": list(event.amounts),
         "payload": event.payload.decode(),
         "at": now(),

@@ -50,18 +50,29 @@ class SeriesNumbers:
     async def _fetch(
         self, connection: AsyncConnection, missing: list[tuple[str, str, str]]
     ) -> None:
-        columns = [list(column) for column in zip(*missing, strict=True)]
         async with connection.transaction():
-            await connection.execute(
-                "INSERT INTO series (signal, region, stratum) "
-                "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) ON CONFLICT DO NOTHING",
-                columns,
-            )
-            cursor = await connection.execute(
-                "SELECT s.signal, s.region, s.stratum, s.series_id FROM series s "
-                "JOIN unnest(%s::text[], %s::text[], %s::text[]) AS w(signal, region, stratum) "
-                "USING (signal, region, stratum)",
-                columns,
-            )
-            for signal, region, stratum, number in await cursor.fetchall():
-                self._numbers[signal, region, stratum] = number
+            # Looked for first: an insertion that finds its row uses up a number all the same.
+            for query in (_FIND, _MAKE, _FIND):
+                cursor = await connection.execute(
+                    query, [list(column) for column in zip(*missing, strict=True)]
+                )
+                for signal, region, stratum, number in await cursor.fetchall():
+                    self._numbers[signal, region, stratum] = number
+                # What is still missing after it was made, another worker has made meanwhile.
+                missing = [name for name in missing if name not in self._numbers]
+                if not missing:
+                    return
+
+
+_FIND = """
+SELECT s.signal, s.region, s.stratum, s.series_id
+FROM series s
+JOIN unnest(%s::text[], %s::text[], %s::text[]) AS w(signal, region, stratum)
+    USING (signal, region, stratum)
+"""
+_MAKE = """
+INSERT INTO series (signal, region, stratum)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])
+ON CONFLICT DO NOTHING
+RETURNING signal, region, stratum, series_id
+"""
