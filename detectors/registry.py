@@ -31,7 +31,31 @@ from typing import TYPE_CHECKING, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from detectors.auto import Auto
+from detectors.bayes import Bayes
+from detectors.bayes_glm import Boda
+from detectors.change_point import ChangePoint
+from detectors.cusum import Cusum
+from detectors.drop import Drop
 from detectors.ears import Ears
+from detectors.ears_nb import EarsNb
+from detectors.essence_ewma import EssenceEwma
+from detectors.ewma import Ewma
+from detectors.farrington import Farrington
+from detectors.farrington_flexible import FarringtonFlexible
+from detectors.glr import GlrNb, GlrPoisson
+from detectors.historical_limits import HistoricalLimits
+from detectors.hmm import NbHmm
+from detectors.holt_winters import HoltWinters
+from detectors.mem import Mem
+from detectors.outbreak_p import OutbreakP
+from detectors.percentile import FixedValue, MovingPercentile
+from detectors.rammie import Rammie
+from detectors.regression import Regression
+from detectors.rki import Rki
+from detectors.shewhart import Shewhart
+from detectors.stl import Stl
+from detectors.switch import Switch
 
 if TYPE_CHECKING:
     from detectors.contract import Detector
@@ -48,7 +72,37 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "fenghuo.detectors"
 
-_BUILT_IN: Mapping[str, type[Detector]] = MappingProxyType({"ears": Ears})
+_BUILT_IN: Mapping[str, type[Detector]] = MappingProxyType(
+    {
+        "auto": Auto,
+        "bayes": Bayes,
+        "boda": Boda,
+        "change_point": ChangePoint,
+        "cusum": Cusum,
+        "drop": Drop,
+        "ears": Ears,
+        "ears_nb": EarsNb,
+        "essence_ewma": EssenceEwma,
+        "ewma": Ewma,
+        "farrington": Farrington,
+        "farrington_flexible": FarringtonFlexible,
+        "fixed_value": FixedValue,
+        "glr_nb": GlrNb,
+        "glr_poisson": GlrPoisson,
+        "historical_limits": HistoricalLimits,
+        "holt_winters": HoltWinters,
+        "mem": Mem,
+        "moving_percentile": MovingPercentile,
+        "nb_hmm": NbHmm,
+        "outbreak_p": OutbreakP,
+        "rammie": Rammie,
+        "regression": Regression,
+        "rki": Rki,
+        "shewhart": Shewhart,
+        "stl": Stl,
+        "switch": Switch,
+    }
+)
 
 
 class UnknownDetectorError(ValueError):

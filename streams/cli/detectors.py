@@ -1,13 +1,13 @@
-"""Commands that tell which detectors rules may name."""
+"""Commands that tell which detectors rules may name, and write the pages about them."""
 
 from __future__ import annotations
 
-import inspect
-import re
+from pathlib import Path  # noqa: TC003 - typer needs it at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli.common import console
 from streams.cli.output import JsonOption, print_json, results, table
 from streams.errors import FenghuoError
 
@@ -16,19 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-#: JSON Schema's bounds, as people write them.
-_BOUNDS = {
-    "minimum": "≥ ",
-    "exclusiveMinimum": "> ",
-    "maximum": "≤ ",
-    "exclusiveMaximum": "< ",
-    "multipleOf": "multiple of ",
-    "minLength": "length ≥ ",
-    "maxLength": "length ≤ ",
-    "minItems": "items ≥ ",
-    "maxItems": "items ≤ ",
-}
-_UNDERLINED = re.compile(r"^(.+)\n-{3,}$", re.MULTILINE)
+#: Sections of a docstring that are shown after the parameters.
+_SHOWN = ("Notes", "References")
 
 
 def register(app: typer.Typer) -> None:
@@ -36,14 +25,16 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Detectors that rules may name.")
     group.command("list")(list_)
     group.command()(show)
+    group.command()(docs)
     app.add_typer(group, name="detectors", no_args_is_help=True)
 
 
 def list_(*, as_json: JsonOption = False) -> None:
     """List the detectors that are installed."""
     from detectors.registry import DETECTORS  # noqa: PLC0415 - keeps --help fast
+    from streams.detect.docstrings import summary  # noqa: PLC0415
 
-    found = {name: _summary(DETECTORS[name]) for name in DETECTORS}
+    found = {name: summary(DETECTORS[name]) for name in DETECTORS}
     if as_json:
         print_json([{"type": name, "summary": text} for name, text in found.items()])
         return
@@ -58,8 +49,9 @@ def show(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a detector does, and its parameters with defaults and bounds."""
+    """Show what a detector assumes, when to use it, its parameters, and the paper."""
     from detectors.registry import DETECTORS, UnknownDetectorError, parse_detector  # noqa: PLC0415
+    from streams.detect.docstrings import sections  # noqa: PLC0415
 
     if name not in DETECTORS:
         try:
@@ -70,61 +62,42 @@ def show(
     if as_json:
         print_json(model.model_json_schema())
         return
-    sections = _sections(inspect.getdoc(model) or "")
-    results().print(sections.pop("", ""), markup=False, soft_wrap=True)
-    results().print()
-    results().print(_parameters(model, sections.get("Parameters", "")), markup=False)
-    results().print(f"In a rule:  detector: {{type: {name}}}", markup=False)
+    told = sections(model)
+    to = results()
+    to.print(told.pop("", ""), markup=False, soft_wrap=True)
+    to.print()
+    to.print(_parameters(model), markup=False)
+    for title in _SHOWN:
+        if text := told.get(title):
+            to.print(f"{title}\n", style="bold", markup=False)
+            to.print(text, markup=False, soft_wrap=True)
+            to.print()
+    to.print(f"In a rule:  detector: {{type: {name}}}", markup=False)
+    to.print(
+        f"On a file:  fenghuo detect COUNTS.csv --detector {name} --out VERDICTS.csv",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
-def _summary(detector: Any) -> str:
-    return (inspect.getdoc(detector) or "").partition("\n\n")[0].replace("\n", " ")
+def docs(
+    folder: Annotated[Path, typer.Argument(help="Folder for the pages, such as docs/detectors.")],
+) -> None:
+    """Write one Markdown page for each detector, and a gallery of all on the same real series."""
+    from streams.detect.pages import write_pages  # noqa: PLC0415
+
+    try:
+        written = write_pages(folder, on_page=lambda name: console.print(name, highlight=False))
+    except OSError as error:
+        raise FenghuoError(f"{folder}: {error.strerror}.") from None
+    size = sum(path.stat().st_size for path in written)
+    console.print(f"Wrote {len(written)} files, {size / 1e6:.1f} MB, in {folder}.", highlight=False)
 
 
-def _sections(doc: str) -> dict[str, str]:
-    """Divide a numpydoc text at its underlined titles; the part before them is named ''."""
-    pieces = _UNDERLINED.split(doc)
-    titles = ["", *pieces[1::2]]
-    return {title: text.strip("\n") for title, text in zip(titles, pieces[::2], strict=True)}
+def _parameters(model: type[BaseModel]) -> Any:
+    from streams.detect.docstrings import parameters  # noqa: PLC0415
 
-
-def _parameters(model: type[BaseModel], described: str) -> Any:
-    meanings = _meanings(described)
-    schema = model.model_json_schema()
-    definitions = schema.get("$defs", {})
     shown = table("Parameters", "name", "values", "default", "meaning", wrap=("values", "meaning"))
-    for name, field in schema.get("properties", {}).items():
-        if name == "type":
-            continue
-        default = field.get("default", ...)
-        text = "required" if default is ... else "-" if default is None else str(default)
-        meaning = field.get("description") or meanings.get(name, "")
-        shown.add_row(name, _values(field, definitions), text, meaning)
+    for one in parameters(model):
+        shown.add_row(one.name, one.values, one.default, one.meaning)
     return shown
-
-
-def _meanings(described: str) -> dict[str, str]:
-    """Read the Parameters section: a name at the margin, its meaning indented below."""
-    found: dict[str, list[str]] = {}
-    names: list[str] = []
-    for line in described.splitlines():
-        if line and not line[0].isspace():
-            names = [name.strip() for name in line.partition(":")[0].split(",")]
-        for name in names if line[:1].isspace() else ():
-            found.setdefault(name, []).append(line.strip())
-    return {name: " ".join(lines) for name, lines in found.items()}
-
-
-def _values(field: dict[str, Any], definitions: dict[str, Any]) -> str:
-    if "$ref" in field:
-        return _values(definitions[field["$ref"].rpartition("/")[2]], definitions)
-    if options := field.get("anyOf") or field.get("oneOf"):
-        texts = [_values(option, definitions) for option in options]
-        return " or ".join(text for text in texts if text != "null")
-    if "enum" in field:
-        return ", ".join(map(str, field["enum"]))
-    if "const" in field:
-        return str(field["const"])
-    kind = str(field.get("type", "any"))
-    bounds = [sign + str(field[key]) for key, sign in _BOUNDS.items() if key in field]
-    return " ".join([kind, ", ".join(bounds)]) if bounds else kind

@@ -13,7 +13,9 @@ from streams.cli import (
     config,
     dead_letters,
     demo,
+    detect,
     detectors,
+    evaluate,
     feed,
     run,
     schema,
@@ -33,7 +35,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for group in (demo, run, config, feed, simulate, status, alerts, dead_letters, detectors, schema):
+for group in (
+    demo,
+    run,
+    config,
+    feed,
+    simulate,
+    status,
+    alerts,
+    dead_letters,
+    detect,
+    detectors,
+    evaluate,
+    schema,
+):
     group.register(app)
 
 

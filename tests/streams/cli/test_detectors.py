@@ -27,7 +27,7 @@ def test_every_detector_is_listed_with_a_summary(run: Run) -> None:
 def test_every_parameter_is_shown_with_its_meaning(run: Run, name: str) -> None:
     shown = run("detectors", "show", name).stdout
     schema = json.loads(run("detectors", "show", name, "--json").stdout)
-    table = shown[shown.index("Parameters") :].splitlines()
+    table = shown[shown.index("Parameters") :].partition("\nNotes\n")[0].splitlines()
     for parameter in schema["properties"].keys() - {"type"}:
         (row,) = [line for line in table if line.split()[:1] == [parameter]]
         assert len(row.split()) > 3, f"{parameter} has no meaning: {row}"

@@ -1,0 +1,1 @@
+"""Detectors on files: counts from a CSV file in, verdicts in a CSV file and pictures out."""

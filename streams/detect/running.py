@@ -1,0 +1,80 @@
+"""Judging a table of counts, chunk of series by chunk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from detectors.contract import Panel
+from streams.detect.choosing import begin_at
+from streams.detect.times import panel_grain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detectors.contract import Detector, Verdicts
+    from streams.detect.reading import CountTable
+
+__all__ = ["Judged", "judge_table", "make_panel"]
+
+#: Judged points of one chunk: large enough to be fast, small enough for a bar that moves.
+_CHUNK: Final = 1 << 18
+
+
+class Judged(NamedTuple):
+    """The verdicts of some series of a table."""
+
+    rows: list[int]
+    """Numbers of the series in the table, one for each row of the verdicts."""
+    verdicts: Verdicts
+
+
+def make_panel(table: CountTable, rows: list[int], *, period: int | None = None) -> Panel:
+    """Make a panel of some series.
+
+    Parameters
+    ----------
+    period
+        Steps in a year. With dates, baselines step back calendar years unless it is given; whole
+        numbers are weeks, 52 in a year, unless it is given.
+    """
+    integer = table.axis.kind == "integer"
+    return Panel(
+        table.counts[rows],
+        dates=table.axis.dates if period is None else None,
+        grain=panel_grain(table.axis, period),
+        period=52 if integer and period is None else period,
+        population=None if table.population is None else table.population[rows],
+    )
+
+
+def judge_table(
+    table: CountTable,
+    detector: Detector,
+    *,
+    period: int | None = None,
+    first: int | None = None,
+    latest: bool = False,
+) -> Iterator[Judged]:
+    """Judge all series, signal by signal, and give the verdicts chunk by chunk.
+
+    Parameters
+    ----------
+    first
+        Position of the first judged step. A detector that accumulates begins there.
+    latest
+        Judge the last step only.
+    """
+    times = len(table.axis.labels)
+    at = slice(times - 1 if latest else first or 0, None)
+    if first is not None:
+        detector = begin_at(detector, first)
+    size = max(1, _CHUNK // max(1, len(np.arange(times)[at])))
+    signals = dict.fromkeys(one.signal for one in table.series)
+    for signal in signals:
+        rows = [row for row, one in enumerate(table.series) if one.signal == signal]
+        for begin in range(0, len(rows), size):
+            chunk = rows[begin : begin + size]
+            panel = make_panel(table, chunk, period=period)
+            yield Judged(chunk, detector.judge(panel, at))

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from streams.cli import evaluate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    made = typer.Typer()
+    made.callback()(lambda: None)
+    evaluate.register(made)
+    return made
+
+
+def test_a_table_with_the_figures_of_r(app: typer.Typer, tmp_path: Path) -> None:
+    out = tmp_path / "table.md"
+    found = CliRunner().invoke(
+        app, ["evaluate", "--series", "210", "--detectors", "EARS_C2,eras", "--out", str(out)]
+    )
+    assert found.exit_code == 0, found.output
+    assert "EARS_C2" in found.stdout
+    assert "0.076" in found.stdout
+    assert "did you mean 'ears'" in found.stderr
+    assert out.read_text(encoding="utf-8").startswith("| method | k | fpr |")
+
+
+def test_json(app: typer.Typer) -> None:
+    found = CliRunner().invoke(
+        app,
+        ["evaluate", "--simulator", "daily", "--series", "16", "--detectors", "C1", "--json"],
+    )
+    rows = json.loads(found.stdout)
+    assert [row["size"] for row in rows] == [2, 3, 5, 10]
+    assert rows[0]["figures"]["pod"]["reference"] == 0.919375
