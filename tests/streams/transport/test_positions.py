@@ -34,7 +34,8 @@ async def test_a_rebalance_in_the_middle_of_slow_work_covers_everything_once(
     taken: list[set[int]] = [set(), set()]
 
     async def slow(worker: int, batch: RecordBatch) -> None:
-        await asyncio.sleep(0.05)
+        # The first worker must not be done before the second one has joined the group.
+        await asyncio.sleep(0.05 if taken[1] else 0.4)
         taken[worker].add(batch.tp.partition)
         await ledger.commit(batch, workers[worker])
 
