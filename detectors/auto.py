@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detectors._judging import conclude, judge_in_blocks
 from detectors._outbreak_filter import Course, limit_of, p_value_of, prepare, score_of, upper_of
+from detectors._relative import history
 from detectors._robust_season import Terms, fit_baseline
 from detectors.contract import Reason
 from detectors.rolling import values_at
@@ -17,7 +18,7 @@ from detectors.seasons import longest_year, steps_per_year
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
+    from detectors.contract import Grain, Panel, Positions, Verdicts
 
 __all__ = ["Auto"]
 
@@ -177,9 +178,9 @@ class Auto(BaseModel):
         ways = _WAYS[panel.grain]
         steps = ways.course.steps
         window = self.history or ways.years * longest_year(panel.grain)
-        past = _windows(counts, index, window, steps)
+        flat = history(counts, index, window, lag=steps + 1)
+        past = flat.reshape(-1, index.size, window)
         known = ~np.isnan(past)
-        flat = past.reshape(-1, window)
         means = np.full((steps + 1, flat.shape[0]), np.nan)
         dispersion = np.full(flat.shape[0], np.nan)
         for terms, length, chosen in _choices(known.reshape(-1, window), panel, ways):
@@ -208,14 +209,6 @@ class Auto(BaseModel):
         zero = (np.where(known, past, 0.0).max(axis=-1) == 0) & judgeable
         reason = np.where(zero, Reason.all_zero, Reason.ok).astype(np.uint8)
         conclude(out, observed=observed, judgeable=judgeable, alarm=alarm, reason=reason)
-
-
-def _windows(counts: FloatArray, index: Positions, window: int, guard: int) -> FloatArray:
-    """Return the counts before each judged position, shape `[series, judged, window]`."""
-    wanted = index[:, None] - guard - window + np.arange(window)[None, :]
-    past: FloatArray = counts[:, np.maximum(wanted, 0)]
-    past[:, wanted < 0] = np.nan
-    return past
 
 
 def _choices(
