@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 from contextlib import AsyncExitStack, suppress
@@ -40,7 +41,11 @@ __all__ = ["FenghuoApp", "create_app", "run_worker"]
 log = logging.getLogger(__name__)
 
 
+#: Longest wait for commits in flight when stopping.
 _STOP_SECONDS = 10.0
+#: A worker that has not stopped by then ends all the same, and says where it hung: what was in
+#: flight is read again, whereas a process that neither works nor ends keeps the rest from noticing.
+_END_SECONDS = 60.0
 #: New objects until the youngest generation is looked through.
 _COLLECT_AFTER = 20_000
 
@@ -57,13 +62,16 @@ class FenghuoApp(faust.App):
     pump: CommitPump
     judging: JudgingLoop
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._open = AsyncExitStack()
+
     def _create_directories(self) -> None:
         """Make none: this app keeps nothing on disk."""
 
     async def on_start(self) -> None:
         """Open the database and tell the transport where to read from."""
         await super().on_start()
-        self._open = AsyncExitStack()
         settings = self.settings
         await asyncio.to_thread(check_ready, settings, self.configuration)
         self.pool = await self._open.enter_async_context(
@@ -88,17 +96,21 @@ class FenghuoApp(faust.App):
         self.pump = CommitPump(
             self.ingest.prepare, failed=self._failed, in_flight=settings.commits_in_flight
         )
+        self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
         transport: BatchTransport = self.transport
         transport.position_source = StoredPositions(self.pool, cluster)
 
     async def on_stop(self) -> None:
         """Finish what is in flight, then close the database."""
         await super().on_stop()
-        # What does not get done now is done after the next start; a database that is away must not
-        # keep the worker from stopping.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.pump.drain(), _STOP_SECONDS)
         await self._open.aclose()
+
+    async def finish_commits(self, seconds: float) -> None:
+        """Wait for the commits in flight, not for ever."""
+        # What does not get done now is done after the next start, or by another worker; a database
+        # that is away must not keep this one from stopping.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.pump.drain(), seconds)
 
     async def _reseek(self, tp: TP, offset: int) -> None:
         """Read on from where the database stands, or from where the log begins by now."""
@@ -161,11 +173,10 @@ def _define(app: FenghuoApp) -> None:
             await app.pump.put(event.value, event.ack)
 
     @app.on_partitions_revoked.connect
-    async def finish_commits(*_: Any, **__: Any) -> None:
+    async def before_they_go(*_: Any, **__: Any) -> None:
         # Only to spare work: what is committed late is fenced by the stored offset. A database
         # that hangs must not hold up the group's rebalance.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(app.pump.drain(), app.settings.session_timeout / 2)
+        await app.finish_commits(app.settings.session_timeout / 2)
 
     @app.task
     async def judge() -> None:
@@ -187,8 +198,20 @@ def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
     )
     app.finalize()
     _collect_seldom()
-    worker = faust.Worker(app, loglevel=loglevel, quiet=True, redirect_stdouts=False)
-    worker.execute_from_commandline()
+    worker = _Worker(app, loglevel=loglevel, quiet=True, redirect_stdouts=False)
+    try:
+        worker.execute_from_commandline()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+class _Worker(faust.Worker):
+    """Ends the process also if a part of it does not stop."""
+
+    def on_worker_shutdown(self) -> None:
+        """Set an end to stopping, which begins here."""
+        faulthandler.dump_traceback_later(_END_SECONDS, exit=True)
+        super().on_worker_shutdown()
 
 
 def _collect_seldom() -> None:

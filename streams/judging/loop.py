@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import psycopg
+from psycopg_pool import PoolClosed
 
 from detectors.contract import Panel
 from streams.judging.periods import period_of, periods_between, step_days
@@ -75,11 +76,13 @@ class JudgingLoop:
         self._changed.set()
 
     async def run(self) -> None:
-        """Judge for ever; the database being away only delays."""
+        """Judge until the pool is closed; the database being away only delays."""
         while True:
             began = time.monotonic()
             try:
                 more = await judge_pending(self._pool, self._configuration)
+            except PoolClosed:
+                return
             except psycopg.OperationalError as error:
                 log.warning("Judging waits for the database: %s", error)
                 more = 0

@@ -35,6 +35,8 @@ __all__ = ["BatchConsumer", "BatchTransport"]
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+#: Longest wait for the last commit of offsets when stopping.
+_LAST_COMMIT_SECONDS = 5.0
 #: The largest offset that Kafka and PostgreSQL can hold.
 _NO_END = 2**63 - 1
 
@@ -72,6 +74,15 @@ class BatchConsumer(driver.Consumer):
             self._committed_offset[tp] = offset
             self._acked[tp].clear()
             self._acked_index[tp].clear()
+
+    async def on_stop(self) -> None:
+        """Commit the group's offsets if that is still possible."""
+        # When the application crashes, aiokafka's thread may be gone before this: what is asked
+        # of it then is never answered, and the process would not end.
+        try:
+            await asyncio.wait_for(super().on_stop(), _LAST_COMMIT_SECONDS)
+        except TimeoutError:
+            log.warning("Stopping without a last commit of the group's offsets")
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to the group's committed offsets, and batched topics to the application's own."""

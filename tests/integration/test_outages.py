@@ -172,3 +172,35 @@ def test_a_broker_that_dies_and_comes_back_is_read_to_the_end(
             assert_exact(connection, load)
         finally:
             worker.kill()
+
+
+#: A worker of which a part never stops.
+_STUCK = """
+import asyncio, streams.worker
+from streams.config import load_configuration
+from streams.settings import Settings
+
+async def hang(app): await asyncio.Event().wait()
+
+streams.worker._END_SECONDS = 1.0
+streams.worker.FenghuoApp.on_stop = hang
+settings = Settings()
+app = streams.worker.create_app(settings, load_configuration(settings.config))
+streams.worker.run_worker(app)
+"""
+
+
+def test_a_worker_that_cannot_stop_ends_all_the_same_and_shows_where_it_hangs(
+    settings: Settings, tmp_path: Path, load: Load
+) -> None:
+    worker = Worker(settings, "stuck", tmp_path, command=("-c", _STUCK))
+    try:
+        worker.start()
+        publish(settings, load.records)
+        with psycopg.connect(settings.database, autocommit=True) as connection:
+            until(lambda: progress(connection) > 0, "progress", worker)
+        worker.ask_to_stop()
+        until(lambda: not worker.running, "the end of the worker", worker)
+    finally:
+        worker.kill()
+    assert "Timeout (0:00:01)!" in worker.tail(500)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from tests.support.processes import GuardedProcess, tail
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.settings import Settings
 
 __all__ = ["Worker"]
@@ -31,11 +33,20 @@ class Worker:
         Prefix of the names.
     folder
         Where its log is written.
+    command
+        What Python runs.
     """
 
-    def __init__(self, settings: Settings, label: str, folder: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        label: str,
+        folder: Path,
+        command: Sequence[str] = ("-m", "streams", "worker"),
+    ) -> None:
         self._settings = settings
         self._label = label
+        self._command = command
         self._log = folder / f"{label}.log"
         self._starts = 0
         self._process: GuardedProcess | None = None
@@ -55,7 +66,7 @@ class Worker:
         self._starts += 1
         settings = self._settings.model_copy(update={"worker_name": self.name})
         self._process = GuardedProcess(
-            [sys.executable, "-m", "streams", "worker"],
+            [sys.executable, *self._command],
             log=self._log,
             cwd=_PROJECT,
             environment={

@@ -68,3 +68,21 @@ async def test_fetching_stops_while_the_agent_is_blocked(
     assert sorted(values(batches)) == list(range(WAITING))
     assert_tiled(batches)
     assert max(len(batch.records) for batch in batches) <= BATCH
+
+
+async def test_an_application_stops_though_its_consumer_answers_no_more(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name)
+    await publish(broker, fresh_name, range(1_000))
+    # There is something to commit at the stop.
+    app = make_app(broker, fresh_name, tmp_path, broker_commit_interval=1_000.0)
+    batches = collect(app, fresh_name)
+    async with running(app):
+        await until(lambda: len(values(batches)) >= 1_000, "all records")
+        # Of a crash the consumer's thread learns at once, and ends the queue of what it is asked.
+        thread = app.consumer._thread
+        end = asyncio.run_coroutine_threadsafe(thread.method_queue.stop(), thread.thread_loop)
+        await asyncio.wrap_future(end)
+        await asyncio.wait_for(app.stop(), 30.0)
+    assert not thread._thread.is_alive()
