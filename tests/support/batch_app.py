@@ -40,6 +40,7 @@ def make_app(bootstrap: str, group: str, folder: Path, **options: Any) -> faust.
             "broker_heartbeat_interval": 0.5,
             "broker_commit_interval": 0.3,
             "broker_max_poll_records": 100,
+            "consumer_metadata_max_age_ms": 1_000,
             "stream_buffer_maxsize": 2,
             "stream_wait_empty": False,
             "topic_disable_leader": True,
