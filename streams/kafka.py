@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -10,12 +11,14 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPart
 from streams.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-__all__ = ["check_topics", "create_topics", "dead_letter_topic", "topic_ids"]
+__all__ = ["check_topics", "create_topics", "dead_letter_topic", "topic_ids", "wait_until_known"]
 
 #: Kafka's number of the fetch, and version of the first one by topic ids.
 _FETCH, _FETCH_BY_ID = 1, 13
+#: Seconds that a broker has to learn of a new topic.
+_PATIENCE = 30.0
 
 
 def dead_letter_topic(topic: str) -> str:
@@ -23,7 +26,7 @@ def dead_letter_topic(topic: str) -> str:
     return f"{topic}.dead-letter"
 
 
-def topic_ids(bootstrap: str, topics: Iterable[str]) -> dict[str, str]:
+def topic_ids(bootstrap: str, topics: Collection[str]) -> dict[str, str]:
     """Ask for the ids that topics got when they were made; offsets are kept under them.
 
     Returns
@@ -70,9 +73,28 @@ def create_topics(
             except TopicAlreadyExistsError:
                 continue
             created.append(str(topic.name))
+        wait_until_known(admin, created)
         return created
     finally:
         admin.close()
+
+
+def wait_until_known(admin: KafkaAdminClient, topics: Collection[str]) -> None:
+    """Wait until a broker tells of topics that were just made; it learns of them a little later.
+
+    Raises
+    ------
+    UnavailableError
+        When that takes too long.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while unknown := sorted(set(topics) - _topic_ids(admin, topics).keys()):
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"Kafka made topic {', '.join(unknown)}, and still does not know it after "
+                f"{_PATIENCE:g} s. Look at the brokers' controller."
+            )
+        time.sleep(0.05)
 
 
 def check_topics(bootstrap: str, topics: Iterable[str]) -> None:
@@ -102,7 +124,9 @@ def check_topics(bootstrap: str, topics: Iterable[str]) -> None:
         )
 
 
-def _topic_ids(admin: KafkaAdminClient, topics: Iterable[str]) -> dict[str, str]:
+def _topic_ids(admin: KafkaAdminClient, topics: Collection[str]) -> dict[str, str]:
+    if not topics:
+        return {}  # Kafka would tell of all
     return {
         topic["name"]: str(topic["topic_id"] or "")
         for topic in admin.describe_topics(sorted(topics))

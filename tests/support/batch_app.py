@@ -11,6 +11,7 @@ import faust
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from streams.feed.publish import publish_mixed
+from streams.kafka import wait_until_known
 from tests.support.logs import group_offsets, log_ends
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def create_topic(bootstrap: str, name: str, *, partitions: int = 1, **config: st
                 )
             ]
         )
+        wait_until_known(admin, [name])
     finally:
         admin.close()
 
