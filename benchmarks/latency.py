@@ -50,7 +50,7 @@ def measure_latency(
 ) -> Latency:
     """Publish at a steady rate while a worker runs, and compare the times."""
     topic = f"{race.topic}-latency-{int(time.time())}"
-    create_topics(race.kafka, [topic], partitions=race.partitions, replication=1)
+    create_topics(race.kafka, [topic], plain=["alerts"], partitions=race.partitions, replication=1)
     worker = CONTESTANTS[0]
     with race.server.fresh(race.judging) as database:
         process = race.start(worker, race.environment(database, judges=True, topic=topic))

@@ -104,7 +104,13 @@ def _prepare(
     console.print(f"Starting broker ({options.broker}) and database ...")
     kafka = stack.enter_context(broker(options.broker, folder))
     server = stack.enter_context(database_server(folder))
-    create_topics(kafka, [_TOPIC, "sales-of-nobody"], partitions=options.partitions, replication=1)
+    create_topics(
+        kafka,
+        [_TOPIC, "sales-of-nobody"],
+        plain=["alerts"],
+        partitions=options.partitions,
+        replication=1,
+    )
     publish_records(kafka, _TOPIC, events)
     config = {True: _HERE / "surveillance.yaml", False: folder / "quiet.yaml"}
     text = config[True].read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime  # noqa: TC003 - pydantic needs them at run time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -11,6 +11,9 @@ from schemas.counts import Grain  # noqa: TC001 - pydantic needs it at run time
 
 __all__ = [
     "OPEN_STATUSES",
+    "SYSTEM",
+    "Absorbed",
+    "Acknowledged",
     "Alert",
     "AlertEvent",
     "AlertStatus",
@@ -21,6 +24,7 @@ __all__ = [
     "Commented",
     "Confirmed",
     "Consequence",
+    "Contribution",
     "Discarded",
     "Ended",
     "Escalated",
@@ -30,12 +34,14 @@ __all__ = [
     "Likelihood",
     "Merged",
     "Monitored",
+    "Neighbour",
     "Opened",
     "Outcome",
     "Reopened",
     "Revised",
     "RiskLevel",
     "Severity",
+    "Suppressed",
     "Updated",
     "Verified",
     "change_adapter",
@@ -51,6 +57,8 @@ Likelihood = Literal["very_unlikely", "unlikely", "likely", "highly_likely", "al
 Consequence = Literal["minimal", "minor", "moderate", "major", "severe"]
 RiskLevel = Literal["low", "moderate", "high", "very_high"]
 
+#: The actor of what no person did.
+SYSTEM: Final = "system"
 #: An alert in one of these takes further exceedances of its signal, region and rule.
 OPEN_STATUSES: frozenset[AlertStatus] = frozenset(
     {"new", "verifying", "monitoring", "assessing", "confirmed"}
@@ -73,44 +81,77 @@ class Figures(_Model):
 
 
 class Contribution(_Model):
-    """A facility's or an age group's part of a count, against its own baseline."""
+    """A facility's, a region's or an age group's part of a count, against its own baseline."""
 
-    name: str = Field(description="Facility id, or age group")
+    name: str = Field(description="Facility id, region code or age group")
     observed: float
-    expected: float | None = Field(description="Mean of the same periods before; None: no history")
+    expected: float | None = Field(
+        description="Mean of the periods before; None: it has no history there"
+    )
+
+    @property
+    def excess(self) -> float:
+        """Observed less expected, or all of it without history."""
+        return self.observed - (self.expected or 0.0)
 
 
 class Neighbour(_Model):
-    """A neighbouring region that is high as well."""
+    """A neighbouring region that is high as well, under the same rule in the same period."""
 
     region: str
     observed: float
     expected: float | None
     upper: float | None
+    alarm: bool = Field(description="In exceedance; else only well above what is expected")
 
 
 class Explanation(_Model):
     """Why an alert is one, in numbers that can be recounted from the stored counts as of `as_of`.
 
-    Periods are those of the alert's grain.
+    Baselines of contributions are means over the periods 1 to 8 weeks before: the same weekday, the
+    seven days, or the week. A period that live or imported counts do not wholly cover is left out.
     """
 
     as_of: datetime
     period: date = Field(description="The period that is explained: the latest in exceedance")
     excess: float | None = Field(description="Observed less expected")
+    growth_until: date | None = Field(
+        default=None, description="Last whole day of the period; later ones are still coming in"
+    )
+    latest_week: float | None = Field(
+        default=None, description="Count of the 7 days up to growth_until"
+    )
+    week_before: float | None = Field(default=None, description="Count of the 7 days before those")
     growth_per_day: float | None = Field(
-        description="Growth rate r of the counts, per day: log-linear over the latest 14 days"
+        description="log(latest_week / week_before) / 7; None where too few cases tell"
     )
-    doubling_days: float | None = Field(description="log 2 / r where r is positive")
+    doubling_days: float | None = Field(description="log 2 / growth_per_day where that is positive")
     completeness: float | None = Field(
-        description="Share of the usual sources that have reported for the period; None: unknown"
+        description="Of the days of the period on which facilities usually report, the share on "
+        "which they did; None: unknown"
     )
-    silent_sources: tuple[str, ...] = Field(
-        default=(), description="Usual sources without a report, at most ten"
+    usual_facilities: int = Field(
+        default=0, description="Facilities that usually report on a day of the period"
     )
-    facilities: tuple[Contribution, ...] = ()
-    age_groups: tuple[Contribution, ...] = ()
-    neighbours: tuple[Neighbour, ...] = ()
+    silent: int = Field(
+        default=0, description="Of these, the number without any report in the period"
+    )
+    silent_facilities: tuple[str, ...] = Field(default=(), description="At most ten of the silent")
+    baseline_periods: int = Field(
+        default=0, ge=0, le=8, description="Periods before that counts wholly cover"
+    )
+    facilities: tuple[Contribution, ...] = Field(
+        default=(),
+        description="The five of largest excess, in the five counted regions of largest excess",
+    )
+    regions: tuple[Contribution, ...] = Field(
+        default=(), description="The five regions directly below of largest excess"
+    )
+    age_groups: tuple[Contribution, ...] = Field(default=(), description="By excess")
+    neighbours: tuple[Neighbour, ...] = Field(
+        default=(), description="The high ones, nearest first"
+    )
+    neighbours_judged: int = Field(default=0, description="Neighbours with a verdict")
 
 
 # -- what happens to alerts -----------------------------------------------------------------------
@@ -165,7 +206,11 @@ class Ended(_Model):
 
 
 class Suppressed(_Model):
-    """An exceedance in the quiet period after an alert was closed."""
+    """An exceedance that raised no alert.
+
+    It lies in the quiet period after this one was closed, or belongs to the open alert that this
+    one was merged into.
+    """
 
     kind: Literal["suppressed"] = "suppressed"
     figures: Figures
@@ -186,8 +231,22 @@ class Escalated(_Model):
     after_minutes: int = Field(ge=1)
 
 
+class Absorbed(_Model):
+    """Another alert was merged into this one, whose severity is from now on the higher of both."""
+
+    kind: Literal["absorbed"] = "absorbed"
+    alert: int
+    severity: Severity
+
+
 class _ByPerson(_Model):
     note: str | None = Field(default=None, max_length=4000)
+
+
+class _Ending(_ByPerson):
+    judged_to: date | None = Field(
+        default=None, description="Latest period judged by then: the quiet period counts from it"
+    )
 
 
 class Acknowledged(_ByPerson):
@@ -236,21 +295,21 @@ class Confirmed(_ByPerson):
     kind: Literal["confirmed"] = "confirmed"
 
 
-class Discarded(_ByPerson):
+class Discarded(_Ending):
     """It is none."""
 
     kind: Literal["discarded"] = "discarded"
     outcome: Literal["explained", "data_error", "false_alarm"]
 
 
-class Closed(_ByPerson):
+class Closed(_Ending):
     """The response, or the watching, is over."""
 
     kind: Literal["closed"] = "closed"
     outcome: Outcome
 
 
-class Merged(_ByPerson):
+class Merged(_Ending):
     """It belongs to the event of another alert, which stands for both from now on."""
 
     kind: Literal["merged"] = "merged"
@@ -271,6 +330,7 @@ Change = Annotated[
     | Suppressed
     | Explained
     | Escalated
+    | Absorbed
     | Acknowledged
     | Assigned
     | Commented
@@ -305,6 +365,9 @@ class Alert(_Model):
 
     alert_id: int
     version: int = Field(ge=1, description="Number of its latest event")
+    decided_version: int = Field(
+        ge=1, description="Number of the latest event by a person, or that changed the status"
+    )
     status: AlertStatus
     severity: Severity
     signal: str
@@ -343,5 +406,8 @@ class Alert(_Model):
     outcome: Outcome | None = None
     merged_into: int | None = None
     closed_at: datetime | None = None
+    judged_to: date | None = Field(
+        default=None, description="Latest period judged when it was closed"
+    )
     opened_at: datetime
     updated_at: datetime

@@ -27,9 +27,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from schemas.alerts import Severity  # noqa: TC001 - pydantic needs it at run time
 from schemas.counts import Grain  # noqa: TC001 - pydantic needs it at run time
 from schemas.events import EventKind  # noqa: TC001 - pydantic needs it at run time
+from schemas.notify import Notify
 from schemas.regions import RegionLevel  # noqa: TC001 - pydantic needs it at run time
 
-__all__ = ["EventTime", "Match", "Rule", "Signal", "Surveillance", "Title"]
+__all__ = ["AlertHandling", "EventTime", "Match", "Rule", "Signal", "Surveillance", "Title"]
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -167,6 +168,49 @@ class Rule(_Model):
         default=0, ge=0, description="No alert below this count, whatever the detector says"
     )
     severity: Severity = "warning"
+    quiet_days: int = Field(
+        default=7,
+        ge=0,
+        le=366,
+        description="After an alert was closed, so many days raise no new one",
+    )
+    ended_after: int | None = Field(
+        default=None,
+        ge=1,
+        le=366,
+        description="Judged periods without exceedance after which closing is proposed; "
+        "default: 3, weeks 2",
+    )
+    group: Slug | None = Field(
+        default=None,
+        description="Alerts of one region under rules of one group are merged; "
+        "default: the signal's name",
+    )
+    escalate_after_minutes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Minutes until an unread alert is escalated; default: as alerts.escalate says",
+    )
+
+    @property
+    def ended_after_periods(self) -> int:
+        """Judged periods without exceedance after which an alert has ended."""
+        return self.ended_after or (2 if self.grain == "week" else 3)
+
+    @property
+    def merged_as(self) -> str:
+        """Name of the group whose alerts of one region are merged."""
+        return self.group or self.signal
+
+
+class AlertHandling(_Model):
+    """What holds for the alerts of all rules."""
+
+    escalate: dict[Severity, Annotated[int, Field(ge=1)]] = Field(
+        default={"critical": 15, "warning": 120},
+        description="Minutes until an alert that nobody has read is escalated, by severity; "
+        "a severity that is left out is never escalated",
+    )
 
 
 class Surveillance(_Model):
@@ -189,6 +233,8 @@ class Surveillance(_Model):
     )
     signals: dict[Slug, Signal] = Field(min_length=1)
     rules: dict[Slug, Rule] = {}
+    notify: Notify = Notify()
+    alerts: AlertHandling = AlertHandling()
 
     @field_validator("age_groups")
     @classmethod
@@ -225,6 +271,33 @@ class Surveillance(_Model):
             raise ValidationError.from_exception_data(type(self).__name__, wrong)
         return self
 
+    @model_validator(mode="after")
+    def _groups_hold_one_signal(self) -> Self:
+        signals: dict[str, str] = {}
+        # Those that name a group come last: it is theirs that is wrong.
+        for name, rule in sorted(self.rules.items(), key=lambda one: one[1].group is not None):
+            known = signals.setdefault(rule.merged_as, rule.signal)
+            if known != rule.signal:
+                detail = InitErrorDetails(
+                    type=PydanticCustomError(
+                        "mixed_group",
+                        "{group} is the group of rules of signal {known}; alerts of different "
+                        "signals are not merged: write another name",
+                        {"group": repr(rule.merged_as), "known": known},
+                    ),
+                    loc=("rules", name, "group"),
+                    input=rule.group,
+                )
+                raise ValidationError.from_exception_data(type(self).__name__, [detail])
+        return self
+
+    def escalated_after(self, rule: str, severity: Severity) -> int | None:
+        """Return the minutes after which an unread alert is escalated; None: never."""
+        configured = self.rules.get(rule)
+        if configured and configured.escalate_after_minutes:
+            return configured.escalate_after_minutes
+        return self.alerts.escalate.get(severity)
+
     @property
     def zone(self) -> ZoneInfo:
         """The time zone that decides where days begin."""
@@ -232,6 +305,7 @@ class Surveillance(_Model):
 
     @property
     def version(self) -> str:
-        """Short fingerprint of the content; equal content has an equal version."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        """Short fingerprint of what verdicts depend on; equal content has an equal version."""
+        content = self.model_dump(mode="json", exclude={"notify"})
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas.alerts import Alert
+from schemas.alerts import Alert, AlertEvent
 from schemas.counts import Count
 from schemas.events import DrugSale, EventKind, FeverVisit
 from schemas.refusals import RefusalReason
@@ -27,19 +27,21 @@ _CHANNELS: Final[dict[EventKind, tuple[str, type[BaseModel], str]]] = {
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema (2020-12) of each model that travels, by its name."""
-    models: tuple[type[BaseModel], ...] = (FeverVisit, DrugSale, Alert, Count)
+    models: tuple[type[BaseModel], ...] = (FeverVisit, DrugSale, Alert, AlertEvent, Count)
     return {
         model.__name__: {"$schema": JSON_SCHEMA, **model.model_json_schema()} for model in models
     }
 
 
-def asyncapi_document(topics: Mapping[EventKind, str]) -> dict[str, Any]:
+def asyncapi_document(topics: Mapping[EventKind, str], *, alerts: str) -> dict[str, Any]:
     """Return the AsyncAPI 3.0 document of the topics.
 
     Parameters
     ----------
     topics
         Name of the topic of each kind of events; refused records go to ``<topic>.dead-letter``.
+    alerts
+        Name of the topic of what happens to alerts.
     """
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
@@ -58,6 +60,10 @@ def asyncapi_document(topics: Mapping[EventKind, str]) -> dict[str, Any]:
         operations[f"sendRefused{name}"] = _operation(
             f"refused{name}", "send", f"Hands refused {kind} over."
         )
+    channels["alerts"] = _channel(
+        alerts, "What happens to alerts", "AlertEvent", "Keyed by alert; one event a record."
+    )
+    operations["sendAlertEvents"] = _operation("alerts", "send", "Tells every change of an alert.")
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -74,12 +80,23 @@ def asyncapi_document(topics: Mapping[EventKind, str]) -> dict[str, Any]:
             "messages": {
                 **{model.__name__: _event_message(model) for _, model, _ in _CHANNELS.values()},
                 "RefusedRecord": _refused_message(),
+                "AlertEvent": _alert_message(),
             },
-            "schemas": {
-                model.__name__: model.model_json_schema() for _, model, _ in _CHANNELS.values()
-            },
+            "schemas": _component_schemas(
+                *(model for _, model, _ in _CHANNELS.values()), AlertEvent
+            ),
         },
     }
+
+
+def _component_schemas(*models: type[BaseModel]) -> dict[str, Any]:
+    """Return the schemas of models side by side with those of their parts."""
+    schemas: dict[str, Any] = {}
+    for model in models:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
+    return schemas
 
 
 def _channel(topic: str, title: str, message: str, description: str) -> dict[str, Any]:
@@ -112,6 +129,16 @@ def _event_message(model: type[BaseModel]) -> dict[str, Any]:
         "contentType": "application/json",
         "payload": {"$ref": f"#/components/schemas/{model.__name__}"},
         "bindings": _key("The event's region code in UTF-8: events of a region keep their order"),
+    }
+
+
+def _alert_message() -> dict[str, Any]:
+    return {
+        "name": "AlertEvent",
+        "title": "A change of an alert.",
+        "contentType": "application/json",
+        "payload": {"$ref": "#/components/schemas/AlertEvent"},
+        "bindings": _key("The alert's id: its events keep their order; seq tells a repetition"),
     }
 
 

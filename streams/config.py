@@ -14,6 +14,7 @@ from detectors.registry import BrokenDetectorError, UnknownDetectorError, parse_
 from schemas.config import Surveillance
 from schemas.regions import RegionLevel, RegionRegistry, RegionRegistryError
 from streams.errors import ConfigError
+from streams.notify.checking import notify_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +55,8 @@ def load_configuration(path: Path) -> Configuration:
     # Looked at one by one, so that one mistake does not hide those elsewhere.
     registry = _load_registry(path, content.get("regions", _DEFAULT_REGIONS), problems)
     detectors = _check_rules(content, registry, problems)
+    if surveillance is not None and registry is not None:
+        problems.extend(notify_problems(surveillance, registry, path.parent))
     if problems or surveillance is None or registry is None:
         raise _config_error(path, document, problems)
     return Configuration(surveillance, registry, detectors, surveillance.version)
@@ -159,7 +162,8 @@ def _problems(error: ValidationError) -> list[_Problem]:
         place = tuple(detail["loc"])
         if place and place[-1] == "[key]":
             place = place[:-1]
-            text = "is no name; use a-z, 0-9, _ and -, from a letter on, at most 40 characters"
+            if detail["type"] == "string_pattern_mismatch":
+                text = "is no name; use a-z, 0-9, _ and -, from a letter on, at most 40 characters"
         elif detail["type"] == "extra_forbidden":
             text = "is no key here; remove it or check its spelling"
         elif detail["type"] == "missing":

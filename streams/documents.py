@@ -36,22 +36,22 @@ def configuration_schema() -> dict[str, Any]:
     return {"$schema": JSON_SCHEMA, **schema}
 
 
-def documents(topics: Mapping[EventKind, str]) -> dict[str, str]:
+def documents(topics: Mapping[EventKind, str], *, alerts: str) -> dict[str, str]:
     """Return all documents, as text by file name."""
     contents = {f"{name}.schema.json": schema for name, schema in json_schemas().items()}
     contents["configuration.schema.json"] = configuration_schema()
-    contents["asyncapi.json"] = asyncapi_document(topics)
+    contents["asyncapi.json"] = asyncapi_document(topics, alerts=alerts)
     return {
         name: json.dumps(content, ensure_ascii=False, indent=2) + "\n"
         for name, content in contents.items()
     }
 
 
-def write_documents(folder: Path, topics: Mapping[EventKind, str]) -> list[Path]:
+def write_documents(folder: Path, topics: Mapping[EventKind, str], *, alerts: str) -> list[Path]:
     """Write all documents into a folder, which is made when absent; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, text in documents(topics).items():
+    for name, text in documents(topics, alerts=alerts).items():
         path = folder / name
         path.write_text(text, encoding="utf-8")
         written.append(path)

@@ -47,9 +47,19 @@ def topic_ids(bootstrap: str, topics: Collection[str]) -> dict[str, str]:
 
 
 def create_topics(
-    bootstrap: str, topics: Iterable[str], *, partitions: int, replication: int
+    bootstrap: str,
+    topics: Iterable[str],
+    *,
+    plain: Iterable[str] = (),
+    partitions: int,
+    replication: int,
 ) -> list[str]:
     """Create the topics that are missing, with their dead-letter topics.
+
+    Parameters
+    ----------
+    plain
+        Topics that are not read by us, and have no dead-letter topic.
 
     Returns
     -------
@@ -61,6 +71,7 @@ def create_topics(
         present = set(admin.list_topics())
         wanted = [(topic, partitions) for topic in topics]
         wanted += [(dead_letter_topic(topic), 1) for topic, _ in list(wanted)]
+        wanted += [(topic, partitions) for topic in plain]
         missing = [
             NewTopic(name=name, num_partitions=count, replication_factor=replication)
             for name, count in wanted

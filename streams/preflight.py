@@ -44,4 +44,4 @@ def check_ready(settings: Settings, configuration: Configuration) -> None:
                 f"The configuration says {key}: {value}, the database was made ready for "
                 f"{stored.get(key, 'nothing yet')}. Run fenghuo db migrate with this configuration."
             )
-    check_topics(settings.kafka, settings.topics.values())
+    check_topics(settings.kafka, [*settings.topics.values(), settings.alerts_topic])

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     group: str = Field(default="fenghuo", description="Kafka consumer group; Faust app id")
     visits_topic: str = "fever-clinic.visits"
     sales_topic: str = "pharmacy.sales"
+    alerts_topic: str = Field(
+        default="alerts", description="Topic on which every change of an alert is told"
+    )
     partitions: int = Field(default=8, ge=1, description="Partitions of topics that are created")
     replication: int = Field(default=1, ge=1, description="Replicas of topics that are created")
     session_timeout: float = Field(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streams.errors import UnavailableError
 from streams.kafka_lag import read_log_ends
+from streams.store.outbox_reading import ChannelState, channel_states
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,6 +116,7 @@ class Status(_Model):
     sources: tuple[Source, ...]
     counts: tuple[SignalCounts, ...]
     open_alerts: dict[str, int] = Field(description="By severity")
+    notifications: tuple[ChannelState, ...] = Field(description="By channel")
     dead_letters: tuple[LetterCount, ...]
     offset_jumps: tuple[OffsetJump, ...] = Field(description="The latest twenty")
 
@@ -135,6 +137,7 @@ def collect_status(
         sources=tuple(Source(**row) for row in rows(_SOURCES)),
         counts=tuple(SignalCounts(**row) for row in rows(_COUNTS)),
         open_alerts={row["severity"]: row["alerts"] for row in rows(_ALERTS)},
+        notifications=tuple(channel_states(connection)),
         dead_letters=tuple(LetterCount(**row) for row in rows(_LETTERS)),
         offset_jumps=tuple(OffsetJump(**row) for row in rows(_JUMPS)),
     )
@@ -231,7 +234,7 @@ ORDER BY signal
 
 _ALERTS = """
 SELECT severity, count(*) AS alerts FROM alerts
-WHERE status NOT IN ('discarded', 'closed')
+WHERE status NOT IN ('discarded', 'closed', 'merged')
 GROUP BY 1 ORDER BY array_position(ARRAY['critical', 'warning', 'info'], severity)
 """
 

@@ -1,4 +1,4 @@
-"""The Faust application: one agent that ingests, tasks that judge and hand over dead letters."""
+"""The Faust application: one agent that ingests; tasks that judge, explain, tell, watch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import faulthandler
 import gc
 import logging
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -15,12 +15,16 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from psycopg_pool import PoolTimeout
 
+from streams.alerts.following import explain_changed
+from streams.alerts.publishing import publish_events
+from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
 from streams.dead_letters import hand_over
 from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
 from streams.judging.loop import JudgingLoop
+from streams.notify.dispatcher import running_dispatcher
 from streams.preflight import check_ready
 from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions
@@ -28,6 +32,8 @@ from streams.store.pool import open_pool
 from streams.transport import BatchSchema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from faust.types import TP
 
     from streams.config import Configuration
@@ -47,6 +53,8 @@ _STOP_SECONDS = 10.0
 _END_SECONDS = 60.0
 #: A topic that is deleted and made anew is found again so soon; so are added partitions.
 _LOOK_FOR_TOPICS_MS = 10_000
+#: Between looks for alerts that nobody has read, or whose days go by without cases.
+_WATCH_SECONDS = 15.0
 #: New objects until the youngest generation is looked through.
 _COLLECT_AFTER = 20_000
 
@@ -96,6 +104,7 @@ class FenghuoApp(faust.App):
             self.ingest.prepare, failed=self._failed, in_flight=settings.commits_in_flight
         )
         self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
+        await self._open.enter_async_context(running_dispatcher(settings, self.configuration))
         transport: BatchTransport = self.transport
         transport.position_source = StoredPositions(self.pool)
 
@@ -182,13 +191,37 @@ def _define(app: FenghuoApp) -> None:
     async def judge() -> None:
         await app.judging.run()
 
+    # What the timers carry is safe in the database: neither Kafka nor the database being away may
+    # stop ingest.
+
     @app.timer(interval=1.0)
     async def dead_letters() -> None:
-        # They are safe in the database: neither Kafka nor the database being away may stop ingest.
-        try:
+        with _waiting("Dead letters wait"):
             await hand_over(app.pool, app.producer)
-        except (KafkaError, ProducerSendError, psycopg.Error, PoolTimeout) as error:
-            log.warning("Dead letters wait for the next try: %s", error)
+
+    @app.timer(interval=0.5)
+    async def alert_events() -> None:
+        with _waiting("Events of alerts wait"):
+            await publish_events(app.pool, app.producer, app.settings.alerts_topic)
+
+    @app.timer(interval=0.5)
+    async def explain_alerts() -> None:
+        with _waiting("Alerts wait to be explained"):
+            await explain_changed(app.pool, app.configuration)
+
+    @app.timer(interval=_WATCH_SECONDS)
+    async def watch() -> None:
+        with _waiting("Alerts wait to be looked through"):
+            await escalate_unread(app.pool, app.configuration.surveillance)
+            await look_again(app.pool, app.configuration.surveillance)
+
+
+@contextmanager
+def _waiting(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (KafkaError, ProducerSendError, psycopg.Error, PoolTimeout) as error:
+        log.warning("%s for the next try: %s", what, error)
 
 
 def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:

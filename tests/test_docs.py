@@ -144,6 +144,14 @@ def test_the_configuration_shown_is_right(tmp_path: Path) -> None:
     assert load_configuration(path).surveillance.rules
 
 
+def test_the_notifications_shown_are_right(tmp_path: Path) -> None:
+    (example,) = fenced(GUIDES / "notifications.md", "yaml")
+    base = (ROOT / "tests" / "data" / "taiwan.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "fenghuo.yaml"
+    path.write_text(base + example, encoding="utf-8")
+    assert load_configuration(path).surveillance.notify.routes
+
+
 @pytest.mark.parametrize(("kind", "count"), [("visits", 3), ("sales", 1)])
 def test_the_events_shown_are_accepted(kind: EventKind, count: int) -> None:
     examples = [

@@ -184,7 +184,9 @@ def _show(result: DemoResult) -> None:
         f"{result.events_published:,} events published = {result.events_stored:,} stored = "
         f"{result.events_recounted:,} recounted; {result.counts_checked:,} hourly counts equal the "
         f"recount.\n{result.events_per_second:,.0f} events/s from broker to commit; "
-        f"{result.alerts} alerts; {result.dead_letters} dead letters; {result.seconds:.0f} s."
+        f"{result.alerts} alerts; {result.dead_letters} dead letters; {result.seconds:.0f} s.\n"
+        f"{result.notifications} messages delivered to a webhook and a mail server on this "
+        f"machine, {result.digests} of them digests."
     )
     for picture in result.pictures:
         results().print(f"  {picture}")

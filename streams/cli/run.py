@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def worker(
     config: ConfigOption = None, database: DatabaseOption = None, kafka: KafkaOption = None
 ) -> None:
-    """Run a worker until it is stopped: ingest, judge, hand over dead letters."""
+    """Run a worker until it is stopped: ingest, judge, tell of alerts, hand over dead letters."""
     from streams.preflight import check_ready  # noqa: PLC0415 - keeps --help fast
     from streams.worker import create_app, run_worker  # noqa: PLC0415 - Faust is slow to import
 
@@ -44,13 +44,14 @@ def worker(
 
 
 def create_topics(kafka: KafkaOption = None) -> None:
-    """Create the event topics and their dead-letter topics where they are missing."""
+    """Create the topics of events, dead letters and alerts where they are missing."""
     from streams.kafka import create_topics as create  # noqa: PLC0415
 
     current = settings(kafka=kafka)
     created = create(
         current.kafka,
         current.topics.values(),
+        plain=[current.alerts_topic],
         partitions=current.partitions,
         replication=current.replication,
     )

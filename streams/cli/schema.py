@@ -34,7 +34,7 @@ def export(
 
     current = settings()
     try:
-        written = write_documents(out, event_topics(current))
+        written = write_documents(out, event_topics(current), alerts=current.alerts_topic)
     except OSError as error:
         raise FenghuoError(f"{error.filename or out}: {error.strerror}.") from None
     console.print(f"Wrote {len(written)} documents to {out}.", markup=False, highlight=False)

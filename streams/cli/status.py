@@ -37,7 +37,7 @@ def status(
     database: DatabaseOption = None,
     kafka: KafkaOption = None,
 ) -> None:
-    """Show sources, lag, counts, open alerts and dead letters."""
+    """Show sources, lag, counts, open alerts, notifications and dead letters."""
     from streams.status import collect_status  # noqa: PLC0415 - keeps --help fast
 
     # What the client has to say is shown as the state of Kafka.
@@ -61,6 +61,7 @@ def status(
         _sources(found),
         _counts(found),
         _alerts(found),
+        _notifications(found),
         _letters(found),
         _jumps(found),
     ):
@@ -161,6 +162,28 @@ def _alerts(found: Status) -> Table:
     for severity, alerts in found.open_alerts.items():
         shown.add_row(severity, f"{alerts:,}")
     return _or_none(shown)
+
+
+def _notifications(found: Status) -> Table | None:
+    if not found.notifications:
+        return None
+    shown = table(
+        "Notifications",
+        "channel", "sent\n24 h", "held", "waiting", "failed", "oldest due", "last error",
+        right=("sent\n24 h", "held", "waiting", "failed"),
+        wrap=("last error",),
+    )  # fmt: skip
+    for one in found.notifications:
+        shown.add_row(
+            one.channel,
+            f"{one.sent_24h:,}",
+            f"{one.held:,}",
+            f"{one.waiting:,}",
+            f"{one.failed:,}",
+            moment(one.oldest),
+            one.last_error or "",
+        )
+    return shown
 
 
 def _letters(found: Status) -> Table:

@@ -11,6 +11,7 @@ import psycopg
 from pydantic import BaseModel, Field
 
 from streams.demo import sales, taiwan
+from streams.demo.notifications import receiving, wait_until_told
 from streams.demo.report import draw, first_alerts
 from streams.embedded.stack import EmbeddedStack
 from streams.errors import FenghuoError
@@ -57,6 +58,9 @@ class DemoResult(BaseModel):
     counts_checked: int = Field(description="Hourly counts that equal a recount of the events")
     dead_letters: int
     alerts: int
+    notifications: int = Field(default=0, description="Messages that reached the receivers")
+    notifications_by_channel: dict[str, int] = {}
+    digests: int = Field(default=0, description="Messages that told of several alerts together")
     events_per_second: float = Field(description="First batch's arrival to last commit")
     seconds: float
     pictures: list[str]
@@ -94,6 +98,7 @@ def run_demo(
     began = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
     with (
+        receiving() as receivers,
         EmbeddedStack(folder, settings, configuration, on_step=on_step) as stack,
         psycopg.connect(stack.settings.database, autocommit=True) as connection,
     ):
@@ -113,8 +118,14 @@ def run_demo(
         on_step("Drawing")
         pictures = draw(connection, configuration, output)
         alerts = first_alerts(connection, configuration, rule="ili-county-week")
+        on_step("Waiting for the digest")
+        wait_until_told(connection)
+        delivered = receivers.delivered()
     return result.model_copy(
         update={
+            "notifications": delivered.webhook + delivered.mail,
+            "notifications_by_channel": {"webhook": delivered.webhook, "mail": delivered.mail},
+            "digests": delivered.digests,
             "pictures": [str(path) for path in pictures],
             "first_alerts": [FirstAlert.model_validate(alert) for alert in alerts],
             "seconds": round(time.monotonic() - began, 1),

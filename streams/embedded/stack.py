@@ -159,6 +159,7 @@ class EmbeddedStack:
         create_topics(
             self.settings.kafka,
             self.settings.topics.values(),
+            plain=[self.settings.alerts_topic],
             partitions=self.settings.partitions,
             replication=self.settings.replication,
         )

@@ -21,8 +21,9 @@ import psycopg
 from psycopg_pool import PoolClosed
 
 from detectors.contract import Panel
+from streams.alerts.raising import Judged, raise_alerts
 from streams.judging.periods import period_of, periods_between, step_days
-from streams.store.alerts import open_and_update
+from streams.store.locks import JUDGING, TAKE
 from streams.store.panels import read_extent, read_panel
 from streams.store.verdicts import JudgedSeries, store_verdicts
 
@@ -43,8 +44,6 @@ log = logging.getLogger(__name__)
 _AFTER_FAILURE_SECONDS = 10.0
 #: Rest after judging, in parts of the time that it took.
 _REST = 4
-#: Key of the advisory lock under which verdicts and alerts are written.
-_WRITING = 5_103_481_001
 #: Most rows taken at once; the rest waits for the next look or another worker.
 _TAKEN_AT_ONCE = 20_000
 
@@ -121,18 +120,22 @@ async def judge_pending(pool: AsyncConnectionPool, configuration: Configuration)
             return taken
         as_of = await _database_time(connection)
         judgements = [
-            (name, rule, await _judge_rule(connection, name, rule, changed, configuration))
+            Judged(name, rule, await _judge_rule(connection, name, rule, changed, configuration))
             for name, rule in configuration.surveillance.rules.items()
         ]
         # The numbers of an alert come from all verdicts of its series, those included that another
         # judge is about to write: only one writes at a time.
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITING,))
-        for name, rule, judged in judgements:
-            version = configuration.version
+        await connection.execute(TAKE, (JUDGING,))
+        version = configuration.version
+        for name, _, judged in judgements:
             await store_verdicts(connection, name, judged, as_of=as_of, config_version=version)
-            await open_and_update(
-                connection, name, rule, judged, as_of=as_of, config_version=version
-            )
+        await raise_alerts(
+            connection,
+            judgements,
+            configuration.surveillance.rules,
+            as_of=as_of,
+            config_version=version,
+        )
     return taken
 
 

@@ -135,7 +135,13 @@ def test_ten_kills_lose_nothing_and_double_nothing(
         judge_interval=0.5,
         web_port=0,
     )
-    create_topics(settings.kafka, settings.topics.values(), partitions=4, replication=1)
+    create_topics(
+        settings.kafka,
+        settings.topics.values(),
+        plain=[settings.alerts_topic],
+        partitions=4,
+        replication=1,
+    )
     workers = [Worker(settings, f"worker-{number}", tmp_path) for number in range(count)]
     producer = Producer(settings, load, database_url)
     with Progress(database_url) as progress:
@@ -248,4 +254,8 @@ def assert_alerts_are_single(progress: Progress) -> None:
     assert progress.value("SELECT count(*) FROM alerts")
     assert not progress.rows(
         "SELECT signal, region, rule FROM alerts GROUP BY 1, 2, 3 HAVING count(*) > 1"
+    )
+    assert not progress.rows(
+        "SELECT alert_id FROM alerts a JOIN (SELECT alert_id, count(*), max(seq) FROM alert_events "
+        "GROUP BY 1) e USING (alert_id) WHERE NOT (a.version = e.count AND e.count = e.max)"
     )

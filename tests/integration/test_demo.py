@@ -52,6 +52,15 @@ def test_the_pandemic_is_found_county_by_county(
     assert result["alerts"] >= len(first)
 
 
+def test_people_are_told(demo: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    result = json.loads(demo[0].stdout.splitlines()[-1])
+    told = result["notifications_by_channel"]
+    assert told["webhook"] > 0
+    assert told["mail"] > 0
+    assert result["notifications"] == sum(told.values())
+    assert 0 < result["digests"] < result["notifications"]
+
+
 def test_pictures_are_drawn(demo: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     done, output = demo
     result = json.loads(done.stdout.splitlines()[-1])

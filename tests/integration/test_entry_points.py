@@ -49,7 +49,7 @@ def test_a_worker_stores_what_is_published(
     command: list[str], database_url: str, kafka: str, fresh_name: str, tmp_path: Path
 ) -> None:
     topics = {"visits": f"{fresh_name}.visits", "sales": f"{fresh_name}.sales"}
-    create_topics(kafka, topics.values(), partitions=2, replication=1)
+    create_topics(kafka, topics.values(), plain=["alerts"], partitions=2, replication=1)
     environment = os.environ | {
         "FENGHUO_KAFKA": kafka,
         "FENGHUO_DATABASE": database_url,

@@ -48,7 +48,13 @@ def make_settings(kafka: str, database: str, name: str) -> Settings:
         batch_records=500,
         web_port=0,
     )
-    create_topics(settings.kafka, settings.topics.values(), partitions=2, replication=1)
+    create_topics(
+        settings.kafka,
+        settings.topics.values(),
+        plain=[settings.alerts_topic],
+        partitions=2,
+        replication=1,
+    )
     return settings
 
 

@@ -56,7 +56,13 @@ def worker(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
 
 
 def make_topics(settings: Settings) -> None:
-    create_topics(settings.kafka, settings.topics.values(), partitions=2, replication=1)
+    create_topics(
+        settings.kafka,
+        settings.topics.values(),
+        plain=[settings.alerts_topic],
+        partitions=2,
+        replication=1,
+    )
 
 
 def delete_topics(settings: Settings) -> None:

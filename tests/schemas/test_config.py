@@ -103,6 +103,24 @@ MISTAKES: dict[str, tuple[str, str, int, str, list[str]]] = {
         "keep_years: 5", "keep_years: 2\n  max_future_minutes: 5", 4, "event_time",
         ["keep_years: 3 or more"],
     ),
+    "quiet period": (
+        "min_cases: 5", "quiet_days: -1", 25, "rules.ili-day.quiet_days", ["or equal to 0"],
+    ),
+    "end": (
+        "min_cases: 5", "ended_after: 0", 25, "rules.ili-day.ended_after", ["or equal to 1"],
+    ),
+    "group of another signal": (
+        "min_cases: 5", "min_cases: 5\n    group: antipyretic", 26, "rules.ili-day.group",
+        ["'antipyretic' is the group of rules of signal antipyretic", "write another name"],
+    ),
+    "escalation of no severity": (
+        "regions: tw", "regions: tw\nalerts: {escalate: {urgent: 5}}", 3, "alerts.escalate.urgent",
+        ["'info', 'warning' or 'critical'"],
+    ),
+    "escalation at once": (
+        "regions: tw", "regions: tw\nalerts: {escalate: {critical: 0}}", 3,
+        "alerts.escalate.critical", ["or equal to 1"],
+    ),
     "number": (
         "max_age_days: 400", "max_age_days: many", 5, "event_time.max_age_days", ["integer"],
     ),
@@ -252,3 +270,11 @@ def test_events_are_kept_longer_than_they_may_be_revised(
 @pytest.mark.parametrize("code", ["J11", "J11.1", "J09-J11", "C7A", "S52.521A", "J00-J99"])
 def test_icd10_codes(code: str) -> None:
     assert Match(icd10=(code,)).fields == {"icd10"}
+
+
+@pytest.mark.parametrize(("grain", "periods"), [("day", 3), ("rolling7", 3), ("week", 2)])
+def test_the_end_of_exceedances_by_default(grain: str, periods: int) -> None:
+    rule = {"signal": "fever", "level": "county", "grain": grain, "detector": {"type": "ears"}}
+    made = surveillance(rules={"r": rule, "s": rule | {"ended_after": 9, "group": "own"}}).rules
+    assert (made["r"].ended_after_periods, made["s"].ended_after_periods) == (periods, 9)
+    assert (made["r"].merged_as, made["s"].merged_as) == ("fever", "own")

@@ -9,10 +9,12 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from schemas.alerts import AlertEvent
 from schemas.export import asyncapi_document
 from schemas.refusals import RefusalReason
 from streams.cli.main import app
 from streams.documents import configuration_schema, documents
+from tests.support.alerts import AS_OF, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +53,7 @@ def test_the_committed_copies_are_in_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in documents(TOPICS) if name.endswith(".schema.json")]
+    "name", [name for name in documents(TOPICS, alerts="alerts") if name.endswith(".schema.json")]
 )
 def test_schemas_are_json_schema_2020_12(name: str) -> None:
     document = exported(name)
@@ -110,7 +112,7 @@ def references(node: Any) -> Iterator[str]:
             yield from references(value)
 
 
-@pytest.mark.parametrize("name", list(documents(TOPICS)))
+@pytest.mark.parametrize("name", list(documents(TOPICS, alerts="alerts")))
 def test_references_lead_somewhere(name: str) -> None:
     document = exported(name)
     for reference in references(document):
@@ -130,6 +132,7 @@ def test_the_asyncapi_document_has_the_shape_of_asyncapi_3() -> None:
         "fever-clinic.visits.dead-letter",
         "pharmacy.sales",
         "pharmacy.sales.dead-letter",
+        "alerts",
     }
     for channel in document["channels"].values():
         assert channel["bindings"]["kafka"]["topic"] == channel["address"]
@@ -144,6 +147,7 @@ def test_the_asyncapi_document_has_the_shape_of_asyncapi_3() -> None:
         ("receive", "#/channels/sales"),
         ("send", "#/channels/refusedVisits"),
         ("send", "#/channels/refusedSales"),
+        ("send", "#/channels/alerts"),
     }
     for name, message in document["components"]["messages"].items():
         assert message["name"] == name
@@ -156,10 +160,18 @@ def test_the_asyncapi_document_tells_the_headers_of_dead_letters() -> None:
     assert headers["properties"]["reason"]["enum"] == [reason.value for reason in RefusalReason]
 
 
+def test_the_schema_of_what_happens_to_alerts() -> None:
+    event = AlertEvent(alert_id=1, seq=1, at=AS_OF, actor="system", change=opened())
+    assert is_valid("AlertEvent.schema.json", json.loads(event.model_dump_json()))
+    told = {"alert_id": 1, "seq": 2, "at": "2026-11-22T09:00:00Z", "actor": "li"}
+    assert is_valid("AlertEvent.schema.json", told | {"change": {"kind": "verified"}})
+    assert not is_valid("AlertEvent.schema.json", told | {"change": {"kind": "burnt"}})
+
+
 def test_topics_of_ones_own() -> None:
-    document = asyncapi_document({"visits": "a", "sales": "b"})
+    document = asyncapi_document({"visits": "a", "sales": "b"}, alerts="c")
     addresses = [channel["address"] for channel in document["channels"].values()]
-    assert addresses == ["a", "a.dead-letter", "b", "b.dead-letter"]
+    assert addresses == ["a", "a.dead-letter", "b", "b.dead-letter", "c"]
 
 
 def test_a_detectors_model_cannot_hide_another_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,9 @@ def test_ready(
     database_url: str, kafka: str, fresh_name: str, configuration: Configuration
 ) -> None:
     ready = settings(database_url, kafka, fresh_name)
-    create_topics(kafka, ready.topics.values(), partitions=1, replication=1)
+    create_topics(
+        kafka, ready.topics.values(), plain=[ready.alerts_topic], partitions=1, replication=1
+    )
     check_ready(ready, configuration)
 
 

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
+from schemas.alerts import (
+    Assigned,
+    Closed,
+    Discarded,
+    Ended,
+    Merged,
+    Monitored,
+    Revised,
+    Verified,
+)
 from streams.errors import FenghuoError
+from tests.support.alerts import AS_OF, decide, figures, open_alert, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,17 +36,18 @@ def add_alert(
     exceedances: int = 2,
     upper: float | None = 38.25,
 ) -> int:
-    with psycopg.connect(database) as connection:
-        row = connection.execute(
-            "INSERT INTO alerts (severity, signal, region, rule, grain, first_period, last_period, "
-            "exceedances, observed, expected, upper, score, p_value, peak, detector, "
-            "config_version, as_of) VALUES ('critical', %s, 'TW-TPE', %s, %s, '2009-07-27', "
-            "'2009-08-03', %s, 45, %s, %s, 4.2, 0.00001, 52, '{\"type\": \"ears\"}', 'abc', now()) "
-            "RETURNING alert_id",
-            (signal, rule, grain, exceedances, None if upper is None else 20.5, upper),
-        ).fetchone()
-    assert row
-    return int(row[0])
+    expected = None if upper is None else 20.5
+    alert_id = open_alert(
+        database,
+        signal=signal,
+        rule=rule,
+        grain=grain,
+        exceedances=max(exceedances, 1),
+        figures=figures(upper=upper, expected=expected),
+    )
+    if exceedances == 0:
+        tell(database, alert_id, Revised(before=figures(), now=None, as_of=AS_OF))
+    return alert_id
 
 
 def test_the_list(run: Run, database: str) -> None:
@@ -61,22 +73,22 @@ def test_the_list_as_json(run: Run, database: str) -> None:
 def test_one_alert_is_told_in_both_languages(run: Run, database: str) -> None:
     shown = " ".join(run("alerts", "show", add_alert(database)).stdout.split())
     assert (
-        "Taipei City, Influenza-like illness: 45 visits in epi week 2009-W32 (2009-08-03 to "
-        "2009-08-09), where 20.5 were expected; the alarm threshold is 38.2. 2 periods have been "
-        "in exceedance since 2009-W31; the highest count was 52."
+        "Influenza-like illness in Taipei City: 45 visits in week 32 of 2009 (3–9 August), about "
+        "twice the 20 expected and above the alarm threshold of 38; above the threshold in 2 weeks "
+        "since week 31; by the method's reckoning less than 1 in 1,000 to be chance."
     ) in shown
-    assert "2009年第32周（2009年8月3日起），臺北市“流感样病例”45人次，预期20.5人次" in shown
-    assert "自2009-W31起共2个时段超阈值，最高为52。" in shown
+    assert "2009年第32周（8月3日至9日），臺北市流感样病例45人次，约为预期（20人次）的2倍" in shown
+    assert "；第31周以来累计2周超过阈值；" in shown
     assert 'detector: {"type": "ears"}' in shown
 
 
 @pytest.mark.parametrize(
     ("grain", "exceedances", "upper", "expected", "absent"),
     [
-        ("day", 1, 38.25, "45 visits on 2009-08-03, where", "since"),
-        ("rolling7", 1, 38.25, "in the 7 days up to 2009-08-03", "since"),
-        ("day", 0, 38.25, "Corrections have taken all exceedances back.", "highest count was"),
-        ("day", 1, None, "45 visits on 2009-08-03. It is the only", "threshold is"),
+        ("day", 1, 38.25, "45 visits on 3 August 2009, about", "since"),
+        ("rolling7", 1, 38.25, "in the 7 days to 3 August 2009", "since"),
+        ("day", 0, 38.25, "corrections have taken the 45 visits", "since"),
+        ("day", 1, None, "45 visits on 3 August 2009; very", "threshold"),
     ],
 )
 def test_the_sentence_says_what_is_known(
@@ -97,7 +109,7 @@ def test_the_sentence_says_what_is_known(
 
 def test_an_alert_of_a_signal_that_is_not_configured_any_more(run: Run, database: str) -> None:
     alert = add_alert(database, signal="former")
-    assert "Taipei City, former: 45 cases" in run("alerts", "show", alert).stdout
+    assert "former in Taipei City: 45 cases" in run("alerts", "show", alert).stdout
     assert "former" in run("alerts", "list").stdout
 
 
@@ -108,3 +120,92 @@ def test_an_alert_that_is_not_there(run: Run, database: str) -> None:
 
 def test_no_alerts(run: Run, database: str) -> None:
     assert "No alert was raised." in run("alerts", "list").stderr
+
+
+# ---------------------------------------------------------------- what people made of them
+
+
+def test_the_list_tells_how_often_each_rule_was_right(run: Run, database: str) -> None:
+    for outcome in ("outbreak", "explained", "false_alarm", "outbreak"):
+        decide(database, add_alert(database), Verified(), Monitored(), Closed(outcome=outcome))
+    decide(database, add_alert(database), Merged(into=add_alert(database, signal="fever")))
+    add_alert(database, rule="ili-day", grain="day")
+    shown = run("alerts", "list").stdout
+    assert "ili-week: 2 of 4, 50% (15% to 85%)" in shown
+    assert "ili-day: no outcomes yet" in shown
+    found = json.loads(run("alerts", "list", "--json", "--rule", "ili-week").stdout)
+    value = found[0]["rule_predictive_value"]
+    assert (value["outbreaks"], value["decided"], value["value"]) == (2, 4, 0.5)
+    assert value["lower"] == pytest.approx(0.15, abs=0.01)
+    (other,) = json.loads(run("alerts", "list", "--json", "--rule", "ili-day").stdout)
+    assert other["rule_predictive_value"]["value"] is None
+
+
+def test_the_rules_with_their_outcomes(run: Run, database: str) -> None:
+    decide(database, add_alert(database), Discarded(outcome="data_error"))
+    shown = run("alerts", "rules").stdout
+    assert "ili-week" in shown
+    assert "0% (0% to 79%)" in shown
+    assert "no outcomes yet" in shown
+    found = {one["rule"]: one for one in json.loads(run("alerts", "rules", "--json").stdout)}
+    assert (found["ili-week"]["outbreaks"], found["ili-week"]["decided"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--open"], {"week"}),
+        (["--status", "discarded"], {"day"}),
+        (["--severity", "critical"], {"day", "week"}),
+        (["--severity", "info"], set()),
+        (["--region", "TW-TPE", "--signal", "ili"], {"week"}),
+        (["--assigned-to", "wang"], {"week"}),
+    ],
+)
+def test_some_of_the_alerts(
+    run: Run, database: str, options: list[str], expected: set[str]
+) -> None:
+    decide(database, add_alert(database), Assigned(to="wang"))
+    discarded = add_alert(database, grain="day", rule="ili-day", signal="fever")
+    decide(database, discarded, Discarded(outcome="explained"))
+    found = json.loads(run("alerts", "list", "--json", *options).stdout)
+    assert {alert["grain"] for alert in found} == expected
+
+
+def test_nothing_that_was_asked_for(run: Run, database: str) -> None:
+    add_alert(database)
+    assert "No alert is like that." in run("alerts", "list", "--severity", "info").stderr
+
+
+def test_what_was_decided_is_shown(run: Run, database: str) -> None:
+    alert = add_alert(database)
+    tell(database, alert, Ended(quiet_since=date(2009, 8, 10), as_of=AS_OF))
+    shown = run("alerts", "show", alert).stdout
+    assert "no exceedance since 2009-W33; may be closed" in shown
+    assert "nobody" in shown
+    decide(database, alert, Verified(), Monitored(), Closed(outcome="explained"))
+    shown = run("alerts", "show", alert).stdout
+    for text in ("closed", "explained", "li", "0 of 1, 0% (0% to 79%)"):
+        assert text in shown
+
+
+def test_a_corrected_alert_shows_both_values(run: Run, database: str) -> None:
+    alert = add_alert(database)
+    tell(database, alert, Revised(before=figures(), now=figures(7), as_of=AS_OF))
+    assert "2009-W32: from 45 to 7" in run("alerts", "show", alert).stdout
+    gone = add_alert(database, signal="fever", exceedances=0)
+    assert "2009-W32: from 45 to nothing" in run("alerts", "show", gone).stdout
+
+
+def test_the_history_tells_who_when_and_why(run: Run, database: str) -> None:
+    alert = add_alert(database)
+    decide(database, alert, Verified(note="asked the clinic"), actor="wang")
+    tell(database, alert, Revised(before=figures(), now=figures(7), as_of=AS_OF))
+    shown = " ".join(run("alerts", "history", alert).stdout.split())
+    for text in ("opened", "system", "verified", "wang", "asked the clinic"):
+        assert text in shown
+    assert "period: 2009-08-03; from: 45; to: 7" in shown
+    found = json.loads(run("alerts", "history", alert, "--json").stdout)
+    assert [event["seq"] for event in found] == [1, 2, 3]
+    with pytest.raises(FenghuoError, match="no alert 99"):
+        run("alerts", "history", 99)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from schemas.alerts import Discarded
 from streams.errors import FenghuoError
 from streams.feed.publish import publish_records
 from streams.kafka import topic_ids
+from tests.support.alerts import decide, open_alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,15 +49,11 @@ def fill(database: str) -> None:
             "refused_at, replayed_at) VALUES ('c', 't', 0, 1, 'not_json', 's', now(), now()), "
             "('c', 't', 0, 2, 'not_json', 's', now(), NULL)"
         )
-        for status, severity in (("new", "warning"), ("closed", "warning"), ("new", "critical")):
-            connection.execute(
-                "INSERT INTO alerts (status, severity, signal, region, rule, grain, first_period, "
-                "last_period, exceedances, observed, peak, detector, config_version, as_of) "
-                "VALUES (%s, %s, 'ili', 'TW-TPE', %s, 'day', '2009-08-01', '2009-08-01', 1, 9, 9, "
-                "'{}', 'x', now())",
-                (status, severity, f"{status}-{severity}"),
-            )
         connection.execute("INSERT INTO offset_jumps VALUES ('c', 't', 0, 5, 9, 'expired', now())")
+    for rule, severity in (("a", "warning"), ("b", "warning"), ("c", "critical")):
+        alert = open_alert(database, rule=rule, severity=severity)
+        if rule == "b":
+            decide(database, alert, Discarded(outcome="explained"))
 
 
 def status(run: Run) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from schemas.alerts import Change, Closed, Discarded, Monitored, Suppressed, Verified
 from streams.config import load_configuration
 from streams.judging import loop
 from streams.judging.loop import JudgingLoop, judge_pending
-from streams.store.alerts import get_alert, list_alerts
+from streams.store.alerts import get_alert, get_history, list_alerts
+from streams.store.decisions import act
 from streams.store.pool import open_pool
 from tests.support.counted import imported, live
 from tests.support.events import KAOHSIUNG, NEW_TAIPEI, TAIPEI
@@ -98,9 +100,20 @@ def alerts(database: str) -> list[Alert]:
         return list_alerts(connection)[::-1]
 
 
-def set_status(database: str, alert_id: int, status: str) -> None:
+def decide(database: str, alert_id: int, *changes: Change) -> None:
     with psycopg.connect(database) as connection:
-        connection.execute("UPDATE alerts SET status = %s WHERE alert_id = %s", (status, alert_id))
+        for change in changes:
+            act(connection, alert_id, change, actor="li")
+
+
+CLOSE = (Verified(), Monitored(), Closed(outcome="outbreak"))
+DISCARD = (Discarded(outcome="data_error"),)
+
+
+def suppressed(database: str, alert_id: int) -> list[Suppressed]:
+    with psycopg.connect(database) as connection:
+        history = get_history(connection, alert_id)
+    return [event.change for event in history if isinstance(event.change, Suppressed)]
 
 
 def verdicts(database: str, rule: str = "county-day", region: str = TAIPEI) -> dict[date, Any]:
@@ -199,7 +212,7 @@ def test_verdicts_do_not_depend_on_the_order_of_arrival(
 
     at_once = found()
     with psycopg.connect(database_url) as connection:
-        connection.execute("TRUNCATE daily_counts, verdicts, alerts")
+        connection.execute("TRUNCATE daily_counts, verdicts, alerts, alert_events")
     # The last day is known from the start; everything else comes late and in disorder.
     live(database_url, KAOHSIUNG, steady(30, 7))
     judge(database_url, rules)
@@ -217,7 +230,7 @@ def test_further_exceedances_update_the_open_alert(
     live(database_url, TAIPEI, steady(20) | {day(20): 40})
     judge(database_url, county)
     (first,) = alerts(database_url)
-    set_status(database_url, first.alert_id, "verifying")
+    decide(database_url, first.alert_id, Verified())
     live(database_url, TAIPEI, {day(21): 90})
     judge(database_url, county)
     live(database_url, TAIPEI, {day(22): 5})
@@ -282,24 +295,29 @@ def test_no_alert_below_the_minimum_of_cases(database_url: str, county: Configur
     assert len(alerts(database_url)) == 1
 
 
-@pytest.mark.parametrize("status", ["closed", "discarded"])
+@pytest.mark.parametrize(("status", "changes"), [("closed", CLOSE), ("discarded", DISCARD)])
 def test_a_closed_alert_is_not_opened_again_for_what_it_covered(
-    database_url: str, county: Configuration, status: str
+    database_url: str, county: Configuration, status: str, changes: tuple[Change, ...]
 ) -> None:
     live(database_url, TAIPEI, steady(20) | {day(20): 40, day(22): 80})
     judge(database_url, county)
     (first,) = alerts(database_url)
-    set_status(database_url, first.alert_id, status)
+    decide(database_url, first.alert_id, *changes)
     for offset, value in ((20, 42), (21, 60), (22, 90), (19, 30)):
         live(database_url, TAIPEI, {day(offset): value})
         judge(database_url, county)
     (still,) = alerts(database_url)
     assert (still.status, still.observed) == (status, 80)
+    # Day 19 was no exceedance of it; days 20 to 22 were.
+    assert [e.figures.period for e in suppressed(database_url, first.alert_id)] == [day(19)]
     live(database_url, TAIPEI, {day(23): 500})
+    judge(database_url, county)
+    assert len(alerts(database_url)) == 1
+    live(database_url, TAIPEI, {day(30): 5000})
     judge(database_url, county)
     _, second = alerts(database_url)
     assert second.status == "new"
-    assert (second.first_period, second.last_period, second.exceedances) == (day(23), day(23), 1)
+    assert (second.first_period, second.last_period, second.exceedances) == (day(30), day(30), 1)
 
 
 def test_upper_levels_see_the_sum(database_url: str, rules: Configuration) -> None:
@@ -486,6 +504,13 @@ async def test_judges_at_the_same_time_open_one_alert_and_agree(
         exceeded = {
             p: o for p, (o, alarm, *_) in verdicts(database_url, rule, region).items() if alarm
         }
+        if alert.status == "merged":  # the rest was counted where it was merged into
+            noted = [change.figures.period for change in suppressed(database_url, alert.alert_id)]
+            assert len(set(noted)) == len(noted) == alert.suppressed
+            assert {p for p in exceeded if not alert.first_period <= p <= alert.last_period} <= set(
+                noted
+            )
+            continue
         assert alert.exceedances == len(exceeded)
         assert (alert.first_period, alert.last_period) == (min(exceeded), max(exceeded))
         assert (alert.peak, alert.observed) == (max(exceeded.values()), exceeded[max(exceeded)])

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
 import uuid
+import warnings
 from dataclasses import replace
 from datetime import date
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from yoyo import get_backend, read_migrations
 
+from schemas.alerts import Figures, Verified
 from schemas.regions import Region, RegionLevel, RegionRegistry
 from streams.errors import StoreError, UnavailableError
+from streams.store.alert_history import rebuild
+from streams.store.alerts import list_alerts
 from streams.store.migrate import Migrated, _yoyo_uri, migrate
+from tests.support.alerts import decide
 from tests.support.store import rows
 
 if TYPE_CHECKING:
@@ -28,6 +35,9 @@ MIGRATIONS = [
     "0005_retention",
     "0006_logs",
     "0007_take_in",
+    "0008_alert_events",
+    "0009_outbox",
+    "0010_explaining",
 ]
 
 
@@ -185,3 +195,42 @@ def test_a_server_that_does_not_answer(configuration: Configuration) -> None:
 )
 def test_connection_strings_for_the_runner(given: str, expected: str) -> None:
     assert _yoyo_uri(given) == expected
+
+
+def test_alerts_from_before_the_history_get_one(plain: str, configuration: Configuration) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        backend = get_backend(_yoyo_uri(plain))
+        migrations = read_migrations(str(resources.files("streams.store") / "migrations"))
+        with backend.lock():
+            backend.apply_migrations(migrations.filter(lambda m: m.id < "0008"))
+        backend.connection.close()
+    with psycopg.connect(plain) as connection:
+        connection.execute(
+            "INSERT INTO regions (code, name_zh, name_en, level) "
+            "VALUES ('TW-TPE', '臺北市', 'Taipei City', 'county')"
+        )
+        for rule, exceedances in (("a", 2), ("b", 0), ("c", 0)):
+            connection.execute(
+                "INSERT INTO alerts (severity, signal, region, rule, grain, first_period, "
+                "last_period, exceedances, observed, expected, upper, score, p_value, peak, "
+                "detector, config_version, as_of, updated_at) VALUES ('critical', 'ili', 'TW-TPE', "
+                "%s, 'week', '2009-07-27', '2009-08-03', %s, 45.1, 20.5, 38.25, 4.2, 1e-17, 52, "
+                "'{\"type\": \"ears\"}', 'abc', now(), now() + interval '1 day')",
+                (rule, exceedances),
+            )
+        connection.execute(
+            "INSERT INTO verdicts (rule, region, period, observed, alarm, reason, as_of, "
+            "config_version) VALUES ('b', 'TW-TPE', '2009-08-03', 7, false, 'ok', now(), 'abc')"
+        )
+    migrate(plain, configuration)
+    with psycopg.connect(plain) as connection:
+        assert rebuild(connection, check_only=True) == (3, [])
+        found = {alert.rule: alert for alert in list_alerts(connection)}
+    assert [found[rule].status for rule in "abc"] == ["new"] * 3
+    assert [found[rule].exceedances for rule in "abc"] == [2, 0, 0]
+    assert (found["a"].observed, found["a"].p_value, found["a"].peak) == (45.1, 1e-17, 52)
+    assert found["b"].revised == Figures(period=date(2009, 8, 3), observed=7)
+    assert found["c"].revised is None
+    # They take up their lives.
+    assert decide(plain, found["a"].alert_id, Verified()).status == "verifying"

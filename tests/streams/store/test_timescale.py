@@ -92,7 +92,8 @@ def run_jobs(database: str, procedure: str) -> None:
     assert ran
 
 
-TABLES = ["count_history", "daily_counts", "events", "hourly_counts"]
+TABLES = ["count_history", "daily_counts", "events", "facility_counts", "facility_days",
+          "hourly_counts"]  # fmt: skip
 
 
 def test_hypertables_and_policies(migrated: str) -> None:
@@ -107,6 +108,8 @@ def test_hypertables_and_policies(migrated: str) -> None:
         ("count_history", True, "recorded_at", timedelta(days=7)),
         ("daily_counts", True, "day", timedelta(days=365)),
         ("events", True, "occurred_at", timedelta(days=7)),
+        ("facility_counts", True, "day", timedelta(days=30)),
+        ("facility_days", True, "day", timedelta(days=30)),
         ("hourly_counts", True, "hour", timedelta(days=30)),
     ]
     policies = jobs(migrated)

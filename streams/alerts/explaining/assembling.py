@@ -1,0 +1,150 @@
+"""What was read about an alert, put together as its explanation. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from schemas.alerts import Explanation
+from streams.alerts.explaining.figures import (
+    age_contributions,
+    contributions,
+    growth,
+    largest,
+)
+from streams.alerts.explaining.neighbours import high
+from streams.alerts.explaining.slots import BASELINE, LATEST_WEEK, PERIOD, WEEK_BEFORE, covered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date, datetime
+
+    from schemas.alerts import Alert, Neighbour
+    from schemas.regions import RegionRegistry
+    from streams.alerts.explaining.slots import Slot
+    from streams.store.panels import Extent
+
+__all__ = ["Readings", "Reports", "assemble", "facility_slots", "leading_regions"]
+
+#: Lowest-level regions whose facilities are looked at.
+_LEADING = 5
+
+Counts = dict[int, dict[str, float]]
+
+
+def _by_slot() -> Counts:
+    return defaultdict(dict)
+
+
+class Reports(NamedTuple):
+    """Who usually reports, and who did; the first two in facilities times days."""
+
+    expected: int
+    received: int
+    facilities: int
+    silent: int
+    silent_facilities: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Readings:
+    """What the database tells about one alert; counts by slot, no entry is no case."""
+
+    slots: Mapping[int, Slot]
+    extent: Extent
+    strata: Counts = field(default_factory=_by_slot)
+    #: By the regions that are counted, below the alert's or itself.
+    leaves: Counts = field(default_factory=_by_slot)
+    imported: dict[int, frozenset[date]] = field(default_factory=dict)
+    facilities: Counts = field(default_factory=_by_slot)
+    #: Facilities that have reported in the weeks before.
+    known: set[str] = field(default_factory=set)
+    reports: Reports | None = None
+    neighbours: list[Neighbour] = field(default_factory=list)
+
+    def is_covered(self, number: int) -> bool:
+        """Tell whether counts reach over a slot."""
+        return covered(self.slots[number], self.extent, self.imported.get(number, frozenset()))
+
+    def total(self, number: int) -> float | None:
+        """Return a slot's count, None where counts do not reach."""
+        if not self.is_covered(number):
+            return None
+        return sum(self.strata.get(number, {}).values())
+
+
+def facility_slots(readings: Readings) -> list[int]:
+    """Return the slots before that are counted by facility: live and not imported."""
+    return [
+        number
+        for number in BASELINE
+        if readings.is_covered(number) and not readings.imported.get(number)
+    ]
+
+
+def leading_regions(readings: Readings) -> list[str]:
+    """Return the lowest-level regions that contribute most to the excess."""
+    slots = [number for number in BASELINE if readings.is_covered(number)]
+    found = contributions(readings.leaves.get(PERIOD, {}), readings.leaves, slots)
+    return [one.name for one in found if one.observed > 0][:_LEADING]
+
+
+def assemble(
+    alert: Alert, readings: Readings, regions: RegionRegistry, as_of: datetime
+) -> Explanation:
+    """Compute an explanation from what was read."""
+    slots = [number for number in BASELINE if readings.is_covered(number)]
+    latest, before = readings.total(LATEST_WEEK), readings.total(WEEK_BEFORE)
+    rate = growth(latest, before)
+    below = _below(alert.region, readings.leaves, regions)
+    reports = readings.reports
+    by_facility = facility_slots(readings)
+    return Explanation(
+        as_of=as_of,
+        period=alert.last_period,
+        excess=None if alert.expected is None else alert.observed - alert.expected,
+        growth_until=readings.slots[LATEST_WEEK].last,
+        latest_week=latest,
+        week_before=before,
+        growth_per_day=rate.per_day,
+        doubling_days=rate.doubling_days,
+        completeness=reports.received / reports.expected if reports and reports.expected else None,
+        usual_facilities=reports.facilities if reports else 0,
+        silent=reports.silent if reports else 0,
+        silent_facilities=reports.silent_facilities if reports else (),
+        baseline_periods=len(slots),
+        facilities=largest(
+            contributions(
+                readings.facilities.get(PERIOD, {}),
+                readings.facilities,
+                by_facility,
+                readings.known if by_facility else set(),
+            )
+        ),
+        regions=largest(contributions(below.get(PERIOD, {}), below, slots)),
+        age_groups=age_contributions(readings.strata, slots),
+        neighbours=high(readings.neighbours),
+        neighbours_judged=len(readings.neighbours),
+    )
+
+
+def _below(code: str, leaves: Counts, regions: RegionRegistry) -> Counts:
+    """Add up the counted regions to those directly below one."""
+    below: Counts = {number: defaultdict(float) for number in leaves}
+    for number, counts in leaves.items():
+        for leaf, count in counts.items():
+            child = _child(code, leaf, regions)
+            if child is not None:
+                below[number][child] += count
+    return below
+
+
+def _child(code: str, leaf: str, regions: RegionRegistry) -> str | None:
+    """Return the region directly below `code` that `leaf` lies in."""
+    at = regions.get(leaf)
+    while at is not None and at.parent is not None:
+        if at.parent == code:
+            return at.code
+        at = regions.get(at.parent)
+    return None

@@ -1,0 +1,119 @@
+"""Explaining alerts: what to ask for, in which order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streams.alerts.explaining.assembling import (
+    Readings,
+    assemble,
+    facility_slots,
+    leading_regions,
+)
+from streams.alerts.explaining.neighbours import neighbours_of
+from streams.alerts.explaining.reading import (
+    FacilityQuestion,
+    NeighbourQuestion,
+    read_counts,
+    read_facilities,
+    read_neighbours,
+    read_reports,
+    roll_up,
+)
+from streams.alerts.explaining.slots import PERIOD, slots_of
+from streams.store.panels import Extent, read_extent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from psycopg import AsyncConnection
+
+    from schemas.alerts import Alert, Explanation
+    from streams.config import Configuration
+
+__all__ = ["explain", "roll_up"]
+
+
+async def explain(
+    connection: AsyncConnection,
+    alerts: Sequence[Alert],
+    configuration: Configuration,
+    as_of: datetime,
+) -> list[Explanation]:
+    """Explain the latest numbers of alerts.
+
+    The number of statements does not depend on the number of alerts, only on that of their signals.
+
+    Parameters
+    ----------
+    as_of
+        The database's time before anything was read: what was known then is in the numbers. Days
+        that were not over then do not count for growth.
+
+    Returns
+    -------
+    list of Explanation
+        One for each alert, in their order.
+    """
+    if not alerts:
+        return []
+    await roll_up(connection)
+    readings = await _prepare(connection, alerts, configuration, as_of)
+    await read_counts(connection, [(alert.signal, alert.region) for alert in alerts], readings)
+    facilities = [
+        _facility_question(number, alert, reading, configuration)
+        for number, (alert, reading) in enumerate(zip(alerts, readings, strict=True))
+    ]
+    await read_facilities(connection, facilities, readings)
+    await read_reports(connection, facilities, readings)
+    neighbours = [
+        NeighbourQuestion(
+            number,
+            alert.rule,
+            alert.last_period,
+            neighbours_of(alert.region, configuration.regions, alert.last_period),
+        )
+        for number, alert in enumerate(alerts)
+    ]
+    await read_neighbours(connection, neighbours, readings)
+    return [
+        assemble(alert, reading, configuration.regions, as_of)
+        for alert, reading in zip(alerts, readings, strict=True)
+    ]
+
+
+async def _prepare(
+    connection: AsyncConnection,
+    alerts: Sequence[Alert],
+    configuration: Configuration,
+    as_of: datetime,
+) -> list[Readings]:
+    surveillance = configuration.surveillance
+    today = as_of.astimezone(surveillance.zone).date()
+    extents = {
+        signal: await read_extent(connection, signal) for signal in {a.signal for a in alerts}
+    }
+    readings = []
+    for alert in alerts:
+        # Without live counts any more, nothing is covered but what was imported.
+        extent = extents[alert.signal] or Extent(today, today, today)
+        slots = slots_of(alert.last_period, alert.grain, extent, today, surveillance.epi_week)
+        readings.append(Readings({slot.number: slot for slot in slots}, extent))
+    return readings
+
+
+def _facility_question(
+    number: int, alert: Alert, reading: Readings, configuration: Configuration
+) -> FacilityQuestion:
+    signal = configuration.surveillance.signals.get(alert.signal)
+    # What was imported takes the place of live counts: facilities do not add up to it.
+    live = not reading.imported.get(PERIOD)
+    return FacilityQuestion(
+        number,
+        alert.signal,
+        signal.of if signal else None,
+        alert.region,
+        leading_regions(reading) if live else [],
+        facility_slots(reading) if live else [],
+    )

@@ -1,0 +1,101 @@
+"""What time alone does to alerts: nobody reads them, or days without cases go by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg.rows import class_row
+
+from schemas.alerts import Alert, Escalated
+from streams.alerts.journal import Journal
+from streams.store.alerts import hold_alerts_async, write_async
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from psycopg import AsyncConnection
+    from psycopg_pool import AsyncConnectionPool
+
+    from schemas.config import Surveillance
+
+__all__ = ["escalate_unread", "look_again", "overdue"]
+
+
+async def escalate_unread(pool: AsyncConnectionPool, surveillance: Surveillance) -> list[Alert]:
+    """Escalate the alerts that nobody has looked at in time; return them."""
+    async with pool.connection() as connection, connection.transaction():
+        if not overdue(*await _unread(connection), surveillance):
+            return []
+        at = await hold_alerts_async(connection)
+        _, unread = await _unread(connection)
+        journal = Journal(at, unread)
+        for alert, minutes in overdue(at, unread, surveillance):
+            journal.record(alert.alert_id, Escalated(after_minutes=minutes))
+        await write_async(connection, journal)
+        return journal.changed
+
+
+def overdue(
+    now: datetime, alerts: Iterable[Alert], surveillance: Surveillance
+) -> list[tuple[Alert, int]]:
+    """Return the unread alerts whose time is over, with the minutes that they had."""
+    found = []
+    for alert in alerts:
+        minutes = surveillance.escalated_after(alert.rule, alert.severity)
+        if minutes is not None and (now - alert.opened_at).total_seconds() >= minutes * 60:
+            found.append((alert, minutes))
+    return found
+
+
+async def look_again(pool: AsyncConnectionPool, surveillance: Surveillance) -> int:
+    """Have open alerts judged for the days that went by without a count of theirs.
+
+    Judging follows changes of counts: where nobody falls ill, nothing changes, and no verdict would
+    tell that an alert's exceedances have ended.
+
+    Returns
+    -------
+    int
+        Number of alerts.
+    """
+    async with pool.connection() as connection:
+        cursor = await connection.execute(_LOOK_AGAIN, (list(surveillance.rules),))
+        return cursor.rowcount
+
+
+async def _unread(connection: AsyncConnection) -> tuple[datetime, list[Alert]]:
+    """Return the database's time, and the alerts that nobody has looked at."""
+    clock = await connection.execute("SELECT clock_timestamp()")
+    row = await clock.fetchone()
+    assert row is not None  # noqa: S101 - the query gives one row
+    async with connection.cursor(row_factory=class_row(Alert)) as cursor:
+        await cursor.execute(_UNREAD)
+        return row[0], await cursor.fetchall()
+
+
+# An alert whose exceedances corrections took back is nothing to be called out for.
+_UNREAD = """
+SELECT * FROM alerts
+WHERE status = 'new' AND acknowledged_at IS NULL AND escalated_at IS NULL AND exceedances > 0
+ORDER BY alert_id
+"""
+
+# A verdict for the next period makes the row needless; an alert that has ended needs none.
+_LOOK_AGAIN = """
+INSERT INTO pending_judgements (signal, region, day)
+SELECT a.signal, a.region, v.next
+FROM alerts a
+CROSS JOIN LATERAL (
+    SELECT max(period) + CASE a.grain WHEN 'week' THEN 7 ELSE 1 END AS next
+    FROM verdicts WHERE rule = a.rule AND region = a.region
+) v
+JOIN (
+    SELECT s.signal, max(c.day) AS last FROM series s JOIN LATERAL (
+        SELECT max(day) AS day FROM daily_counts WHERE series_id = s.series_id
+    ) c ON true
+    GROUP BY 1
+) extent ON extent.signal = a.signal AND v.next <= extent.last
+WHERE a.status NOT IN ('discarded', 'closed', 'merged') AND a.rule = ANY(%s)
+  AND a.exceedances > 0 AND a.quiet_since IS NULL
+"""

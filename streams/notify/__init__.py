@@ -1,0 +1,1 @@
+"""Telling people of alerts: routes, schedules, texts, channels and the outbox between them."""

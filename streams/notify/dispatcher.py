@@ -1,0 +1,317 @@
+"""The loop that notes who is to be told, and sends.
+
+It has connections of its own and waits for nobody else: whatever a channel does, counting and
+judging go on. Each channel has its lane, so that a slow one does not hold up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from streams.errors import FenghuoError
+from streams.notify.channels import LazySender, SendError
+from streams.notify.entries import make_entry
+from streams.notify.limits import Backoff
+from streams.notify.masking import expand
+from streams.notify.rendering import Templates
+from streams.notify.routing import plan
+from streams.store import outbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from schemas.alerts import Alert, AlertEvent
+    from schemas.notify import Channel
+    from streams.config import Configuration
+    from streams.notify.channels import Sender
+    from streams.notify.message import Message
+    from streams.notify.routing import Planned
+    from streams.settings import Settings
+    from streams.store.outbox import Taken
+
+__all__ = ["Dispatcher", "Waits", "open_dispatcher", "running_dispatcher"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: A send takes several answers of the server, each within the channel's time-out.
+_ANSWERS: Final = 6
+#: What a lease has on top, for the database and for clocks that differ.
+_MARGIN: Final = timedelta(seconds=30)
+_CONNECTIONS: Final = 3
+
+
+class Waits(NamedTuple):
+    """How long the dispatcher waits for what."""
+
+    look: float = 0.5
+    #: Of one message between attempts.
+    retry: Backoff = Backoff(5, 900)
+    #: Of a channel after a failure.
+    pause: Backoff = Backoff(2, 60)
+    #: For sends in flight when stopping.
+    stop: float = 5.0
+
+
+class Dispatcher:
+    """Sends what the outbox holds; any number of them may run beside each other.
+
+    Parameters
+    ----------
+    pool
+        Connections that nobody else uses.
+    senders
+        By the names of the configured channels.
+    clock
+        Tells the present moment.
+    """
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool,
+        configuration: Configuration,
+        senders: Mapping[str, Sender],
+        *,
+        templates: Templates,
+        waits: Waits = Waits(),  # noqa: B008 - immutable
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._pool = pool
+        self._configuration = configuration
+        self._notify = configuration.surveillance.notify
+        self._senders = senders
+        self._templates = templates
+        self._waits = waits
+        self._clock = clock
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._attempts = 0
+
+    async def run(self) -> None:
+        """Work until cancelled; what is in flight then is waited for, not for ever."""
+        try:
+            while True:
+                try:
+                    await self.step()
+                except (psycopg.Error, PoolTimeout) as error:
+                    log.warning("Notifications wait for the database: %s", error)
+                except Exception:
+                    log.exception("Notifications could not be prepared; they are tried again.")
+                await asyncio.sleep(self._waits.look)
+        finally:
+            await self._stop()
+
+    async def step(self) -> None:
+        """Note who is to be told of new events, and set the lanes to work that have any."""
+        now = self._clock()
+        while await outbox.route_events(self._pool, self._plan(now), now):
+            pass
+        for name in sorted(await outbox.busy_channels(self._pool, now)):
+            if name in self._senders and name not in self._lanes:
+                lane = asyncio.create_task(self._lane(name), name=name)
+                self._lanes[name] = lane
+                lane.add_done_callback(lambda done: self._lanes.pop(done.get_name(), None))
+
+    async def settle(self) -> None:
+        """Work until nothing is to be done at this moment."""
+        attempts = -1
+        while attempts != self._attempts:
+            attempts = self._attempts
+            await self.step()
+            await asyncio.gather(*self._lanes.values(), return_exceptions=True)
+
+    def _plan(self, now: datetime) -> Callable[[AlertEvent, Alert], tuple[Planned, ...]]:
+        def planned(event: AlertEvent, alert: Alert) -> tuple[Planned, ...]:
+            try:
+                return plan(event, alert, self._configuration, now)
+            except Exception:
+                # One that cannot be planned must not keep all later ones from being told.
+                log.exception("Nobody is told of event %s of alert %s.", event.seq, event.alert_id)
+                return ()
+
+        return planned
+
+    async def _lane(self, name: str) -> None:
+        """Send what a channel has, one message after the other."""
+        channel = self._notify.channels[name]
+        try:
+            while await self._send_next(name, channel):
+                pass
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("Channel %s waits for the database: %s", name, error)
+        except Exception:
+            log.exception("Channel %s: a message could not be handled; it is tried again.", name)
+
+    async def _send_next(self, name: str, channel: Channel) -> bool:
+        longest = timedelta(seconds=_ANSWERS * channel.timeout_seconds)
+        taken = await outbox.take(
+            self._pool,
+            name,
+            self._clock(),
+            rate=channel.rate_per_minute,
+            lease=longest + _MARGIN,
+        )
+        if taken is None:
+            return False
+        self._attempts += 1
+        message = taken.message
+        if message is None:
+            message = await self._patiently(lambda: self._written(name, channel, taken))
+        try:
+            async with asyncio.timeout(longest.total_seconds()):
+                remark = await self._senders[name].send(message)
+        except (SendError, TimeoutError) as error:
+            reason = str(error) or f"not done within {longest.total_seconds():g} s"
+            await self._patiently(lambda: self._failed(name, taken, reason))
+            return True
+        if remark:
+            log.warning("Channel %s: message %s: %s", name, message.key, remark)
+        await self._patiently(lambda: self._arrived(name, taken, remark))
+        return True
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Do something for a message that is held here, also if the database is away for a moment.
+
+        Until its lease ends nobody else would do it.
+        """
+        until = self._clock() + _MARGIN
+        while True:
+            try:
+                return await call()
+            except (psycopg.Error, PoolTimeout):
+                if self._clock() >= until:
+                    raise
+                await asyncio.sleep(self._waits.look)
+
+    async def _arrived(self, name: str, taken: Taken, remark: str | None) -> None:
+        await outbox.mark_sent(self._pool, name, taken, self._clock(), remark=remark)
+
+    async def _written(self, name: str, channel: Channel, taken: Taken) -> Message:
+        """Write a message, and keep it: each attempt says the same."""
+        configuration, now = self._configuration, self._clock()
+        message = self._templates.write(
+            str(taken.delivery_id),
+            name,
+            channel.language or self._notify.language,
+            [
+                make_entry(
+                    event, alert, configuration, channel=name, secret=self._secret(), now=now
+                )
+                for event, alert in await outbox.contents(self._pool, taken.delivery_id)
+            ],
+            configuration,
+            digest=taken.digest,
+        )
+        await outbox.keep_message(self._pool, taken, message)
+        return message
+
+    def _secret(self) -> str | None:
+        if self._notify.secret is None:
+            return None
+        try:
+            return expand(self._notify.secret)
+        except FenghuoError as error:
+            log.warning("Links have no token: %s", error)
+            return None
+
+    async def _failed(self, name: str, taken: Taken, reason: str) -> None:
+        given_up = await outbox.mark_failed(
+            self._pool,
+            name,
+            taken,
+            self._clock(),
+            error=reason,
+            retry=self._waits.retry,
+            pause=self._waits.pause,
+            give_up_after=timedelta(hours=self._notify.give_up_after_hours),
+        )
+        if given_up:
+            log.error(
+                "Channel %s: message %s is given up after %s attempts: %s. "
+                "Mend the channel, then run fenghuo notify retry.",
+                name, taken.delivery_id, taken.attempts, reason,
+            )  # fmt: skip
+        else:
+            log.warning("Channel %s: attempt %s failed: %s", name, taken.attempts, reason)
+
+    async def _stop(self) -> None:
+        lanes = list(self._lanes.values())
+        if lanes:
+            _, late = await asyncio.wait(lanes, timeout=self._waits.stop)
+            for lane in late:
+                lane.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for sender in self._senders.values():
+            with suppress(Exception):
+                await sender.close()
+
+
+@asynccontextmanager
+async def running_dispatcher(
+    settings: Settings, configuration: Configuration
+) -> AsyncIterator[None]:
+    """Have a dispatcher work beside everything else; at the end it stops first.
+
+    Raises
+    ------
+    ConfigError
+        When a template is wrong.
+    """
+    async with open_dispatcher(
+        settings.database, settings.kafka, configuration, folder=settings.config.parent
+    ) as dispatcher:
+        task = asyncio.create_task(dispatcher.run(), name="notify")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@asynccontextmanager
+async def open_dispatcher(
+    database: str,
+    kafka: str,
+    configuration: Configuration,
+    *,
+    folder: Path = Path(),
+    waits: Waits = Waits(),  # noqa: B008 - immutable
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AsyncIterator[Dispatcher]:
+    """Make a dispatcher with connections of its own; they are closed at the end.
+
+    Parameters
+    ----------
+    folder
+        Where the configuration file lies: the folder of templates is named from there.
+
+    Raises
+    ------
+    ConfigError
+        When a template is wrong.
+    """
+    notify = configuration.surveillance.notify
+    own = None if notify.templates is None else folder / notify.templates
+    templates = await asyncio.to_thread(Templates, own)
+    senders = {name: LazySender(one, kafka=kafka) for name, one in notify.channels.items()}
+    pool = AsyncConnectionPool(
+        database, min_size=1, max_size=_CONNECTIONS, open=False, kwargs={"autocommit": True}
+    )
+    await pool.open()
+    try:
+        yield Dispatcher(
+            pool, configuration, senders, templates=templates, waits=waits, clock=clock
+        )
+    finally:
+        for sender in senders.values():
+            await sender.close()
+        await pool.close()

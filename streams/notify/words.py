@@ -1,0 +1,69 @@
+"""Words of notifications in both languages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from schemas.config import Title
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.alerts import AlertStatus, Severity
+
+__all__ = ["KIND_WORDS", "SEVERITY_WORDS", "STATUS_WORDS", "Fact"]
+
+SEVERITY_WORDS: Final[Mapping[Severity, Title]] = {
+    "critical": Title(en="critical", zh="严重"),
+    "warning": Title(en="warning", zh="警告"),
+    "info": Title(en="info", zh="提示"),
+}
+
+STATUS_WORDS: Final[Mapping[AlertStatus, Title]] = {
+    "new": Title(en="new", zh="待处理"),
+    "verifying": Title(en="being verified", zh="核实中"),
+    "monitoring": Title(en="being monitored", zh="监测中"),
+    "discarded": Title(en="discarded", zh="已排除"),
+    "assessing": Title(en="being assessed", zh="风险评估中"),
+    "confirmed": Title(en="confirmed", zh="已确认"),
+    "closed": Title(en="closed", zh="已关闭"),
+    "merged": Title(en="merged into another alert", zh="已合并"),
+}
+
+#: What has happened, by the kind of the event.
+KIND_WORDS: Final[Mapping[str, Title]] = {
+    "opened": Title(en="new alert", zh="新预警"),
+    "updated": Title(en="new numbers", zh="数据更新"),
+    "revised": Title(en="gone after corrections", zh="数据更正后不再超阈值"),
+    "ended": Title(en="exceedances have ended, closing is proposed", zh="超阈值已结束，建议关闭"),
+    "suppressed": Title(en="exceedance without a new alert", zh="再次超阈值（不另发预警）"),
+    "explained": Title(en="explanation", zh="预警说明"),
+    "escalated": Title(en="nobody has looked at it", zh="超时未处理"),
+    "absorbed": Title(en="another alert was merged into it", zh="并入另一预警"),
+    "acknowledged": Title(en="acknowledged", zh="已知悉"),
+    "assigned": Title(en="assigned", zh="已指派"),
+    "commented": Title(en="comment", zh="备注"),
+    "verified": Title(en="verification has begun", zh="开始核实"),
+    "monitored": Title(en="being monitored", zh="转入监测"),
+    "assessed": Title(en="risk assessed", zh="已完成风险评估"),
+    "confirmed": Title(en="confirmed", zh="已确认"),
+    "discarded": Title(en="discarded", zh="已排除"),
+    "closed": Title(en="closed", zh="已关闭"),
+    "merged": Title(en="merged", zh="已合并"),
+    "reopened": Title(en="reopened", zh="重新打开"),
+}
+
+
+class Fact:
+    """Labels of the numbers."""
+
+    OBSERVED: Final = Title(en="Observed", zh="观察值")
+    EXPECTED: Final = Title(en="Expected", zh="预期值")
+    UPPER: Final = Title(en="Threshold", zh="预警阈值")
+    EXCESS: Final = Title(en="Excess", zh="超出预期")
+    P_VALUE: Final = Title(en="p-value", zh="p 值")
+    DOUBLING: Final = Title(en="Doubling time", zh="倍增时间")
+    COMPLETENESS: Final = Title(en="Reporting completeness", zh="报告完整率")
+    DETECTOR: Final = Title(en="Detector", zh="检测方法")
+    STATUS: Final = Title(en="Status", zh="状态")
+    AS_OF: Final = Title(en="Data as of", zh="数据截至")

@@ -1,0 +1,156 @@
+"""The events of all alerts: followed in their order, and the table of alerts made from them."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg.rows import class_row, dict_row
+
+from schemas.alerts import Alert, AlertEvent
+from streams.alerts.lifecycle import fold
+from streams.store.alerts import hold_alerts, store_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
+    from psycopg import AsyncConnection
+
+__all__ = ["Difference", "Followed", "begin_following", "follow", "followed_to", "rebuild"]
+
+_AT_ONCE = 1000
+
+
+class Followed(NamedTuple):
+    """An event with its place in the order of all events."""
+
+    event_id: int
+    event: AlertEvent
+
+
+class Difference(NamedTuple):
+    """An alert whose row is not what its events lead to."""
+
+    alert_id: int
+    fields: tuple[str, ...]
+
+
+async def begin_following(
+    connection: AsyncConnection, follower: str, *, from_now: bool = False
+) -> None:
+    """Make a follower known; once it is, this changes nothing.
+
+    Parameters
+    ----------
+    from_now
+        Begin with the next event, not with the first there ever was.
+    """
+    await connection.execute(
+        "INSERT INTO alert_followers (follower, event_id) SELECT %s, coalesce(max(event_id), 0) "
+        "FROM alert_events WHERE %s ON CONFLICT DO NOTHING",
+        (follower, from_now),
+    )
+
+
+async def follow(connection: AsyncConnection, follower: str, *, limit: int = 500) -> list[Followed]:
+    """Return the events after the last one that a follower has dealt with, in order.
+
+    The follower's place is locked until the transaction ends: a second process that follows under
+    the same name meanwhile gets nothing. Nothing is skipped: numbers become visible in their order
+    (`streams.store.alerts.hold_alerts`).
+    """
+    cursor = await connection.execute(
+        "SELECT event_id FROM alert_followers WHERE follower = %s FOR UPDATE SKIP LOCKED",
+        (follower,),
+    )
+    place = await cursor.fetchone()
+    if place is None:
+        return []
+    async with connection.cursor(row_factory=dict_row) as events:
+        await events.execute(
+            "SELECT event_id, alert_id, seq, at, actor, change FROM alert_events "
+            "WHERE event_id > %s ORDER BY event_id LIMIT %s",
+            (place[0], limit),
+        )
+        return [
+            Followed(row.pop("event_id"), AlertEvent.model_validate(row))
+            for row in await events.fetchall()
+        ]
+
+
+async def followed_to(connection: AsyncConnection, follower: str, event_id: int) -> None:
+    """Note how far a follower has come, in the transaction of `follow`."""
+    await connection.execute(
+        "UPDATE alert_followers SET event_id = %s WHERE follower = %s", (event_id, follower)
+    )
+
+
+def rebuild(connection: psycopg.Connection, *, check_only: bool) -> tuple[int, list[Difference]]:
+    """Make the alerts anew from their events.
+
+    Parameters
+    ----------
+    check_only
+        Compare, and leave the table as it is.
+
+    Returns
+    -------
+    tuple
+        Number of alerts, and those that differ from what the table held.
+    """
+    alerts = 0
+    differences: list[Difference] = []
+    with connection.transaction():
+        hold_alerts(connection)
+        wanted: list[Alert] = []
+        for alert_id, folded, live in _folded(connection):
+            alerts += folded is not None
+            if fields := _differing(folded, live):
+                differences.append(Difference(alert_id, fields))
+                wanted += [folded] if folded else []
+        if not check_only:
+            # First away with all wrong ones: two of them may exchange what only one can be.
+            connection.execute(
+                "DELETE FROM alerts WHERE alert_id = ANY(%s)", ([d.alert_id for d in differences],)
+            )
+            for first in range(0, len(wanted), _AT_ONCE):
+                connection.execute(*store_rows(wanted[first : first + _AT_ONCE]))
+    return alerts, differences
+
+
+def _folded(
+    connection: psycopg.Connection,
+) -> Iterator[tuple[int, Alert | None, Alert | None]]:
+    """Yield each alert's id, the alert as its events make it, and the row that stands for it."""
+    with (
+        connection.cursor("alert_events", row_factory=class_row(AlertEvent)) as events,
+        connection.cursor("alert_rows", row_factory=class_row(Alert)) as rows,
+    ):
+        events.execute(
+            "SELECT alert_id, seq, at, actor, change FROM alert_events ORDER BY alert_id, seq"
+        )
+        rows.execute("SELECT * FROM alerts ORDER BY alert_id")
+        live = next(rows, None)
+        for alert_id, history in groupby(events, key=lambda event: event.alert_id):
+            while live is not None and live.alert_id < alert_id:
+                yield live.alert_id, None, live
+                live = next(rows, None)
+            if live is not None and live.alert_id == alert_id:
+                yield alert_id, fold(history), live
+                live = next(rows, None)
+            else:
+                yield alert_id, fold(history), None
+        while live is not None:
+            yield live.alert_id, None, live
+            live = next(rows, None)
+
+
+def _differing(folded: Alert | None, live: Alert | None) -> tuple[str, ...]:
+    if live is None:
+        return ("no row",)
+    if folded is None:
+        return ("no history",)
+    return tuple(
+        name for name in Alert.model_fields if getattr(folded, name) != getattr(live, name)
+    )

@@ -1,0 +1,182 @@
+"""What people do with alerts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from psycopg.rows import class_row
+
+from schemas.alerts import (
+    OPEN_STATUSES,
+    SYSTEM,
+    Absorbed,
+    Acknowledged,
+    Alert,
+    Assigned,
+    Change,
+    Closed,
+    Commented,
+    Discarded,
+    Merged,
+    Reopened,
+)
+from streams.alerts.journal import Journal
+from streams.alerts.lifecycle import IllegalTransitionError, check, fold
+from streams.errors import FenghuoError
+from streams.store.alerts import get_alert, get_history, hold_alerts, write
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from schemas.alerts import AlertEvent
+
+__all__ = ["ConflictError", "NoAlertError", "act"]
+
+#: They contradict nothing that somebody else may have done.
+_NEVER_IN_CONFLICT: Final = (Acknowledged, Commented)
+
+
+class ConflictError(FenghuoError):
+    """Somebody else was quicker; the text says who did what."""
+
+
+class NoAlertError(FenghuoError):
+    """There is no alert of this id."""
+
+
+def act(
+    connection: psycopg.Connection,
+    alert_id: int,
+    change: Change,
+    *,
+    actor: str,
+    seen: int | None = None,
+) -> Alert:
+    """Let a person change an alert, in a transaction of its own.
+
+    Parameters
+    ----------
+    actor
+        The person's name.
+    seen
+        Version of the alert that the person saw. What the system has added since is no conflict;
+        what another person did, or what changed the status, is. None: whatever it is now.
+
+    Returns
+    -------
+    Alert
+        As it is now.
+
+    Raises
+    ------
+    ConflictError
+        The alert was moved by somebody else after it was seen.
+    IllegalTransitionError
+        The change is not possible now.
+    NoAlertError
+        There is no such alert.
+    """
+    if not actor.strip() or actor == SYSTEM:
+        raise FenghuoError(f"{actor!r} is no officer's name. Say who you are.")
+    with connection.transaction():
+        at = hold_alerts(connection)
+        alert = _get(connection, alert_id)
+        _refuse_conflict(connection, alert, change, seen)
+        check(alert, change)
+        known = [alert]
+        if isinstance(change, Merged):
+            known.append(_head(connection, alert, change.into))
+        if isinstance(change, Reopened):
+            _refuse_second(connection, alert)
+        journal = Journal(at, known)
+        after = journal.record(alert_id, _completed(connection, alert, change), actor=actor)
+        if isinstance(change, Merged):
+            absorbed = Absorbed(alert=alert_id, severity=alert.severity)
+            journal.record(change.into, absorbed, actor=actor)
+        write(connection, journal)
+        if isinstance(change, Reopened):
+            _judge_again(connection, after)
+    return after
+
+
+def _get(connection: psycopg.Connection, alert_id: int) -> Alert:
+    alert = get_alert(connection, alert_id)
+    if alert is None:
+        raise NoAlertError(f"There is no alert {alert_id}. See fenghuo alerts list.")
+    return alert
+
+
+def _refuse_conflict(
+    connection: psycopg.Connection, alert: Alert, change: Change, seen: int | None
+) -> None:
+    if seen is None or seen >= alert.decided_version or isinstance(change, _NEVER_IN_CONFLICT):
+        return
+    history = get_history(connection, alert.alert_id)
+    last = history[alert.decided_version - 1]
+    before = fold(history[: max(seen, 1)]).status
+    raise ConflictError(
+        f"Alert {alert.alert_id} was {_told(last, alert)} by {last.actor} at "
+        f"{last.at.astimezone():%H:%M}; you saw {before}. "
+        f"Look again: fenghuo alerts show {alert.alert_id}"
+    )
+
+
+def _told(event: AlertEvent, alert: Alert) -> str:
+    change = event.change
+    match change:
+        case Assigned():
+            return f"assigned to {change.to or 'nobody'}"
+        case Commented():
+            return "commented on"
+        case Acknowledged():
+            return "acknowledged"
+        case Absorbed():
+            return f"joined by alert {change.alert}"
+        case Merged():
+            return f"merged into alert {change.into}"
+        case _:
+            return f"moved to {alert.status}"
+
+
+def _head(connection: psycopg.Connection, alert: Alert, into: int) -> Alert:
+    head = _get(connection, into)
+    if head.status not in OPEN_STATUSES:
+        where = f" into alert {head.merged_into}: name that one" if head.merged_into else ""
+        raise IllegalTransitionError(
+            f"Alert {into} is {head.status}{where}. Alert {alert.alert_id} can only be merged into "
+            "an open one."
+        )
+    return head
+
+
+def _refuse_second(connection: psycopg.Connection, alert: Alert) -> None:
+    with connection.cursor(row_factory=class_row(Alert)) as cursor:
+        other = cursor.execute(
+            "SELECT * FROM alerts WHERE signal = %s AND region = %s AND rule = %s "
+            "AND status NOT IN ('discarded', 'closed', 'merged')",
+            (alert.signal, alert.region, alert.rule),
+        ).fetchone()
+    if other is not None:
+        raise IllegalTransitionError(
+            f"Alert {alert.alert_id} cannot be reopened while alert {other.alert_id} of the same "
+            f"signal, region and rule is open. Comment on that one, or close it first."
+        )
+
+
+def _completed(connection: psycopg.Connection, alert: Alert, change: Change) -> Change:
+    """Add to what ends an alert how far it had been judged: the quiet period counts from there."""
+    if not isinstance(change, Closed | Discarded | Merged):
+        return change
+    row = connection.execute(
+        "SELECT max(period) FROM verdicts WHERE rule = %s AND region = %s",
+        (alert.rule, alert.region),
+    ).fetchone()
+    return change.model_copy(update={"judged_to": row[0] if row else None})
+
+
+def _judge_again(connection: psycopg.Connection, alert: Alert) -> None:
+    """Have a judge bring a reopened alert up to date: while it was closed it was not."""
+    connection.execute(
+        "INSERT INTO pending_judgements (signal, region, day) VALUES (%s, %s, %s)",
+        (alert.signal, alert.region, alert.last_period),
+    )

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaConsumer, TopicPartition
+
+from schemas.alerts import AlertEvent, Closed, Monitored, Verified
+from streams.alerts.lifecycle import fold
+from streams.alerts.publishing import publish_events
+from streams.kafka import create_topics
+from streams.store.pool import open_pool
+from tests.support.alerts import alert_of, decide, open_alert
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PARTITIONS = 2
+
+
+class Producer:
+    """The part of Faust's producer that is used, on a real one; may fail on the way."""
+
+    def __init__(self, real: AIOKafkaProducer, fail_at: int | None = None) -> None:
+        self._real = real
+        self._left = fail_at
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        *_: None,  # partition, timestamp and headers
+    ) -> Any:
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                raise ConnectionError
+        return await self._real.send(topic, value, key)
+
+
+@asynccontextmanager
+async def producer(kafka: str, fail_at: int | None = None) -> AsyncIterator[Producer]:
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as real:
+        yield Producer(real, fail_at)
+
+
+@pytest.fixture
+def topic(kafka: str, fresh_name: str) -> str:
+    create_topics(kafka, [], plain=[fresh_name], partitions=PARTITIONS, replication=1)
+    return fresh_name
+
+
+def consumed(kafka: str, topic: str) -> dict[int, list[AlertEvent]]:
+    """The events on the topic, by the alert that is their key."""
+    consumer = KafkaConsumer(bootstrap_servers=kafka, consumer_timeout_ms=1500)
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        found: dict[int, list[AlertEvent]] = {}
+        for record in consumer:
+            event = AlertEvent.model_validate_json(record.value)
+            found.setdefault(int(record.key), []).append(event)
+        return found
+    finally:
+        consumer.close()
+
+
+async def test_other_systems_can_follow_every_change(
+    database_url: str, kafka: str, topic: str
+) -> None:
+    ids = [open_alert(database_url, region=region) for region in ("TW-TPE", "TW-KHH", "TW-NWT")]
+    decide(database_url, ids[0], Verified(note="致电医院"), Monitored())
+    async with open_pool(database_url, size=1) as pool, producer(kafka) as sending:
+        assert await publish_events(pool, sending, topic) == 5
+        assert await publish_events(pool, sending, topic) == 0
+        decide(database_url, ids[0], Closed(outcome="outbreak"))
+        assert await publish_events(pool, sending, topic) == 1
+    found = consumed(kafka, topic)
+    assert {alert_id: fold(events) for alert_id, events in found.items()} == {
+        alert_id: alert_of(database_url, alert_id) for alert_id in ids
+    }
+
+
+async def test_what_was_cut_off_is_sent_again(database_url: str, kafka: str, topic: str) -> None:
+    alert_id = open_alert(database_url)
+    decide(database_url, alert_id, Verified(), Monitored(), Closed(outcome="explained"))
+    async with open_pool(database_url, size=1) as pool:
+        async with producer(kafka, fail_at=2) as failing:
+            with pytest.raises(ConnectionError):
+                await publish_events(pool, failing, topic)
+        async with producer(kafka) as sending:
+            assert await publish_events(pool, sending, topic) == 4
+    (events,) = consumed(kafka, topic).values()
+    assert [event.seq for event in events] == [1, 2, 1, 2, 3, 4]
+
+
+async def test_more_than_one_batch(
+    database_url: str, kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.alerts.publishing._AT_ONCE", 2)
+    ids = [open_alert(database_url, region=region) for region in ("TW-TPE", "TW-KHH", "TW-NWT")]
+    decide(database_url, ids[0], Verified(), Monitored())
+    async with open_pool(database_url, size=1) as pool, producer(kafka) as sending:
+        assert await publish_events(pool, sending, topic) == 5
+    assert [event.seq for event in consumed(kafka, topic)[ids[0]]] == [1, 2, 3]

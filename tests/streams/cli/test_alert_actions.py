@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import getpass
+import json
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from pydantic import ValidationError
+
+from streams.alerts.lifecycle import IllegalTransitionError
+from streams.errors import FenghuoError
+from streams.store.alerts import get_history
+from streams.store.decisions import ConflictError
+from tests.support.alerts import alert_of, open_alert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typer.testing import Result
+
+    from schemas.alerts import AlertEvent
+
+    Run = Callable[..., Result]
+
+
+def history(database: str, alert_id: int) -> list[AlertEvent]:
+    with psycopg.connect(database) as connection:
+        return get_history(connection, alert_id)
+
+
+def test_from_new_to_closed(run: Run, database: str) -> None:
+    alert = open_alert(database)
+    told = [
+        run("alerts", command, alert, *arguments, "--as", "li").stdout.strip()
+        for command, *arguments in (
+            ("acknowledge",),
+            ("verify", "--note", "called the hospital"),
+            ("comment", "three children of one school"),
+            ("monitor",),
+            ("assess", "likely", "major"),
+            ("assign", "wang"),
+            ("confirm", "-m", "laboratory: H1N1"),
+            ("close", "outbreak"),
+        )
+    ]
+    assert told == [
+        f"Alert {alert} is new, read by li (version 2).",
+        f"Alert {alert} is verifying, assigned to li (version 3).",
+        f"Alert {alert} is verifying, the remark is noted, by li (version 4).",
+        f"Alert {alert} is monitoring (version 5).",
+        f"Alert {alert} is assessing, risk high (version 6).",
+        f"Alert {alert} is assessing, assigned to wang (version 7).",
+        f"Alert {alert} is confirmed (version 8).",
+        f"Alert {alert} is closed, outcome outbreak (version 9).",
+    ]
+    events = history(database, alert)
+    assert {event.actor for event in events[1:]} == {"li"}
+    assert events[2].change.note == "called the hospital"  # type: ignore[union-attr]
+    assert events[7].change.note == "laboratory: H1N1"  # type: ignore[union-attr]
+
+
+def test_discard_merge_reopen(run: Run, database: str) -> None:
+    head, other = open_alert(database, region="TW-KHH"), open_alert(database)
+    assert f"is merged, into alert {head}" in run("alerts", "merge", other, head).stdout
+    assert "is verifying" in run("alerts", "reopen", other, "-m", "another school").stdout
+    assert "outcome data_error" in run("alerts", "discard", other, "data_error").stdout
+    run("alerts", "assign", head)
+    assert alert_of(database, head).assigned_to is None
+
+
+def test_who_acts(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    alert = open_alert(database)
+    monkeypatch.delenv("FENGHUO_OFFICER", raising=False)
+    run("alerts", "comment", alert, "one")
+    monkeypatch.setenv("FENGHUO_OFFICER", "wang")
+    run("alerts", "comment", alert, "two")
+    run("alerts", "comment", alert, "three", "--as", "li")
+    actors = [event.actor for event in history(database, alert)]
+    assert actors == ["system", getpass.getuser(), "wang", "li"]
+    with pytest.raises(FenghuoError, match="'system' is no officer's name"):
+        run("alerts", "verify", alert, "--as", "system")
+
+
+def test_what_is_not_possible_is_refused_with_what_is(run: Run, database: str) -> None:
+    alert = open_alert(database)
+    with pytest.raises(IllegalTransitionError, match="Possible now: acknowledge, assign"):
+        run("alerts", "confirm", alert)
+    assert run("alerts", "discard", alert, "outbreak").exit_code == 2
+    assert run("alerts", "assess", alert, "certain", "major").exit_code == 2
+    with pytest.raises(FenghuoError, match="at least one letter"):
+        run("alerts", "comment", alert, " ")
+    with pytest.raises(ValidationError, match="4000"):
+        run("alerts", "comment", alert, "x" * 4001)
+    with pytest.raises(FenghuoError, match="There is no alert 99"):
+        run("alerts", "verify", 99)
+    assert len(history(database, alert)) == 1
+
+
+def test_the_version_that_was_seen(run: Run, database: str) -> None:
+    alert = open_alert(database)
+    run("alerts", "verify", alert, "--as", "wang", "--version", 1)
+    with pytest.raises(ConflictError, match="was moved to verifying by wang"):
+        run("alerts", "discard", alert, "explained", "--as", "li", "--version", 1)
+    run("alerts", "discard", alert, "explained", "--as", "li", "--version", 2)
+
+
+def test_rebuilding(run: Run, database: str) -> None:
+    alert = open_alert(database)
+    assert "0 of 1 alerts differ" in run("alerts", "rebuild", "--check").stdout
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE alerts SET status = 'closed'")
+    wrong = run("alerts", "rebuild", "--check")
+    assert wrong.exit_code == 1
+    assert f"Alert {alert}: status" in wrong.stdout
+    found = json.loads(run("alerts", "rebuild", "--check", "--json").stdout)
+    assert found == {"alerts": 1, "differences": [{"alert_id": alert, "fields": ["status"]}]}
+    assert "1 of 1 alerts were made anew" in run("alerts", "rebuild").stdout
+    assert run("alerts", "rebuild", "--check").exit_code == 0
+    assert alert_of(database, alert).status == "new"
