@@ -103,7 +103,8 @@ class Race:
     """What is the same for all contestants."""
 
     kafka: str
-    cluster: str
+    #: Id of the topic.
+    log_id: str
     server: DatabaseServer
     judging: Configuration
     quiet: Configuration
@@ -148,7 +149,7 @@ class Race:
             "FENGHUO_SALES_TOPIC": "sales-of-nobody",
             "FENGHUO_PARTITIONS": str(self.partitions),
             "FENGHUO_WEB_PORT": "0",
-            "FENGHUO_BENCH_CLUSTER": self.cluster,
+            "FENGHUO_BENCH_LOG": self.log_id,
             "FENGHUO_BENCH_EVENTS": str(self.events),
             **self.settings,
         }
@@ -179,9 +180,9 @@ class Race:
         """Set all partitions to offset 0, as the worker does for itself."""
         with psycopg.connect(database) as connection, connection.cursor() as cursor:
             cursor.executemany(
-                "INSERT INTO stream_offsets (cluster, topic, partition, next_offset) "
+                "INSERT INTO stream_offsets (log, topic, partition, next_offset) "
                 "VALUES (%s, %s, %s, 0)",
-                [(self.cluster, self.topic, number) for number in range(self.partitions)],
+                [(self.log_id, self.topic, number) for number in range(self.partitions)],
             )
 
     def _watch(self, contestant: Contestant, database: str) -> Outcome:

@@ -23,7 +23,7 @@ from benchmarks.report import machine, markdown, print_report
 from benchmarks.servers import broker, database_server, default_broker
 from streams.config import load_configuration
 from streams.feed.publish import publish_records
-from streams.kafka import cluster_id, create_topics
+from streams.kafka import create_topics, topic_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,7 @@ def _prepare(
     config[False].write_text(text.partition("\nrules:")[0] + "\n", encoding="utf-8")
     return Race(
         kafka=kafka,
-        cluster=cluster_id(kafka),
+        log_id=topic_ids(kafka, [_TOPIC])[_TOPIC],
         server=server,
         judging=load_configuration(config[True]),
         quiet=load_configuration(config[False]),

@@ -1,18 +1,24 @@
-"""Kafka's administration: topics, and who the cluster is."""
+"""Kafka's administration: topics and their ids."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from streams.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-__all__ = ["cluster_id", "create_topics", "dead_letter_topic", "missing_topics"]
+__all__ = ["check_topics", "create_topics", "dead_letter_topic", "topic_ids", "wait_until_known"]
+
+#: Kafka's number of the fetch, and version of the first one by topic ids.
+_FETCH, _FETCH_BY_ID = 1, 13
+#: Seconds that a broker has to learn of a new topic.
+_PATIENCE = 30.0
 
 
 def dead_letter_topic(topic: str) -> str:
@@ -20,8 +26,13 @@ def dead_letter_topic(topic: str) -> str:
     return f"{topic}.dead-letter"
 
 
-def cluster_id(bootstrap: str) -> str:
-    """Ask the brokers for the id of their cluster; offsets are kept under it.
+def topic_ids(bootstrap: str, topics: Collection[str]) -> dict[str, str]:
+    """Ask for the ids that topics got when they were made; offsets are kept under them.
+
+    Returns
+    -------
+    dict of str
+        Ids by names, without the topics that do not exist.
 
     Raises
     ------
@@ -30,7 +41,7 @@ def cluster_id(bootstrap: str) -> str:
     """
     admin = _admin(bootstrap)
     try:
-        return str(admin.describe_cluster()["cluster_id"])
+        return _topic_ids(admin, topics)
     finally:
         admin.close()
 
@@ -62,25 +73,65 @@ def create_topics(
             except TopicAlreadyExistsError:
                 continue
             created.append(str(topic.name))
+        wait_until_known(admin, created)
         return created
     finally:
         admin.close()
 
 
-def missing_topics(bootstrap: str, topics: Iterable[str]) -> list[str]:
-    """Return the topics that do not exist.
+def wait_until_known(admin: KafkaAdminClient, topics: Collection[str]) -> None:
+    """Wait until a broker tells of topics that were just made; it learns of them a little later.
 
     Raises
     ------
     UnavailableError
-        When no broker answers.
+        When that takes too long.
     """
+    deadline = time.monotonic() + _PATIENCE
+    while unknown := sorted(set(topics) - _topic_ids(admin, topics).keys()):
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"Kafka made topic {', '.join(unknown)}, and still does not know it after "
+                f"{_PATIENCE:g} s. Look at the brokers' controller."
+            )
+        time.sleep(0.05)
+
+
+def check_topics(bootstrap: str, topics: Iterable[str]) -> None:
+    """Make sure that topics exist and can be read by their ids.
+
+    Raises
+    ------
+    UnavailableError
+        When no broker answers, a topic is missing, or the brokers are too old.
+    """
+    topics = list(topics)
     admin = _admin(bootstrap)
     try:
-        present = set(admin.list_topics())
+        nodes = [broker["broker_id"] for broker in admin.describe_cluster()["brokers"]]
+        versions = [admin.get_broker_version_data(node).api_versions for node in nodes]
+        found = _topic_ids(admin, topics)
     finally:
         admin.close()
-    return [topic for topic in topics if topic not in present]
+    if missing := [topic for topic in topics if topic not in found]:
+        raise UnavailableError(
+            f"Kafka has no topic {', '.join(missing)}. Run fenghuo create-topics."
+        )
+    if any(v[_FETCH][1] < _FETCH_BY_ID for v in versions) or not all(found.values()):
+        raise UnavailableError(
+            f"The brokers at {bootstrap} cannot be read by topic ids. Apache Kafka can from "
+            "version 3.1 on."
+        )
+
+
+def _topic_ids(admin: KafkaAdminClient, topics: Collection[str]) -> dict[str, str]:
+    if not topics:
+        return {}  # Kafka would tell of all
+    return {
+        topic["name"]: str(topic["topic_id"] or "")
+        for topic in admin.describe_topics(sorted(topics))
+        if topic["error_code"] != UnknownTopicOrPartitionError.errno
+    }
 
 
 def _admin(bootstrap: str) -> KafkaAdminClient:

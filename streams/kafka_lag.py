@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.errors import UnavailableError
-from streams.kafka import cluster_id
+from streams.kafka import topic_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,9 +24,9 @@ _FETCH_SECONDS = 5.0
 
 
 class LogEnds(NamedTuple):
-    """First offset and end offset of each partition of the topics that exist."""
+    """Of the topics that exist: their ids, first offset and end offset of each partition."""
 
-    cluster: str
+    ids: dict[str, str]
     ends: dict[tuple[str, int], tuple[int, int]]
 
 
@@ -63,7 +63,7 @@ def read_log_ends(bootstrap: str, topics: Iterable[str]) -> LogEnds:
     finally:
         consumer.close()
     ends = {(tp.topic, tp.partition): (first[tp], end[tp]) for tp in partitions}
-    return LogEnds(cluster_id(bootstrap), ends)
+    return LogEnds(topic_ids(bootstrap, {topic for topic, _ in ends}), ends)
 
 
 def _ends(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import errors
 
-from streams.errors import StoreError, UnavailableError
-from streams.kafka import missing_topics
+from streams.errors import StoreError
+from streams.kafka import check_topics
 from streams.store.migrate import installation_facts
 from streams.store.pool import connect
 
@@ -27,7 +27,8 @@ def check_ready(settings: Settings, configuration: Configuration) -> None:
         The database was not migrated, or was for another time zone, epi week or registry: counts
         would land in other days than those judged.
     UnavailableError
-        The database or the brokers cannot be reached, or a topic is missing.
+        The database or the brokers cannot be reached, a topic is missing, or the brokers are too
+        old.
     """
     wanted = installation_facts(configuration)
     with connect(settings.database) as connection:
@@ -43,7 +44,4 @@ def check_ready(settings: Settings, configuration: Configuration) -> None:
                 f"The configuration says {key}: {value}, the database was made ready for "
                 f"{stored.get(key, 'nothing yet')}. Run fenghuo db migrate with this configuration."
             )
-    if missing := missing_topics(settings.kafka, settings.topics.values()):
-        raise UnavailableError(
-            f"Kafka has no topic {', '.join(missing)}. Run fenghuo create-topics."
-        )
+    check_topics(settings.kafka, settings.topics.values())

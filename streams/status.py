@@ -59,7 +59,6 @@ class Kafka(_Model):
     """The brokers; without an answer only `problem` is given."""
 
     bootstrap: str
-    cluster: str | None = None
     problem: str | None = None
     partitions: tuple[PartitionLag, ...] = ()
     missing_topics: tuple[str, ...] = ()
@@ -169,7 +168,6 @@ def _kafka(rows: _Rows, bootstrap: str, topics: Sequence[str]) -> Kafka:
     found = {topic for topic, _ in logs.ends}
     return Kafka(
         bootstrap=bootstrap,
-        cluster=logs.cluster,
         partitions=tuple(_lags(rows, logs)),
         missing_topics=tuple(topic for topic in topics if topic not in found),
     )
@@ -178,7 +176,9 @@ def _kafka(rows: _Rows, bootstrap: str, topics: Sequence[str]) -> Kafka:
 def _lags(rows: _Rows, logs: LogEnds) -> list[PartitionLag]:
     stored = {
         (row["topic"], row["partition"]): row["next_offset"]
-        for row in rows("SELECT * FROM stream_offsets WHERE cluster = %s", (logs.cluster,))
+        for row in rows(
+            "SELECT * FROM stream_offsets WHERE log = ANY(%s)", (list(logs.ids.values()),)
+        )
     }
     return [
         PartitionLag(

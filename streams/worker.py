@@ -21,7 +21,6 @@ from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
 from streams.judging.loop import JudgingLoop
-from streams.kafka import cluster_id
 from streams.preflight import check_ready
 from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions
@@ -46,6 +45,8 @@ _STOP_SECONDS = 10.0
 #: A worker that has not stopped by then ends all the same, and says where it hung: what was in
 #: flight is read again, whereas a process that neither works nor ends keeps the rest from noticing.
 _END_SECONDS = 60.0
+#: A topic that is deleted and made anew is found again so soon; so are added partitions.
+_LOOK_FOR_TOPICS_MS = 10_000
 #: New objects until the youngest generation is looked through.
 _COLLECT_AFTER = 20_000
 
@@ -81,12 +82,10 @@ class FenghuoApp(faust.App):
                 configure=prepare_connection,
             )
         )
-        cluster = await asyncio.to_thread(cluster_id, settings.kafka)
         self.judging = JudgingLoop(self.pool, self.configuration, settings.judge_interval)
         intake = Intake(self.configuration)
         self.ingest = Ingest(
             self.pool,
-            cluster=cluster,
             worker=settings.worker_name,
             kinds={topic: kind for kind, topic in settings.topics.items()},
             intake=lambda: intake,
@@ -98,7 +97,7 @@ class FenghuoApp(faust.App):
         )
         self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
         transport: BatchTransport = self.transport
-        transport.position_source = StoredPositions(self.pool, cluster)
+        transport.position_source = StoredPositions(self.pool)
 
     async def on_stop(self) -> None:
         """Finish what is in flight, then close the database."""
@@ -146,6 +145,7 @@ def create_app(settings: Settings, configuration: Configuration | None = None) -
         broker_heartbeat_interval=settings.session_timeout / 4,
         broker_max_poll_records=settings.batch_records,
         consumer_max_fetch_size=settings.fetch_bytes,
+        consumer_metadata_max_age_ms=_LOOK_FOR_TOPICS_MS,
         stream_buffer_maxsize=4,
         stream_wait_empty=False,
         topic_disable_leader=True,

@@ -28,7 +28,8 @@ class Place(NamedTuple):
     """Settings as the worker has them, and what the runner tells besides."""
 
     settings: Settings
-    cluster: str
+    #: Id of the topic.
+    log: str
     events: int
 
     @property
@@ -44,7 +45,7 @@ class Place(NamedTuple):
 def place() -> Place:
     """Read the environment."""
     return Place(
-        Settings(), os.environ["FENGHUO_BENCH_CLUSTER"], int(os.environ["FENGHUO_BENCH_EVENTS"])
+        Settings(), os.environ["FENGHUO_BENCH_LOG"], int(os.environ["FENGHUO_BENCH_EVENTS"])
     )
 
 

@@ -20,7 +20,7 @@ async def agent(stream: Any) -> None:
         message = event.message
         record = Record(message.offset, message.key, message.value)
         reading = intake.read("visits", [record], now=now())
-        partition = (AT.cluster, message.topic, message.partition)
+        partition = (AT.log, message.topic, message.partition)
         await commit_event(connection, partition, message.offset, reading, series)
 
 

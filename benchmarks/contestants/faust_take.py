@@ -21,7 +21,7 @@ AT = place()
 
 _OFFSET = """
 UPDATE stream_offsets SET next_offset = %(next_offset)s, updated_at = clock_timestamp()
-WHERE cluster = %(cluster)s AND topic = %(topic)s AND partition = %(partition)s
+WHERE log = %(log)s AND topic = %(topic)s AND partition = %(partition)s
   AND next_offset = %(position)s
 """
 
@@ -32,7 +32,7 @@ def positions(messages: Sequence[Any]) -> list[BatchPosition]:
     for message in messages:
         first, _ = ranges.get(message.partition, (message.offset, 0))
         ranges[message.partition] = (first, message.offset + 1)
-    return [BatchPosition(AT.cluster, AT.topic, tp, *span) for tp, span in sorted(ranges.items())]
+    return [BatchPosition(AT.log, AT.topic, tp, *span) for tp, span in sorted(ranges.items())]
 
 
 async def agent(stream: Any) -> None:

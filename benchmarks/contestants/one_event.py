@@ -16,7 +16,7 @@ __all__ = ["commit_event"]
 
 _OFFSET = """
 UPDATE stream_offsets SET next_offset = %(offset)s + 1, updated_at = clock_timestamp()
-WHERE cluster = %(cluster)s AND topic = %(topic)s AND partition = %(partition)s
+WHERE log = %(log)s AND topic = %(topic)s AND partition = %(partition)s
   AND next_offset = %(offset)s
 """
 
@@ -78,7 +78,7 @@ async def commit_event(
 ) -> None:
     """Store one event, or nothing but the offset when it is known already, in one transaction."""
     await series.know(connection, reading.accepted)
-    place = dict(zip(("cluster", "topic", "partition"), partition, strict=True))
+    place = dict(zip(("log", "topic", "partition"), partition, strict=True))
     async with connection.transaction(), connection.cursor() as cursor:
         await cursor.execute(_OFFSET, {**place, "offset": offset})
         if cursor.rowcount != 1:

@@ -38,7 +38,7 @@ class Store(BatchingSink):
         records = [Record(item.offset, item.key, item.value) for item in batch]
         reading = self._intake.read("visits", records, now=received_at)
         position = BatchPosition(
-            AT.cluster, batch.topic, batch.partition, records[0].offset, records[-1].offset + 1
+            AT.log, batch.topic, batch.partition, records[0].offset, records[-1].offset + 1
         )
         self._runner.run(
             commit_batch(

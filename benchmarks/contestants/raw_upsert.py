@@ -48,7 +48,7 @@ async def read_batches(at: Place) -> list[list[Batch]]:
         for start in range(0, len(records), size):
             part = records[start : start + size]
             position = BatchPosition(
-                at.cluster, at.topic, partition, part[0].offset, part[-1].offset + 1
+                at.log, at.topic, partition, part[0].offset, part[-1].offset + 1
             )
             batches.append(Batch(position, intake.read("visits", part, now=now()), len(part)))
         result.append(batches)

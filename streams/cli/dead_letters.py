@@ -186,7 +186,7 @@ def _facts(letter: Letter) -> list[tuple[str, str]]:
         ("topic", letter.topic),
         ("partition", str(letter.partition)),
         ("offset", str(letter.offset)),
-        ("cluster", letter.cluster),
+        ("log", letter.log),
         ("key", _key(letter) or "none"),
         ("value", f"{size} (show with --value; it may be personal)"),
         ("refused", moment(letter.refused_at)),

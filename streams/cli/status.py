@@ -82,7 +82,7 @@ def _headlines(found: Status) -> list[str]:
         lines.append(f"Kafka     {kafka.problem}")
     else:
         waiting = sum(partition.lag for partition in kafka.partitions)
-        lines.append(f"Kafka     cluster {kafka.cluster}, {waiting:,} records wait to be read")
+        lines.append(f"Kafka     {kafka.bootstrap}, {waiting:,} records wait to be read")
     lines += [
         f"          {topic} does not exist; run fenghuo create-topics"
         for topic in kafka.missing_topics

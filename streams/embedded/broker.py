@@ -23,8 +23,8 @@ _STOP_SECONDS = 5.0
 class EmbeddedBroker:
     """Runs a broker on a loopback port; a context manager.
 
-    Its records are gone when it stops. Each run has a cluster id of its own, so that offsets which
-    the database keeps of an earlier run are not taken for this one's.
+    Its records are gone when it stops. Topics get new ids in each run, so that offsets which the
+    database keeps of an earlier run are not taken for this one's.
 
     Parameters
     ----------

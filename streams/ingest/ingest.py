@@ -56,7 +56,6 @@ class Ingest:
         self,
         pool: AsyncConnectionPool,
         *,
-        cluster: str,
         worker: str,
         kinds: Mapping[str, EventKind],
         intake: Callable[[], Intake],
@@ -64,7 +63,6 @@ class Ingest:
         committed: Callable[[Committed], None],
     ) -> None:
         self._pool = pool
-        self._cluster = cluster
         self._worker = worker
         self._kinds = kinds
         self._intake = intake
@@ -104,9 +102,8 @@ class Ingest:
             return
 
     async def _store(self, batch: RecordBatch, reading: Reading, received_at: datetime) -> None:
-        at = BatchPosition(
-            self._cluster, batch.tp.topic, batch.tp.partition, batch.position, batch.next_offset
-        )
+        topic, partition = batch.tp
+        at = BatchPosition(batch.log, topic, partition, batch.position, batch.next_offset)
         async with self._pool.connection() as connection:
             done = await commit_batch(
                 connection,

@@ -37,7 +37,8 @@ __all__ = ["BatchPosition", "Committed", "StaleOffsetError", "commit_batch"]
 class BatchPosition(NamedTuple):
     """Which offsets a batch answers for: from `position` up to, not including, `next_offset`."""
 
-    cluster: str
+    #: Id of the topic: offsets are those of its log.
+    log: str
     topic: str
     partition: int
     position: int
@@ -205,7 +206,7 @@ async def _insert_dead_letters(
     if not refused:
         return
     await cursor.executemany(
-        'INSERT INTO dead_letters (cluster, topic, partition, "offset", reason, sentence, '
+        'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
         "source_id, key, value, refused_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (

@@ -44,7 +44,7 @@ class Letter(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     letter_id: int
-    cluster: str
+    log: str = Field(description="Id of the topic that the offset belongs to")
     topic: str
     partition: int
     offset: int

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from faust.types import TP
+    from psycopg import AsyncCursor
     from psycopg_pool import AsyncConnectionPool
 
     from streams.transport import LogBounds
@@ -21,49 +22,70 @@ log = logging.getLogger(__name__)
 class StoredPositions:
     """Position source of the batch transport over `stream_offsets`.
 
-    A stored offset outside the broker's log is moved into it, and the jump is kept in
-    `offset_jumps`: records that expired unread are a loss that must be seen, and a topic that was
-    made anew is read from its start, which is harmless since events are known by their ids.
+    Progress is kept by the log's id. A topic that was made anew has another log, and it is read
+    from its start; that is harmless, since events are known by their ids. A stored offset outside
+    the log is moved into it. Both jumps are kept in `offset_jumps`: what was not read before is a
+    loss that must be seen.
     """
 
-    def __init__(self, pool: AsyncConnectionPool, cluster: str) -> None:
+    def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
-        self._cluster = cluster
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> dict[TP, int]:
         """Return the offset to read next for each partition, making its row if need be."""
-        result: dict[TP, int] = {}
         async with self._pool.connection() as connection, connection.cursor() as cursor:
-            for tp, bound in sorted(bounds.items()):
-                await cursor.execute(
-                    "INSERT INTO stream_offsets (cluster, topic, partition, next_offset) "
-                    "VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                    (self._cluster, *tp, bound.first),
-                )
-                await cursor.execute(
-                    "SELECT next_offset FROM stream_offsets "
-                    "WHERE cluster = %s AND topic = %s AND partition = %s FOR UPDATE",
-                    (self._cluster, *tp),
-                )
-                row = await cursor.fetchone()
-                stored = int(row[0]) if row else bound.first
-                if bound.first <= stored <= bound.end:
-                    result[tp] = stored
-                    continue
-                reason = "expired" if stored < bound.first else "topic made anew"
-                log.error(
-                    "%s[%s]: stored offset %s lies outside the log %s-%s (%s); reading from %s",
-                    *tp, stored, bound.first, bound.end, reason, bound.first,
-                )  # fmt: skip
-                await cursor.execute(
-                    "INSERT INTO offset_jumps (cluster, topic, partition, from_offset, to_offset, "
-                    "reason) VALUES (%s, %s, %s, %s, %s, %s)",
-                    (self._cluster, *tp, stored, bound.first, reason),
-                )
-                await cursor.execute(
-                    "UPDATE stream_offsets SET next_offset = %s "
-                    "WHERE cluster = %s AND topic = %s AND partition = %s",
-                    (bound.first, self._cluster, *tp),
-                )
-                result[tp] = bound.first
-        return result
+            return {tp: await _position(cursor, tp, bound) for tp, bound in sorted(bounds.items())}
+
+
+async def _position(cursor: AsyncCursor, tp: TP, bound: LogBounds) -> int:
+    place = (bound.log, *tp)
+    await cursor.execute(
+        "INSERT INTO stream_offsets (log, topic, partition, next_offset) "
+        "VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        (*place, bound.first),
+    )
+    if cursor.rowcount:
+        await cursor.execute(_BEFORE, (*tp, bound.log))
+        before = await cursor.fetchone()
+        if before:
+            await _jump(cursor, place, before[0], bound, "topic made anew")
+        return bound.first
+    await cursor.execute(
+        "SELECT next_offset FROM stream_offsets "
+        "WHERE log = %s AND topic = %s AND partition = %s FOR UPDATE",
+        place,
+    )
+    row = await cursor.fetchone()
+    stored = int(row[0]) if row else bound.first
+    if bound.first <= stored <= bound.end:
+        return stored
+    reason = "expired" if stored < bound.first else "log cut short"
+    await _jump(cursor, place, stored, bound, reason)
+    await cursor.execute(
+        "UPDATE stream_offsets SET next_offset = %s "
+        "WHERE log = %s AND topic = %s AND partition = %s",
+        (bound.first, *place),
+    )
+    return bound.first
+
+
+async def _jump(
+    cursor: AsyncCursor, place: tuple[str, str, int], stored: int, bound: LogBounds, reason: str
+) -> None:
+    log.error(
+        "%s[%s]: stored offset %s lies outside the log %s, %s-%s (%s); reading from %s",
+        *place[1:], stored, *bound, reason, bound.first,
+    )  # fmt: skip
+    await cursor.execute(
+        "INSERT INTO offset_jumps (log, topic, partition, from_offset, to_offset, reason) "
+        "VALUES (%s, %s, %s, %s, %s, %s)",
+        (*place, stored, bound.first, reason),
+    )
+
+
+#: How far the log was read that the partition had before.
+_BEFORE = """
+SELECT next_offset FROM stream_offsets
+WHERE topic = %s AND partition = %s AND log <> %s AND next_offset > 0
+ORDER BY updated_at DESC LIMIT 1
+"""

@@ -24,6 +24,8 @@ class RecordBatch(NamedTuple):
     """
 
     tp: TP
+    #: Id of the topic whose log the records came from; see `LogBounds`.
+    log: str
     position: int
     next_offset: int
     #: aiokafka's ConsumerRecord: key, value, headers, offset, timestamp.
@@ -36,8 +38,13 @@ class RecordBatch(NamedTuple):
 
 
 class LogBounds(NamedTuple):
-    """First offset that the broker still holds of a partition, and the one after its last."""
+    """First offset that the broker still holds of a partition, and the one after its last.
 
+    Offsets mean something only together with `log`, the id that Kafka gave the topic when it was
+    made: a topic that is deleted and made anew has the same name and another log.
+    """
+
+    log: str
     first: int
     end: int
 
@@ -47,10 +54,11 @@ class PositionSource(Protocol):
 
     An application that keeps its progress elsewhere than in Kafka sets one as
     ``transport.position_source``. It is asked on every assignment and whenever a position turns out
-    to lie outside of the log, and must return a position within the bounds for each partition. What
-    it makes of a stored position outside the bounds (records expired, topic made anew) is its own
-    affair. The first question leaves the end open, since a worker that is still committing may be
-    ahead of any end known before; if the answer lies beyond the end then, it is asked again.
+    to lie outside of the log or the log is gone, and must return a position within the bounds for
+    each partition. Progress has to be kept by the id of the log; what the source makes of a stored
+    position outside the bounds (records expired) is its own affair. The first question leaves the
+    end open, since a worker that is still committing may be ahead of any end known before; if the
+    answer lies beyond the end then, it is asked again.
     """
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> Mapping[TP, int]:

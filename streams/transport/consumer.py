@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
@@ -90,47 +90,72 @@ class BatchConsumer(driver.Consumer):
         self._group_offsets = {
             tp: offsets.get(tp) for tp in self.assignment() if self._is_batched(tp)
         }
-        positions = await self._positions(self._group_offsets)
-        await self.seek_wait(positions)
-        return offsets | positions
+        found = await self._positions(self._group_offsets)
+        await self._seek_logs(found)
+        if lost := self._group_offsets.keys() - found.keys():
+            self.add_future(self.seek_to_source(lost))
+        return offsets | {tp: position for tp, (_, position) in found.items()}
 
     async def seek_to_source(self, partitions: Collection[TP]) -> None:
         """Ask the position source again where to read, and read on from there.
 
-        For positions that turned out to lie outside of the log, and for applications that find
-        records missing before a batch. Partitions that went to another worker are left alone.
+        For positions that turned out to lie outside of the log, for logs that are gone, and for
+        applications that find records missing before a batch. Partitions that went to another
+        worker are left alone.
         """
+        waiting = set(partitions)
         while not self.should_stop:
-            ours = self.assignment().intersection(partitions)
+            waiting &= self.assignment()
             try:
-                await self.seek_wait(await self._positions(dict.fromkeys(ours)))
+                found = await self._positions(dict.fromkeys(waiting))
+                await self._seek_logs(found)
             except Exception:
-                log.exception("No position is known for %s, trying again", ours)
-                await asyncio.sleep(_RETRY_SECONDS)
+                log.exception("No position is known for %s, trying again", waiting)
             else:
-                return
+                waiting -= found.keys()
+                if not waiting:
+                    return
+                log.warning("There is no topic of %s, looking again", waiting)
+            await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _positions(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
-        if not committed:
+    async def _positions(self, committed: Mapping[TP, int | None]) -> dict[TP, _Position]:
+        """Return where to read on, without the partitions whose topic does not exist."""
+        # The ids come first. Should a topic be made anew after this, nothing comes of the id that
+        # is known here: fetches by it find nothing, and all is asked for again.
+        ids = await self._thread.log_ids({tp.topic for tp in committed})
+        partitions = [tp for tp in committed if tp.topic in ids]
+        if not partitions:
             return {}
-        partitions = list(committed)
+        logs = {tp: ids[tp.topic] for tp in partitions}
         first = await self._thread.earliest_offsets(*partitions)
         source = self.transport.position_source
         if source is None:
             source = _CommittedPositions(committed)
         # The ends are asked for after the positions: until its commits are done, the worker that
         # had a partition before may store offsets beyond any end that was read earlier.
-        open_ended = {tp: LogBounds(first[tp], _NO_END) for tp in partitions}
+        open_ended = {tp: LogBounds(logs[tp], first[tp], _NO_END) for tp in partitions}
         positions = dict(await source.positions(open_ended))
-        ends = await self._thread.log_ends(partitions)
-        beyond = {tp: LogBounds(first[tp], end) for tp, end in ends.items() if positions[tp] > end}
+        ends = await self._thread.log_ends(logs)
+        beyond = {
+            tp: LogBounds(logs[tp], first[tp], end)
+            for tp, end in ends.items()
+            if positions[tp] > end
+        }
         if beyond:
             positions |= await source.positions(beyond)
-        return positions
+        return {tp: _Position(logs[tp], positions[tp]) for tp in partitions}
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek; a batched partition is read from there on, also if that was read before."""
         await super().seek_wait(partitions)
+        self._restart(partitions)
+
+    async def _seek_logs(self, found: Mapping[TP, _Position]) -> None:
+        partitions = {tp: position for tp, (_, position) in found.items()}
+        await self._thread.seek_logs(partitions, {tp: log for tp, (log, _) in found.items()})
+        self._restart(partitions)
+
+    def _restart(self, partitions: Mapping[TP, int]) -> None:
         for tp, offset in partitions.items():
             if self._is_batched(tp):
                 self._progress.restart(tp, offset)
@@ -165,6 +190,13 @@ class BatchConsumer(driver.Consumer):
         )
 
 
+class _Position(NamedTuple):
+    """Where to read on: in which log, and from which offset."""
+
+    log: str
+    offset: int
+
+
 class _ReadOffsets(defaultdict[Any, Any]):
     """Faust's last read offsets, but of batched partitions: there nothing is to be dropped."""
 
@@ -188,7 +220,7 @@ class _CommittedPositions:
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> dict[TP, int]:
         result = {}
-        for tp, (first, end) in bounds.items():
+        for tp, (_, first, end) in bounds.items():
             committed = self._committed[tp]
             within = committed is not None and first <= committed <= end
             result[tp] = committed if committed is not None and within else first

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
@@ -14,6 +16,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from streams.transport.batch import RecordBatch
+from streams.transport.by_id import FetchAnswer, fetch_by_id, log_ids, with_topics
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -54,11 +57,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     #: step with the seek or fetch that moves it, so that a batch can never claim offsets that
     #: another position brought. Valid for the assignment beside it.
     _positions: dict[TP, int]
+    #: Id of the log that each of them lies in; nothing else is fetched of a batched partition.
+    _logs: dict[TP, str]
     _assigned: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positions = {}
+        self._logs = {}
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -71,7 +77,34 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         # One fetch at a time is under way to a broker. While it waits for news of idle partitions
         # (Faust: for 1.5 s), what comes in for the others waits as well.
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001
+        client = consumer._client  # noqa: SLF001
+        client.send = partial(self._send, client.send)
         return consumer
+
+    async def _send(self, send: Any, node: int, request: Any, **options: Any) -> Any:
+        """Send a request of aiokafka's client; batched partitions are fetched by their logs' ids.
+
+        A batch can then never hold records of another log than the one it is said to come from,
+        even if the topic is deleted and made anew at any moment.
+        """
+        if not isinstance(request, FetchRequest) or self.batched.isdisjoint(dict(request.topics)):
+            return await send(node, request, **options)
+        logs = dict(self._logs)
+        batched = [topic for topic in request.topics if topic[0] in self.batched]
+        plain = [topic for topic in request.topics if topic[0] not in self.batched]
+        fetches = [fetch_by_id(send, node, with_topics(request, batched), logs)]
+        if plain:
+            fetches.append(send(node, with_topics(request, plain), **options))
+        answers = await asyncio.gather(*fetches)
+        # What was asked for before a seek into another log is not of that one.
+        return FetchAnswer(
+            (
+                topic,
+                [a for a in found if logs.get(TP(topic, a[0])) == self._logs.get(TP(topic, a[0]))],
+            )
+            for answer in answers
+            for topic, found in answer.topics
+        )
 
     def is_positioned(self, tp: TP) -> bool:
         """Tell whether the partition may be fetched: a batched one only once it was sought."""
@@ -110,7 +143,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             # A position can move without any records: over the markers of transactions, and over
             # records that were rolled back. Then an empty batch carries the progress.
             if next_offset > position:
-                result[tp] = [RecordBatch(tp, position, next_offset, fetched.get(tp, ()))]
+                records = fetched.get(tp, ())
+                result[tp] = [RecordBatch(tp, self._logs[tp], position, next_offset, records)]
                 self._positions[tp] = next_offset
         return result
 
@@ -119,16 +153,30 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         subscription = consumer._subscription.subscription  # noqa: SLF001 - has no accessor
         return None if subscription is None else subscription.assignment
 
-    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+    async def seek_logs(self, partitions: Mapping[TP, int], logs: Mapping[TP, str]) -> None:
+        """Seek batched partitions in the logs that are given."""
+        await self.call_thread(self._seek_wait, self._ensure_consumer(), partitions, logs)
+
+    async def _seek_wait(
+        self,
+        consumer: Any,
+        partitions: Mapping[TP, int],
+        logs: Mapping[TP, str] = MappingProxyType({}),
+    ) -> None:
         assignment = self._assignment(consumer)
         if assignment is not self._assigned:
-            self._assigned, self._positions = assignment, {}
+            self._assigned, self._positions, self._logs = assignment, {}, {}
         # A partition that went to another worker in the meantime is not ours to move.
         assigned = consumer.assignment()
         ours = {TP(*tp): offset for tp, offset in partitions.items() if tp in assigned}
         self._positions.update(
             {tp: offset for tp, offset in ours.items() if tp.topic in self.batched}
         )
+        for tp, log_id in logs.items():
+            if tp in ours and self._logs.get(tp) != log_id:
+                # What waits in aiokafka is of the log before, even if its offset is the same.
+                consumer._fetcher._records.pop(tp, None)  # noqa: SLF001 - has no accessor
+                self._logs[tp] = log_id
         if ours:
             await super()._seek_wait(consumer, ours)
 
@@ -162,23 +210,35 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 *(TopicPartition(*tp) for tp in plain)
             )
         if batched:
-            log.warning("Reading positions lie outside of the log: %s", batched)
+            log.warning("Reading positions lie outside of the log, or it is gone: %s", batched)
             asyncio.run_coroutine_threadsafe(
                 self.consumer.seek_to_source(batched), self.consumer.loop
             )
 
-    async def log_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
+    async def log_ids(self, topics: Collection[str]) -> dict[str, str]:
+        """Ask the brokers for the ids of topics; those that do not exist are left out."""
+        if not topics:
+            return {}
+        ids: dict[str, str] = await self.call_thread(self._log_ids, topics)
+        return ids
+
+    async def _log_ids(self, topics: Collection[str]) -> dict[str, str]:
+        return await log_ids(self._ensure_consumer()._client, topics)  # noqa: SLF001
+
+    async def log_ends(self, logs: Mapping[TP, str]) -> dict[TP, int]:
         """Ask the brokers where logs end; partitions for which none answers are left out."""
-        ends: dict[TP, int] = await self.call_thread(self._log_ends, partitions)
+        ends: dict[TP, int] = await self.call_thread(self._log_ends, logs)
         return ends
 
-    async def _log_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
+    async def _log_ends(self, logs: Mapping[TP, str]) -> dict[TP, int]:
         consumer = self._ensure_consumer()
-        supposed = await consumer.end_offsets(list(partitions))
-        return await _high_watermarks(consumer, supposed)
+        supposed = await consumer.end_offsets(list(logs))
+        return await _high_watermarks(consumer._client, supposed, logs)  # noqa: SLF001
 
 
-async def _high_watermarks(consumer: Any, ends: Mapping[TP, int]) -> dict[TP, int]:
+async def _high_watermarks(
+    client: Any, ends: Mapping[TP, int], logs: Mapping[TP, str]
+) -> dict[TP, int]:
     """Ask by a fetch at the supposed ends.
 
     The embedded broker, asked for the end of a log, leaves out all but the first record of the last
@@ -188,19 +248,19 @@ async def _high_watermarks(consumer: Any, ends: Mapping[TP, int]) -> dict[TP, in
         lambda: defaultdict(list)
     )
     for (topic, partition), end in ends.items():
-        node = consumer._client.cluster.leader_for_partition(TP(topic, partition))  # noqa: SLF001
+        node = client.cluster.leader_for_partition(TP(topic, partition))
         if node is not None and node >= 0:
             by_node[node][topic].append((partition, end, 1))
     result = {}
     for node, topics in by_node.items():
         request = FetchRequest(_FETCH_WAIT_MS, 0, _FETCH_BYTES, 0, list(topics.items()))
         try:
-            response = await consumer._client.send(node, request)  # noqa: SLF001
+            answer = await fetch_by_id(client.send, node, request, logs)
         except KafkaError as error:
             log.warning("The ends of logs cannot be fetched from node %s: %s", node, error)
             continue
-        for topic, answers in response.topics:
-            for partition, code, high_watermark, *_ in answers:
+        for topic, found in answer.topics:
+            for partition, code, high_watermark, *_ in found:
                 if code == 0:
                     result[TP(topic, partition)] = high_watermark
     return result

@@ -11,6 +11,7 @@ import faust
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from streams.feed.publish import publish_mixed
+from streams.kafka import wait_until_known
 from tests.support.logs import group_offsets, log_ends
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def make_app(bootstrap: str, group: str, folder: Path, **options: Any) -> faust.
             "broker_heartbeat_interval": 0.5,
             "broker_commit_interval": 0.3,
             "broker_max_poll_records": 100,
+            "consumer_metadata_max_age_ms": 1_000,
             "stream_buffer_maxsize": 2,
             "stream_wait_empty": False,
             "topic_disable_leader": True,
@@ -106,6 +108,7 @@ def create_topic(bootstrap: str, name: str, *, partitions: int = 1, **config: st
                 )
             ]
         )
+        wait_until_known(admin, [name])
     finally:
         admin.close()
 

@@ -69,7 +69,7 @@ class Ledger:
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> Mapping[TP, int]:
         self.questions.append(dict(bounds))
-        for tp, (first, end) in bounds.items():
+        for tp, (_, first, end) in bounds.items():
             if not first <= self.stored.get(tp, first) <= end:
                 self.stored[tp] = first
         return {tp: self.stored.setdefault(tp, bound.first) for tp, bound in bounds.items()}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.support.events import Counts, Record
 
 __all__ = [
-    "CLUSTER",
+    "LOG",
     "Rows",
     "Worker",
     "blocked",
@@ -40,7 +40,7 @@ __all__ = [
     "worker",
 ]
 
-CLUSTER = "cluster-1"
+LOG = "log-1"
 KINDS = {"visits": "visits", "sales": "sales"}
 
 Rows = list[tuple[Any, ...]]
@@ -57,13 +57,13 @@ class Worker(NamedTuple):
     async def position(self, topic: str, partition: int = 0, *, end: int = 1_000_000) -> int:
         """Take a partition over, and return where to read on."""
         tp = TP(topic, partition)
-        stored = StoredPositions(self.pool, CLUSTER)
-        return (await stored.positions({tp: LogBounds(0, end)}))[tp]
+        stored = StoredPositions(self.pool)
+        return (await stored.positions({tp: LogBounds(LOG, 0, end)}))[tp]
 
     async def deliver(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Hand over records as one batch, without gaps around them."""
         first, last = records[0].offset, records[-1].offset
-        batch = RecordBatch(TP(topic, partition), first, last + 1, records)
+        batch = RecordBatch(TP(topic, partition), LOG, first, last + 1, records)
         await self.ingest.prepare(batch)()
 
 
@@ -82,7 +82,6 @@ async def worker(
     async with open_pool(database, size=size, configure=prepare_connection) as pool:
         ingest = Ingest(
             pool,
-            cluster=CLUSTER,
             worker="test",
             kinds={"visits": "visits", "sales": "sales"},
             intake=lambda: intake,

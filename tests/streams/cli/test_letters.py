@@ -38,7 +38,7 @@ def add_letter(
 ) -> int:
     with psycopg.connect(database) as connection:
         row = connection.execute(
-            'INSERT INTO dead_letters (cluster, topic, partition, "offset", reason, sentence, '
+            'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
             "source_id, key, value, refused_at) VALUES ('c', %s, 0, "
             "(SELECT count(*) FROM dead_letters), %s, 'What to mend.', %s, %s, %s, now()) "
             "RETURNING letter_id",

@@ -9,7 +9,7 @@ import pytest
 
 from streams.errors import FenghuoError
 from streams.feed.publish import publish_records
-from streams.kafka import cluster_id
+from streams.kafka import topic_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def fill(database: str) -> None:
                 (accepted, refused, at - timedelta(minutes=5), at),
             )
         connection.execute(
-            'INSERT INTO dead_letters (cluster, topic, partition, "offset", reason, sentence, '
+            'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
             "refused_at, replayed_at) VALUES ('c', 't', 0, 1, 'not_json', 's', now(), now()), "
             "('c', 't', 0, 2, 'not_json', 's', now(), NULL)"
         )
@@ -121,9 +121,9 @@ def test_lag_is_the_end_of_the_log_less_the_stored_offset(
     }
     with psycopg.connect(database) as connection:
         connection.execute(
-            "INSERT INTO stream_offsets (cluster, topic, partition, next_offset) "
+            "INSERT INTO stream_offsets (log, topic, partition, next_offset) "
             "VALUES (%s, %s, %s, 2), ('another', %s, %s, 0)",
-            (cluster_id(kafka), *busy, *busy),
+            (topic_ids(kafka, [topics.visits])[topics.visits], *busy, *busy),
         )
     found = status(run)["kafka"]
     assert found["missing_topics"] == []

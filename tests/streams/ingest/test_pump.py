@@ -19,7 +19,7 @@ PARTITIONS = 3
 
 
 def batch_of(partition: int, number: int) -> RecordBatch:
-    return RecordBatch(TP("visits", partition), number * 10, (number + 1) * 10, ())
+    return RecordBatch(TP("visits", partition), "log", number * 10, (number + 1) * 10, ())
 
 
 class Ledger:

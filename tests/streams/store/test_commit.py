@@ -29,7 +29,7 @@ from tests.support.events import (
     sale,
     visit,
 )
-from tests.support.store import CLUSTER, Worker, blocked, counts, daily_counts, rows, worker
+from tests.support.store import LOG, Worker, blocked, counts, daily_counts, rows, worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -284,9 +284,9 @@ async def test_only_bad_records(ingest: Worker, database_url: str) -> None:
 
 async def test_a_batch_may_be_empty_and_have_gaps(ingest: Worker, database_url: str) -> None:
     tp = TP("visits", 0)
-    await ingest.ingest.prepare(RecordBatch(tp, 0, 7, []))()
+    await ingest.ingest.prepare(RecordBatch(tp, LOG, 0, 7, []))()
     one, two = records([visit("a")], first=9), records([visit("b")], first=12)
-    await ingest.ingest.prepare(RecordBatch(tp, 7, 20, [*one, *two]))()
+    await ingest.ingest.prepare(RecordBatch(tp, LOG, 7, 20, [*one, *two]))()
     assert await ingest.position("visits") == 20
     assert flu(database_url) == {("19-64", HOUR): 2}
 
@@ -309,7 +309,7 @@ async def test_a_stale_batch_writes_nothing(
     await ingest.deliver("visits", 0, records([visit("a")]))
     reading = Intake(configuration).read("visits", records([visit("b")]), now=datetime.now(UTC))
     for position, stored in (((0, 0), 1), ((0, 2), 1), ((9, 0), None)):
-        at = BatchPosition(CLUSTER, "visits", position[0], position[1], position[1] + 1)
+        at = BatchPosition(LOG, "visits", position[0], position[1], position[1] + 1)
         async with ingest.pool.connection() as connection:
             with pytest.raises(StaleOffsetError) as caught:
                 await commit_batch(
@@ -345,18 +345,48 @@ async def test_a_batch_beyond_the_stored_offset_is_read_again_from_there(
 async def test_refused_records_of_a_topic_made_anew(ingest: Worker, database_url: str) -> None:
     broken = [Record(0, None, b"{"), Record(1, None, b"{")]
     await ingest.deliver("visits", 0, broken)
-    stored = StoredPositions(ingest.pool, CLUSTER)
-    assert await stored.positions({TP("visits", 0): LogBounds(0, 1)}) == {TP("visits", 0): 0}
-    assert rows(database_url, "SELECT from_offset, to_offset, reason FROM offset_jumps") == [
-        (2, 0, "topic made anew")
+    stored = StoredPositions(ingest.pool)
+    # The new log is longer than the stored offset of the one before.
+    tp = TP("visits", 0)
+    for _ in range(2):
+        assert await stored.positions({tp: LogBounds("log-2", 0, 9)}) == {tp: 0}
+    assert rows(database_url, "SELECT log, from_offset, to_offset, reason FROM offset_jumps") == [
+        ("log-2", 2, 0, "topic made anew")
     ]
-    await ingest.deliver("visits", 0, broken)
+    await ingest.ingest.prepare(RecordBatch(tp, "log-2", 0, 2, broken))()
     assert [letter[2] for letter in letters(database_url)] == [0, 1, 0, 1]
+    assert rows(database_url, "SELECT log FROM dead_letters ORDER BY letter_id") == [
+        (LOG,), (LOG,), ("log-2",), ("log-2",)
+    ]  # fmt: skip
+
+
+async def test_a_batch_of_a_log_is_fenced_by_that_logs_offset(
+    ingest: Worker, database_url: str
+) -> None:
+    tp = TP("visits", 0)
+    stored = StoredPositions(ingest.pool)
+    await ingest.deliver("visits", 0, records([visit("a")]))
+    await stored.positions({tp: LogBounds("log-2", 0, 9)})
+    # Fetched of the new log at the old one's position; and what was still under way of the old one.
+    await ingest.ingest.prepare(RecordBatch(tp, "log-2", 1, 2, records([visit("b")], first=1)))()
+    assert ingest.reseeks == [(tp, 0)]
+    await ingest.deliver("visits", 0, records([visit("c")], first=1))
+    assert flu(database_url) == {("19-64", HOUR): 2}
+    assert await stored.positions({tp: LogBounds("log-2", 0, 9)}) == {tp: 0}
+
+
+async def test_a_log_that_was_cut_short_is_a_jump(ingest: Worker, database_url: str) -> None:
+    await ingest.deliver("visits", 0, records([visit("a"), visit("b")]))
+    stored = StoredPositions(ingest.pool)
+    assert await stored.positions({TP("visits", 0): LogBounds(LOG, 0, 1)}) == {TP("visits", 0): 0}
+    assert rows(database_url, "SELECT from_offset, to_offset, reason FROM offset_jumps") == [
+        (2, 0, "log cut short")
+    ]
 
 
 async def test_records_that_expired_unread_are_a_jump(ingest: Worker, database_url: str) -> None:
-    stored = StoredPositions(ingest.pool, CLUSTER)
-    assert await stored.positions({TP("visits", 0): LogBounds(5, 9)}) == {TP("visits", 0): 5}
+    stored = StoredPositions(ingest.pool)
+    assert await stored.positions({TP("visits", 0): LogBounds(LOG, 5, 9)}) == {TP("visits", 0): 5}
     assert rows(database_url, "SELECT from_offset, to_offset, reason FROM offset_jumps") == [
         (0, 5, "expired")
     ]
@@ -389,7 +419,7 @@ async def test_two_workers_with_the_same_event_count_it_once(
         await connection.commit()
         async with connection.transaction():
             await commit_batch(
-                connection, BatchPosition(CLUSTER, "visits", 0, 0, 1), reading, series,
+                connection, BatchPosition(LOG, "visits", 0, 0, 1), reading, series,
                 records=1, worker="one", received_at=datetime.now(UTC),
             )  # fmt: skip
             other = asyncio.create_task(ingest.deliver("visits", 1, records([visit(**second)])))

@@ -31,7 +31,7 @@ from tests.support.events import (
     sale,
     visit,
 )
-from tests.support.store import CLUSTER, Worker, counts, daily_counts, empty, rows, worker
+from tests.support.store import LOG, Worker, counts, daily_counts, empty, rows, worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,7 +193,7 @@ async def deliver(
 async def crash(installation: Installation, kind: Any, partition: int, batch: Any) -> None:
     """Come as far as before the commit, and lose everything."""
     reading = Intake(installation.configuration).read(kind, batch, now=datetime.now(UTC))
-    at = BatchPosition(CLUSTER, kind, partition, batch[0].offset, batch[-1].offset + 1)
+    at = BatchPosition(LOG, kind, partition, batch[0].offset, batch[-1].offset + 1)
     series = SeriesNumbers()
     async with installation.worker.pool.connection() as connection:
         await series.know(connection, reading.accepted)

@@ -26,7 +26,8 @@ MIGRATIONS = [
     "0003_judging",
     "0004_reading",
     "0005_retention",
-    "0006_take_in",
+    "0006_logs",
+    "0007_take_in",
 ]
 
 

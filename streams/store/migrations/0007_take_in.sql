@@ -1,8 +1,11 @@
 -- The exactly-once commit of one batch, as one statement: a round trip for each of its parts would
 -- keep the transaction and its locks waiting for the worker's next turn.
 
+-- An earlier state of this migration had another number.
+DROP FUNCTION IF EXISTS take_in;
+
 CREATE FUNCTION take_in(
-    in_cluster text, in_topic text, in_partition int, in_position bigint, in_next_offset bigint,
+    in_log text, in_topic text, in_partition int, in_position bigint, in_next_offset bigint,
     in_kind text, in_records int, in_refused text[], in_worker text, in_received_at timestamptz,
     OUT stored_offset bigint, OUT batch bigint, OUT recorded timestamptz,
     OUT inserted int, OUT replaced int, OUT repeated int, OUT conflicts int[]
@@ -15,12 +18,12 @@ DECLARE
 BEGIN
     UPDATE stream_offsets o
     SET next_offset = in_next_offset, updated_at = clock_timestamp()
-    WHERE o.cluster = in_cluster AND o.topic = in_topic AND o.partition = in_partition
+    WHERE o.log = in_log AND o.topic = in_topic AND o.partition = in_partition
       AND o.next_offset = in_position
     RETURNING nextval(pg_get_serial_sequence('batches', 'batch_id')) INTO batch;
     IF NOT FOUND THEN
         SELECT o.next_offset INTO stored_offset FROM stream_offsets o
-        WHERE o.cluster = in_cluster AND o.topic = in_topic AND o.partition = in_partition;
+        WHERE o.log = in_log AND o.topic = in_topic AND o.partition = in_partition;
         RETURN;
     END IF;
     stored_offset := in_next_offset;
@@ -149,10 +152,10 @@ BEGIN
     SELECT DISTINCT s.signal, s.region, c.day FROM changed_day c JOIN series s USING (series_id);
 
     repeated := in_records - cardinality(in_refused) - inserted - replaced - cardinality(conflicts);
-    INSERT INTO batches (batch_id, cluster, topic, partition, from_offset, next_offset, records,
+    INSERT INTO batches (batch_id, log, topic, partition, from_offset, next_offset, records,
                          inserted, replaced, repeated, refused, worker, received_at, recorded_at)
     OVERRIDING SYSTEM VALUE
-    VALUES (batch, in_cluster, in_topic, in_partition, in_position, in_next_offset, in_records,
+    VALUES (batch, in_log, in_topic, in_partition, in_position, in_next_offset, in_records,
             inserted, replaced, repeated, cardinality(in_refused || conflicts::text[]), in_worker,
             in_received_at, recorded);
 END
