@@ -1,209 +1,248 @@
 """How fast the detectors are, per series and time point, beside statsmodels and R surveillance.
 
-    python -m benchmarks.detectors_speed [--quick]
+    python -m benchmarks.detectors_speed [--quick] [--only WORD] [--save]
 
-One process, one thread of the linear algebra library. Ours and statsmodels are measured here, on
-the same simulated series; R's figures are constants, measured with R surveillance 1.20.3 (R 4.2.2)
-on the machine that the targets were set on (2 shared cores).
+Every case runs in a process of its own, on one core. R is measured too where `Rscript` finds the
+package surveillance; beside it stand its figures on the machine that the targets were set on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import resource
+import platform
+import shutil
+import subprocess
 import sys
-import time
-import tracemalloc
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
-import statsmodels.api as sm
 from rich.console import Console
 from rich.table import Table
 
-from detectors._farrington import baseline_of
-from detectors.contract import Panel
-from detectors.ears import Ears
-from detectors.farrington import Farrington
-from detectors.farrington_flexible import FarringtonFlexible
-from detectors.registry import DETECTORS
+from benchmarks.detector_cases import CASES, Measurement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from detectors.contract import Detector, FloatArray
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-# Milliseconds per (series, time point); EARS latest: per call for 1,000 series.
-R_MILLISECONDS = {
+_HERE: Final = Path(__file__).parent
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_STATSMODELS: Final = "farrington_flexible by statsmodels"
+_LATEST: Final = "ears C1, latest day"
+# Milliseconds per (series, time point), R surveillance 1.20.3; the latest day is a whole call.
+_R_BEFORE: Final = {
     "farrington_flexible": 11.4,
     "farrington_flexible muan": 14.4,
     "farrington": 4.9,
     "ears C1": 0.030,
     "ears C2": 0.037,
     "ears C3": 0.047,
-    "ears C1, latest only": 31.0,
+    _LATEST: 31.0,
     "outbreak_p": 4.5,
     "glr_nb": 0.9,
 }
-# Measured if the registry has them, with parameters that every installation understands.
-CHARTS = ("cusum", "glr_poisson", "glr_nb", "outbreak_p")
+_SOURCE: Final = (
+    "R before: R surveillance 1.20.3 on R 4.2.2, measured with the reference data on the machine "
+    "of the targets (2 shared cores), not in this run."
+)
+_LATEST_NOTE: Final = (
+    "R's 31 ms is the time of one call of earsC for the latest day. Its record does not say how "
+    "many series that call had. If 1,000, as in bulk, it is 31 us for each series (the column R "
+    "before); if one, 31 ms. Both ratios are below."
+)
+_START_NOTE: Final = (
+    "One chart a series: `start` is set, as R does it; the baseline is fitted once. Without it "
+    "(as in rules) every point has a training and a chart of its own, 52 steps long."
+)
+_MEMORY_NOTE: Final = (
+    "Peak MiB: growth of the peak resident set of the case's process in the first call, verdicts "
+    "included, the panel not. CPU time: median, least and most of as many calls as in brackets."
+)
+_HEADINGS: Final = (
+    "detector", "series", "points", "ms a call", "least-most", "us each", "R now us",
+    "R before us", "R / ours", "peak MiB",
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Result:
+class Row(NamedTuple):
     name: str
-    series: int
-    points: int
-    seconds: float
-    megabytes: float | None = None
-    reference: float | None = None
+    found: Measurement
+    r_before: float | None
+    """Milliseconds."""
+    r_now: float | None
 
     @property
-    def milliseconds(self) -> float:
-        return 1e3 * self.seconds / (self.series * self.points)
+    def ratio(self) -> float | None:
+        reference = self.r_now or self.r_before
+        return None if reference is None else reference / self.found.milliseconds
 
 
-def weekly(series: int, weeks: int) -> FloatArray:
-    rng = np.random.default_rng(2013)
-    level = rng.normal(1.5, 1.2, (series, 1))
-    season = 0.4 * np.cos(2 * np.pi * np.arange(weeks) / 52)
-    return rng.negative_binomial(np.exp(level + season), 0.5).astype(np.float64)
+def run(name: str, scale: float) -> Measurement | None:
+    """Measure a case in a process of its own, on one core as R has."""
+    command = [sys.executable, "-m", "benchmarks.detector_cases", name, str(scale)]
+    environment = os.environ | dict.fromkeys(_THREADS, "1")
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    if done.returncode:
+        print(f"{name} failed:\n{done.stderr}", file=sys.stderr)
+        return None
+    return Measurement(**json.loads(done.stdout))
 
 
-def daily(series: int, days: int) -> FloatArray:
-    return np.random.default_rng(2019).poisson(6.0, (series, days)).astype(np.float64)
+def run_r(console: Console) -> dict[str, float]:
+    """Measure R surveillance, if it is there; milliseconds per (series, time point)."""
+    rscript = shutil.which("Rscript")
+    if rscript is None:
+        console.print("Rscript is not installed: R's former figures only.")
+        return {}
+    done = subprocess.run(
+        [rscript, str(_HERE / "detectors_speed.R")],
+        env=os.environ | dict.fromkeys(_THREADS, "1"),
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    if done.returncode:
+        console.print(f"R surveillance cannot be measured: {done.stderr.strip()[-400:]}")
+    lines = (line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
+    return {name: float(value) for name, value in lines if value != "NA"}
 
 
-def timed(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
+def rows(found: dict[str, Measurement], r_now: dict[str, float]) -> list[Row]:
+    result = []
+    for name, measurement in found.items():
+        alike = CASES[name].alike if name in CASES else None
+        before, now = (figures.get(alike or "") for figures in (_R_BEFORE, r_now))
+        if alike == _LATEST and before is not None:
+            before /= 1000  # for each of 1,000 series; see the note
+        result.append(Row(name, measurement, before, now))
+    return result
 
 
-def peak(work: Callable[[], object]) -> float:
-    """Peak memory that numpy takes while working, MiB (in a run of its own: tracing is slow)."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1] / 2**20
-    finally:
-        tracemalloc.stop()
+def texts(row: Row) -> tuple[str, ...]:
+    found = row.found
+    case = CASES.get(row.name)
+    whole = (case.whole or case.series) if case else found.series
+    least, most = (_figure(1e3 * seconds) for seconds in (found.least, found.most))
+    return (
+        row.name,
+        f"{found.series:,}" + (f" of {whole:,}" if found.series < whole else ""),
+        f"{found.points:,}",
+        _figure(1e3 * found.seconds),
+        f"{least}-{most} ({found.repeats})",
+        _figure(1e3 * found.milliseconds),
+        "" if row.r_now is None else _figure(1e3 * row.r_now),
+        "" if row.r_before is None else _figure(1e3 * row.r_before),
+        "" if row.ratio is None else f"{row.ratio:,.0f}",
+        _memory(found.mebibytes),
+    )
 
 
-def measure(
-    name: str, detector: Detector, panel: Panel, at: slice, reference: float | None
-) -> Result:
-    points = len(range(*at.indices(panel.counts.shape[1])))
-
-    def work() -> object:
-        return detector.judge(panel, at)
-
-    return Result(name, panel.counts.shape[0], points, timed(work), peak(work), reference)
+def _memory(mebibytes: float | None) -> str:
+    if mebibytes is None:
+        return ""
+    # What was free already in the process is not seen.
+    return "< 2" if mebibytes < 2 else f"{mebibytes:,.0f}"
 
 
-def statsmodels_flexible(panel: Panel, points: int, series: int) -> Result:
-    """Farrington flexible, one problem at a time: two GLM fits with the same design."""
-    index = np.arange(panel.counts.shape[1] - points, panel.counts.shape[1])
-    ((_, baseline),) = baseline_of(panel, index, years=5, half_window=3, periods=10, exclude=26)
-    lags = baseline.lag.astype(np.intp)
-    design = np.concatenate([baseline.levels, baseline.x[:, None]], axis=1)
-
-    def work() -> None:
-        for row in range(series):
-            for now in index:
-                y = panel.counts[row, now + lags]
-                first = sm.GLM(y, design, family=sm.families.Poisson()).fit(scale="X2")
-                residual = first.resid_anscombe / np.sqrt(max(first.scale, 1.0))
-                weight = np.where(residual > 2.58, residual**-2, 1.0)
-                weight *= y.size / weight.sum()
-                model = sm.GLM(y, design, family=sm.families.Poisson(), var_weights=weight)
-                model.fit(scale="X2")
-
-    return Result("farrington_flexible by statsmodels", series, points, timed(work))
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def farrington(*, quick: bool) -> list[Result]:
-    series = 300 if quick else 3000
-    panel = Panel(weekly(series, 320), grain="week", period=52)
-    year = slice(-52, None)
-    runs: list[tuple[str, Detector, float]] = [
-        ("farrington_flexible", FarringtonFlexible(), R_MILLISECONDS["farrington_flexible"]),
-        (
-            "farrington_flexible nb_plugin",
-            FarringtonFlexible(threshold="nb_plugin"),
-            R_MILLISECONDS["farrington_flexible"],
-        ),
-        (
-            "farrington_flexible muan",
-            FarringtonFlexible(threshold="muan"),
-            R_MILLISECONDS["farrington_flexible muan"],
-        ),
-        ("farrington", Farrington(), R_MILLISECONDS["farrington"]),
-    ]
-    results = [measure(name, detector, panel, year, r) for name, detector, r in runs]
-    return [*results, statsmodels_flexible(panel, points=4, series=10)]
+def targets(found: dict[str, Measurement], r_now: dict[str, float]) -> list[str]:
+    """Say which targets are met, per (series, time point), against R now or else before."""
+    by_name = {row.name: row for row in rows(found, r_now)}
+    lines = []
+
+    def judge(text: str, ratio: float, least: float) -> None:
+        word = "met    " if ratio >= least else "NOT MET"
+        lines.append(f"{word}  {text}: {ratio:,.0f} times (target {least:,.0f})")
+
+    wanted = ("farrington_flexible delta", "ears C1", "ears C2", "ears C3")
+    for name in wanted:
+        if name in by_name:
+            judge(f"{name} against R", by_name[name].ratio or 0.0, 100)
+    for row in by_name.values():
+        if row.name.startswith(_LATEST) and row.ratio is not None:
+            ours = row.found.milliseconds
+            judge(f"{row.name}, R's call being for one series", _R_BEFORE[_LATEST] / ours, 10_000)
+            judge(f"{row.name}, R's call being for 1,000", _R_BEFORE[_LATEST] / 1000 / ours, 10_000)
+    if _STATSMODELS in found and "farrington_flexible delta" in found:
+        theirs = found[_STATSMODELS]
+        times = theirs.milliseconds / found["farrington_flexible delta"].milliseconds
+        lines.append(
+            f"farrington_flexible against statsmodels in this run: {times:,.0f} times "
+            f"({theirs.milliseconds:.2f} ms each; {theirs.notes[0]})"
+        )
+    return lines
 
 
-def ears(*, quick: bool) -> list[Result]:
-    panel = Panel(daily(3000 if quick else 30_000, 1095))
-    results = []
-    for method in ("C1", "C2", "C3"):
-        detector = Ears.model_validate({"method": method})
-        name = f"ears {method}"
-        results.append(measure(name, detector, panel, slice(None), R_MILLISECONDS[name]))
-    name = "ears C1, latest only"
-    per_series = R_MILLISECONDS[name] / 1000
-    return [*results, measure(name, Ears(), panel, slice(-1, None), per_series)]
-
-
-def charts(*, quick: bool) -> list[Result]:
-    panel = Panel(weekly(100 if quick else 1000, 320), grain="week", period=52)
-    found = [name for name in CHARTS if name in DETECTORS]
+def notes(found: dict[str, Measurement], r_now: dict[str, float]) -> list[str]:
     return [
-        measure(name, DETECTORS[name](), panel, slice(-52, None), R_MILLISECONDS.get(name))
-        for name in found
-    ]
+        *targets(found, r_now), _SOURCE, _LATEST_NOTE, _START_NOTE, _MEMORY_NOTE,
+        f"machine: {os.cpu_count()} cores, {_processor()}; load at the end "
+        + " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        f"system: {platform.system()} {platform.release()}, Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "statsmodels")),
+    ]  # fmt: skip
 
 
-def table(results: list[Result]) -> Table:
-    view = Table(title="Detectors, CPU time per (series, time point), one core")
-    for column in ("detector", "series", "points", "s", "ms each", "R ms", "R / ours", "peak MiB"):
-        view.add_column(column, justify="left" if column == "detector" else "right")
-    for result in results:
-        r = result.reference
-        view.add_row(
-            result.name,
-            f"{result.series:,}",
-            f"{result.points:,}",
-            f"{result.seconds:.2f}",
-            f"{result.milliseconds:.6f}",
-            "" if r is None else f"{r:g}",
-            "" if r is None else f"{r / result.milliseconds:,.0f}",
-            "" if result.megabytes is None else f"{result.megabytes:,.0f}",
-        )
-    return view
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def page(found: dict[str, Measurement], r_now: dict[str, float], command: str) -> str:
+    lines = ["# Speed of the detectors", "", f"`{command}`", ""]
+    lines += ["| " + " | ".join(_HEADINGS) + " |", "|---" * len(_HEADINGS) + "|"]
+    lines += ["| " + " | ".join(texts(row)) + " |" for row in rows(found, r_now)]
+    lines += ["", *(f"- {note}" for note in notes(found, r_now))]
+    return "\n".join(lines) + "\n"
+
+
+def view(found: dict[str, Measurement], r_now: dict[str, float]) -> Table:
+    table = Table(title="Detectors, CPU time per (series, time point) on one core")
+    for heading in _HEADINGS:
+        left = heading == "detector"
+        table.add_column(heading, justify="left" if left else "right", no_wrap=left)
+    for row in rows(found, r_now):
+        table.add_row(*texts(row))
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.detectors_speed")
     parser.add_argument("--quick", action="store_true", help="a tenth of the series")
-    quick = parser.parse_args().quick
-    if any(os.environ.get(name) != "1" for name in THREADS):
-        # One core, as R has; the linear algebra library reads this when it is loaded.
-        os.environ.update(dict.fromkeys(THREADS, "1"))
-        os.execv(
-            sys.executable, [sys.executable, "-m", "benchmarks.detectors_speed", *sys.argv[1:]]
-        )
-    console = Console(width=120)
-    console.print(table([*farrington(quick=quick), *ears(quick=quick), *charts(quick=quick)]))
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    mebibytes = resident / 2**20 if sys.platform == "darwin" else resident / 2**10
-    console.print(f"Peak resident memory of the process, panels included: {mebibytes:,.0f} MiB")
-    console.print("Peak MiB: allocated by the call, verdicts included (tracemalloc).")
+    parser.add_argument("--only", default="", help="only cases that have this in their name")
+    parser.add_argument("--save", action="store_true", help="write results/detectors-DATE.md too")
+    options = parser.parse_args(arguments)
+    console = Console(width=180)
+    found: dict[str, Measurement] = {}
+    for name in ("statsmodels", *CASES):
+        title = _STATSMODELS if name == "statsmodels" else name
+        if options.only not in title:
+            continue
+        console.print(f"{title} ...", highlight=False)
+        measured = run(name, 0.1 if options.quick else 1.0)
+        if measured is not None:
+            found[title] = measured
+    r_now = run_r(console)
+    console.print(view(found, r_now))
+    for note in notes(found, r_now):
+        console.print(note, highlight=False)
+    if options.save:
+        given = " ".join(sys.argv[1:] if arguments is None else arguments)
+        path = _HERE / "results" / f"detectors-{datetime.now(UTC).date():%Y-%m-%d}.md"
+        path.write_text(page(found, r_now, f"python -m benchmarks.detectors_speed {given}".strip()))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,25 @@ Pure functions of their input: a panel of counts in, verdicts out, with no input
 clock and no state. Start with :class:`Panel` and a detector such as :class:`Ears`; the contract
 between them is :class:`Detector`.
 
+Each method has a module of its own, named as its `type` (`glr` and `percentile` hold two). What
+several of them need is in
+
+- `contract`, `registry`: what a detector is, and how one is found by its name;
+- `seasons`, `rolling`, `glm`: years on a time axis, rolling baselines, batched regressions;
+- `_judging`: blocks of series, and the end of every rule: alarm, reason, what stays blank;
+- `_calendar`, `_panel_checks`: dates and holidays of steps; what a panel must be;
+- `_windows`, `_moments`: the counts before a judged step, and their moments and medians;
+- `_reference_values`, `_period_totals`: the same season of former years, single counts or totals;
+- `_seasonal_terms`, `_recent_regression`, `_penalised_poisson`, `_negbin_regression`,
+  `_glm_solver`: designs relative to the judged step, and fits to them;
+- `_negative_binomial`: tails and quantiles of counts, and of mixtures of them;
+- `_control_charts`: charts that accumulate, and the mean that they are compared with.
+
+Other names with an underscore are parts of one method: `_farrington*`, `_hidden_markov` of `hmm`,
+`_run_lengths` of `change_point`, `_seasonal_trend` of `stl`, `_seasonal_epidemic` of `mem`,
+`_isotonic` of `outbreak_p`; `_likelihood_ratio`, `_negbin_ratio` and `_negbin_runs` of `glr`;
+`_robust_season`, `_level_drift`, `_recurring_days` and `_outbreak_filter` of `auto`.
+
 Examples
 --------
 >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Holidays and days of the week on a panel's time axis, also before the panel begins."""
+"""Days, dates and holidays of the steps on a panel's time axis, also before the panel begins."""
 
 from __future__ import annotations
 
@@ -14,31 +14,15 @@ if TYPE_CHECKING:
 
     from detectors.contract import Grain, Panel, Positions
 
-__all__ = ["Holidays", "dates_at", "holiday_flags", "year_length"]
+__all__ = ["STEP_DAYS", "Holidays", "dates_at", "holiday_flags"]
 
 Holidays: TypeAlias = tuple[int | date, ...]
 """Dates (for dated panels) and positions (for integer time)."""
 
-_STEP_DAYS: Final[dict[Grain, int]] = {"day": 1, "rolling7": 1, "week": 7}
-_YEAR_DAYS: Final = 365.25
+#: Days from one step to the next, for grains that have as many at all times.
+STEP_DAYS: Final[dict[Grain, int]] = {"day": 1, "rolling7": 1, "week": 7}
 # Days that a step reaches back from, and on from, its date.
 _REACH: Final[dict[Grain, tuple[int, int]]] = {"day": (0, 0), "rolling7": (6, 0), "week": (0, 6)}
-
-
-def year_length(panel: Panel) -> float:
-    """Return the mean number of steps in a year; exactly `period` where it is given.
-
-    Examples
-    --------
-    >>> from detectors.contract import Panel
-    >>> year_length(Panel(np.ones((1, 3)), grain="week")), year_length(
-    ...     Panel(np.ones((1, 3)), period=364)
-    ... )
-    (52.17857142857143, 364.0)
-    """
-    if panel.period is not None:
-        return float(panel.period)
-    return 12.0 if panel.grain == "month" else _YEAR_DAYS / _STEP_DAYS[panel.grain]
 
 
 def dates_at(panel: Panel, positions: Positions) -> NDArray[np.datetime64] | None:
@@ -56,7 +40,7 @@ def dates_at(panel: Panel, positions: Positions) -> NDArray[np.datetime64] | Non
     if panel.grain == "month":
         months = panel.dates[0].astype("datetime64[M]") + positions
         return np.asarray(months.astype("datetime64[D]"))
-    return np.asarray(panel.dates[0] + positions * _STEP_DAYS[panel.grain])
+    return np.asarray(panel.dates[0] + positions * STEP_DAYS[panel.grain])
 
 
 def holiday_flags(

@@ -10,33 +10,31 @@ array([8.5])
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.special import betainc, gammainc, ndtr, ndtri
+from scipy.special import ndtr
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors._levels import Baseline, Counts, LevelsFit, fit_reweighted, prepare, trend_p_value
-from detectors.contract import Reason
+from detectors._farrington_baseline import Baseline, Counts, baseline_of, prepare
+from detectors._farrington_reweighting import fit_reweighted, trend_p_value
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
 from detectors.rolling import values_at
-from detectors.seasons import steps_per_year, years_back
+from detectors.seasons import longest_year, steps_per_year
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors.contract import FloatArray, Panel, Positions, Verdicts
+    from detectors._farrington_fit import LevelsFit
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
 
 __all__ = [
     "POWERS",
     "Bound",
     "Design",
     "Prediction",
-    "baseline_of",
-    "count_quantile",
-    "count_tail",
     "judge_farrington",
     "power_bound",
+    "size_of",
 ]
 
 #: Exponents of the power transformations.
@@ -46,6 +44,9 @@ _CHUNK = 128
 # Years that a trend must be seen in, and most trend significance that is always a trend.
 _TREND_YEARS = 3
 _LEAST_FREEDOM = 2
+# Dispersions less than this above 1 cannot be told from it.
+_NEAR_POISSON = 1e-10
+_LEAST_SIZE = 1e-6
 
 
 class Design(NamedTuple):
@@ -61,6 +62,16 @@ class Design(NamedTuple):
     population: bool
     min_cases: float
     min_periods: int
+
+    def lookback(self, grain: Grain) -> int:
+        """Say how many steps before a judged one the verdict may depend on.
+
+        Examples
+        --------
+        >>> Design(2, 3, 1, 0, None, None, False, 5, 4).lookback("week")
+        109
+        """
+        return max(self.years * longest_year(grain) + self.half_window, self.min_periods - 1)
 
 
 class Prediction(NamedTuple):
@@ -114,6 +125,20 @@ def power_bound(  # noqa: PLR0917 - the symbols of one equation
     return Bound(upper, score, ndtr((transformed - observed**power) / deviation))
 
 
+def size_of(mean: FloatArray, dispersion: FloatArray) -> FloatArray:
+    """Size of the negative binomial with variance `dispersion` times the mean; infinite at 1.
+
+    Examples
+    --------
+    >>> size_of(np.array([3.0, 3.0]), np.array([1.0, 2.5]))
+    array([inf,  2.])
+    """
+    excess = dispersion - 1.0
+    poisson = excess < _NEAR_POISSON
+    size = np.maximum(mean / np.where(poisson, 1.0, excess), _LEAST_SIZE)
+    return np.where(poisson, np.inf, size)
+
+
 def judge_farrington(
     panel: Panel, at: Positions | slice | None, design: Design, rule: Rule
 ) -> Verdicts:
@@ -151,7 +176,7 @@ def judge_farrington(
             work = _Work(counts, population, index, observed, judgeable, zero, out)
             _judge_group(work, columns, baseline, design, rule)
         _few_cases(counts, index, observed, out, design)
-        reason = np.where(zero, Reason.all_zero, Reason.ok).astype(np.uint8)
+        reason = baseline_reasons(zero=zero)
         conclude(out, observed=observed, judgeable=judgeable, reason=reason)
 
     # Three copies of the series and ten numbers for each judged point.
@@ -273,171 +298,3 @@ def _few_cases(
     needed = design.min_cases - former
     few = observed < needed
     out.upper[few] = np.maximum(out.upper, needed)[few]
-
-
-def baseline_of(
-    panel: Panel, index: Positions, *, years: int, half_window: int, periods: int, exclude: int
-) -> list[tuple[Positions, Baseline]]:
-    """Baselines of the judged positions, grouped by their design relative to the position.
-
-    With integer time there is one group; in calendar time a year may have a step more or less.
-
-    Parameters
-    ----------
-    periods
-        Parts of the year: the window of 2 `half_window` + 1 steps around the season, and
-        `periods` - 1 parts of as equal length as possible (longer ones first) of the rest. With 1
-        only the windows are used.
-    exclude
-        Steps before the judged one that are left out.
-
-    Returns
-    -------
-    list of (columns, baseline)
-        `columns` are positions in `index`.
-
-    Examples
-    --------
-    >>> from detectors.contract import Panel
-    >>> weeks = Panel(np.ones((1, 30)), grain="week", period=10)
-    >>> ((columns, one),) = baseline_of(
-    ...     weeks, np.array([25]), years=1, half_window=1, periods=3, exclude=3
-    ... )
-    >>> one.lag.astype(int), one.part
-    (array([-11, -10,  -9,  -8,  -7,  -6,  -5,  -4]), array([0, 0, 0, 1, 1, 1, 1, 2]))
-    """
-    centres = _centres(panel, index, years)
-    patterns, inverse = np.unique(centres, axis=0, return_inverse=True)
-    inverse = inverse.reshape(-1)
-    found = []
-    for number, pattern in enumerate(patterns):
-        baseline = _pattern(pattern, half_window, periods, exclude)
-        found.append((np.flatnonzero(inverse == number).astype(np.intp), baseline))
-    return found
-
-
-def _centres(panel: Panel, index: Positions, years: int) -> Positions:
-    """Lags of the same season in earlier years, latest year first, shape `[judged, years]`."""
-    back = years_back(panel, index, years).T
-    lags = back - index[:, None]
-    # What lies before the panel is missing, but a part of the year may begin there.
-    year = np.where(back[:, 0] >= 0, -lags[:, 0], steps_per_year(panel))
-    for column in range(years):
-        gone = back[:, column] < 0
-        former = lags[:, column - 1] if column else np.zeros(index.size, dtype=np.intp)
-        lags[gone, column] = (former - year)[gone]
-    return lags.astype(np.intp)
-
-
-def _pattern(centres: Positions, half_window: int, periods: int, exclude: int) -> Baseline:
-    lags: list[int] = []
-    parts: list[int] = []
-    joined: dict[int, int] = {}
-    ends = [*(int(lag) for lag in centres[::-1]), 0]
-    for centre, following in pairwise(ends):
-        first = lags[-1] + 1 if lags else centre - half_window
-        for lag in range(max(first, centre - half_window), centre + half_window + 1):
-            lags.append(lag)
-            parts.append(0)
-        if periods == 1:
-            continue
-        gap = range(centre + half_window + 1, following - half_window)
-        for place, lag in enumerate(gap):
-            lags.append(lag)
-            parts.append(1 + _part(place, len(gap), periods - 1))
-        if half_window and 0 < len(gap) < periods - 1:
-            # As the reference: its last part is the last step and the first of the next window.
-            joined |= {gap[-1]: periods - 1, following - half_window: periods - 1}
-    if periods > 1 and half_window > exclude:
-        for lag in range(max(lags[-1] + 1, -half_window), 0):
-            lags.append(lag)
-            parts.append(0)
-    pairs = [(lag, joined.get(lag, part)) for lag, part in zip(lags, parts, strict=True)]
-    pairs = [pair for pair in pairs if pair[0] < -exclude]
-    kept = pairs or [(int(centres[-1]) - half_window, 0)]
-    used = sorted({part for _, part in kept} | {0})
-    number = {part: place for place, part in enumerate(used)}
-    return Baseline(
-        np.array([lag for lag, _ in kept], dtype=np.float64),
-        np.array([number[part] for _, part in kept], dtype=np.intp),
-    )
-
-
-def _part(place: int, length: int, parts: int) -> int:
-    """Part of the `place`-th of `length` steps, longer parts first."""
-    short, longer = divmod(length, parts)
-    boundary = longer * (short + 1)
-    return place // (short + 1) if place < boundary else longer + (place - boundary) // short
-
-
-def count_tail(count: FloatArray, mean: FloatArray, dispersion: FloatArray) -> FloatArray:
-    """P(Y >= count) for variance `dispersion` times the mean: negative binomial, Poisson at 1.
-
-    Examples
-    --------
-    >>> count_tail(np.array([1.0, 1.0]), np.array([1.0, 1.0]), np.array([1.0, 2.0])).round(4)
-    array([0.6321, 0.5   ])
-    """
-    least, mean, dispersion = np.broadcast_arrays(np.ceil(count), mean, dispersion)
-    excess = dispersion - 1.0
-    poisson = excess < 1e-10  # noqa: PLR2004 - nearer to 1 the two cannot be told apart
-    safe = np.maximum(least, 1.0)
-    size = mean / np.where(poisson, 1.0, excess)
-    with np.errstate(all="ignore"):
-        tail = np.where(
-            poisson, gammainc(safe, mean), betainc(safe, size, excess / np.maximum(dispersion, 1.0))
-        )
-    huge = ~np.isfinite(tail)
-    tail = np.where(huge, (least <= mean).astype(np.float64), tail)
-    return np.where(least <= 0, 1.0, tail)
-
-
-def count_quantile(alpha: float, mean: FloatArray, dispersion: FloatArray) -> FloatArray:
-    """Least whole number q with P(Y > q) <= alpha, by bracketing and halving.
-
-    Examples
-    --------
-    >>> count_quantile(0.05, np.array([1.0, 4.0]), np.array([1.0, 2.0]))
-    array([3., 9.])
-    """
-    z = max(0.0, -float(ndtri(alpha)))
-    spread = np.sqrt(dispersion * mean)
-    # Normal approximation on the 2/3 scale.
-    guess = (mean ** (2 / 3) + z * 2 / 3 * mean ** (1 / 6) * np.sqrt(dispersion)) ** 1.5
-    guess = np.floor(np.minimum(guess, mean + 50 * spread + 50))
-    width = np.maximum(1.0, np.ceil(0.05 * spread))
-    low, high = np.full(mean.shape, -1.0), guess.copy()
-    grow = np.arange(mean.size)
-    while grow.size:  # ends since the tail falls to 0
-        above = count_tail(high[grow] + 1.0, mean[grow], dispersion[grow]) > alpha
-        grow = grow[above]
-        low[grow] = high[grow]
-        high[grow] += width[grow]
-        width[grow] *= 2.0
-    width = np.maximum(1.0, np.ceil(0.05 * spread))
-    sink = np.flatnonzero(low < 0)
-    while sink.size:
-        probe = np.maximum(high[sink] - width[sink], -1.0)
-        fits = (probe >= 0) & (
-            count_tail(np.maximum(probe, 0.0) + 1.0, mean[sink], dispersion[sink]) <= alpha
-        )
-        low[sink[~fits]] = probe[~fits]
-        sink, probe = sink[fits], probe[fits]
-        high[sink] = probe
-        width[sink] *= 2.0
-    return _halve(alpha, mean, dispersion, low, high)
-
-
-def _halve(
-    alpha: float, mean: FloatArray, dispersion: FloatArray, low: FloatArray, high: FloatArray
-) -> FloatArray:
-    active = np.flatnonzero(high - low > 1.0)
-    while active.size:
-        middle = np.floor(0.5 * (low[active] + high[active]))
-        above = count_tail(middle + 1.0, mean[active], dispersion[active]) > alpha
-        low[active[above]] = middle[above]
-        high[active[~above]] = middle[~above]
-        width = high[active] - low[active]
-        # Beyond 2^53 not all whole numbers exist.
-        active = active[(width > 1.0) & (width > 1e-14 * high[active])]
-    return high

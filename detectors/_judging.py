@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from detectors.contract import FloatArray, Panel, Positions
 
-__all__ = ["BLOCK_FLOATS", "conclude", "judge_in_blocks"]
+__all__ = ["BLOCK_FLOATS", "baseline_reasons", "conclude", "judge_in_blocks"]
 
-#: Most float64 numbers of one block's working arrays (128 MiB).
-BLOCK_FLOATS = 16 * 1024 * 1024
+#: Most float64 numbers of one block's working arrays (16 MiB). Larger blocks leave the cache, and
+#: are no faster.
+BLOCK_FLOATS = 2 * 1024 * 1024
 
 Rule: TypeAlias = Callable[["Panel", "Positions", Verdicts, slice], None]
 """Judges the series `slice` of a panel at some positions and fills in their verdicts."""
@@ -55,6 +56,21 @@ def judge_in_blocks(
     return verdicts
 
 
+def baseline_reasons(
+    *, zero: NDArray[np.bool_] | bool = False, flat: NDArray[np.bool_] | bool = False
+) -> NDArray[np.uint8]:
+    """Give the codes of points whose baseline holds no case, or else does not vary (`flat`).
+
+    Examples
+    --------
+    >>> zero, flat = np.array([True, False, False]), np.array([True, True, False])
+    >>> [Reason(code).name for code in baseline_reasons(zero=zero, flat=flat)]
+    ['all_zero', 'constant_baseline', 'ok']
+    """
+    unless_zero = np.where(flat, Reason.constant_baseline, Reason.ok)
+    return np.where(zero, Reason.all_zero, unless_zero).astype(np.uint8)
+
+
 def conclude(
     out: Verdicts,
     *,
@@ -76,16 +92,20 @@ def conclude(
     alarm
         The method's own decision; by default `observed > upper`.
     reason
-        Codes of the judged points where they are not `ok` (`all_zero`, `constant_baseline`).
+        Codes of the judged points, from :func:`baseline_reasons`; `ok` by default.
     """
-    missing = np.isnan(observed)
-    for array in (out.expected, out.upper):
-        np.copyto(array, np.nan, where=~judgeable)
-    for array in (out.score, out.p_value):
-        np.copyto(array, np.nan, where=~judgeable | missing)
+    missing, unknown = np.isnan(observed), ~judgeable
+    unscored = unknown | missing
+    for array, gone in (
+        (out.expected, unknown),
+        (out.upper, unknown),
+        (out.score, unscored),
+        (out.p_value, unscored),
+    ):
+        np.copyto(array, np.nan, where=gone)
     with np.errstate(invalid="ignore"):
         decision = observed > out.upper if alarm is None else alarm
-    out.alarm[:] = decision & judgeable & ~missing
+    np.logical_and(decision, ~unscored, out=out.alarm)
     out.reason[:] = Reason.ok if reason is None else reason
-    out.reason[~judgeable] = Reason.insufficient_history
-    out.reason[missing] = Reason.missing_observation
+    np.copyto(out.reason, np.uint8(Reason.insufficient_history), where=unknown)
+    np.copyto(out.reason, np.uint8(Reason.missing_observation), where=missing)

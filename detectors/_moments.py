@@ -1,4 +1,4 @@
-"""Mean and standard deviation of values that come one array after the other.
+"""Sums, means, standard deviations and medians over the first axis, missing values left out.
 
 Examples
 --------
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from detectors.contract import FloatArray
 
-__all__ = ["Moments", "moments"]
+__all__ = ["Moments", "median", "moments", "sum_in_order"]
 
 # The mean of equal fractions can differ from them by rounding, which would pass for variation.
 _ROUNDING = 1e-12
@@ -45,6 +45,11 @@ def moments(columns: Callable[[], Iterable[FloatArray]], shape: tuple[int, ...])
     Two passes, in a fixed order, as in `detectors.rolling`: large counts keep their small spread,
     and a result does not depend on what else is asked for. `columns` is called twice; seven arrays
     are alive at a time.
+
+    Examples
+    --------
+    >>> moments(lambda: [np.array([1.0]), np.array([3.0])], (1,)).mean
+    array([2.])
     """
     total, remainder, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     observed = np.zeros(shape)
@@ -63,3 +68,32 @@ def moments(columns: Callable[[], Iterable[FloatArray]], shape: tuple[int, ...])
         sd = np.sqrt(squares / np.where(observed > 1, observed - 1, np.nan))
     sd[sd <= _ROUNDING * np.abs(mean)] = 0.0
     return Moments(total, mean, sd, observed)
+
+
+def median(values: FloatArray) -> FloatArray:
+    """Median over the first axis without the missing values; NaN if all are missing.
+
+    Examples
+    --------
+    >>> median(np.array([[1.0, np.nan], [9.0, np.nan], [2.0, np.nan]]))
+    array([ 2., nan])
+    """
+    ordered = np.sort(values, axis=0)
+    known = (~np.isnan(values)).sum(axis=0)
+    low = np.take_along_axis(ordered, np.maximum(known - 1, 0)[None] // 2, axis=0)[0]
+    high = np.take_along_axis(ordered, np.minimum(known // 2, values.shape[0] - 1)[None], axis=0)[0]
+    return np.asarray(low + (high - low) / 2)
+
+
+def sum_in_order(parts: FloatArray) -> FloatArray:
+    """Sum over the first axis in a fixed order, so that rounding does not depend on the shape.
+
+    Examples
+    --------
+    >>> sum_in_order(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([4., 6.])
+    """
+    total = np.zeros(parts.shape[1:])
+    for part in parts:
+        total += part
+    return total

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 #: Weight rho of an outbreak that has just ended against none.
-_ENDED = 0.1
+_ENDED = 0.2
 #: Likelihood ratios beyond exp(+-300) say no more.
 _LARGEST = 300.0
 #: Mean above which the negative binomial is taken for normal.

@@ -1,12 +1,25 @@
 r"""A robust log-linear baseline with season, weekday and trend, for every series and judged step.
 
-Counts of the window before a step are fitted by :math:`\log\mu_i = x_i'\beta` with variance
-:math:`\phi\mu_i`, outbreaks of the past left out: a count whose Anscombe residual
+Counts of the window before a step have the means :math:`\log\mu_i = \log n_i + x_i'\beta` (n the
+exposure, if there is one) and variances :math:`\phi\mu_i`. Every coefficient but the level has a
+normal prior of mean 0 and standard deviation :math:`\tau_j`: a trend of 0.2 a year, harmonics of
+the year of 0.7 and 0.35, weekdays of 3. The estimate solves
+
+.. math:: \sum_i w_i (y_i - \mu_i)\,x_i = \phi\,\Lambda\beta, \qquad
+          \Lambda = \mathrm{diag}(\tau_j^{-2}),
+
+so that years of counts decide for themselves, and weeks of them leave the season open: the
+variance of :math:`\log\mu` at the judged step, :math:`\phi\,x'N^{-1}x` with
+:math:`N = \sum_i w_i\mu_i x_i x_i' + \phi\Lambda`, goes into its dispersion.
+
+Outbreaks of the past are left out: a count whose Anscombe residual
 
 .. math:: \tfrac32\,(y^{2/3} - \mu^{2/3}) / (\mu^{1/6}\sqrt\phi)
 
 is above :math:`3 + 0.7\sqrt{\phi/\mu}` has weight 0 in the next fit; the second term allows for
-the skewness of small counts. Time is counted back from the judged step, so that
+the skewness of small counts. Then the level of the latest steps is followed as far as levels of
+the past have lasted (`detectors._level_drift`), and dates that come every year with a count of
+their own get it (`detectors._recurring_days`). Time is counted back from the judged step, so that
 all series and steps share one design, and the normal equations of all of them are one matrix
 product.
 """
@@ -17,8 +30,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from detectors._level_drift import follow_level
+from detectors._recurring_days import recurring_factors
+
 if TYPE_CHECKING:
-    from detectors.contract import FloatArray
+    from detectors.contract import FloatArray, Positions
 
 __all__ = ["Baseline", "Terms", "fit_baseline"]
 
@@ -28,6 +44,15 @@ _OUTLYING = 3.0
 #: What is added to it for the skewness of small counts, times the coefficient of variation. Without
 #: it their dispersion comes out too low; before the outbreaks are out it would keep them in.
 _SKEWED = (0.0, 0.0, 0.7, 0.7)
+#: Prior standard deviations: of the trend in a year, of the harmonics, of the weekdays (whose
+#: week-ends may be all but empty).
+_TREND_SD, _SEASON_SD, _WEEKDAY_SD = 0.2, (0.7, 0.35), 3.0
+#: Years before the judged step at which the level is written.
+_CENTRE = 2.5
+#: Least share of the counts that are free while the terms' true number is not known.
+_FREE = 0.5
+#: The dispersion of few counts is itself uncertain: Student's t has this much more in its tails.
+_UNCERTAIN = 4.0
 #: A ridge that keeps columns without any information at 0, in units of one count.
 _RIDGE = 1e-6
 #: Largest logarithm of a mean: counts reach 1e100.
@@ -37,22 +62,36 @@ _ETA = 231.0
 class Terms(NamedTuple):
     """Which terms the log-linear model has."""
 
+    #: Steps in a year.
     period: float
     harmonics: int
     trend: bool
     weekdays: bool
+    #: By how much the weight of a step falls with each step in the average of the latest ones.
+    memory: float = 0.7
 
-    def design(self, back: FloatArray, length: int) -> FloatArray:
+    def design(self, back: FloatArray) -> FloatArray:
         """Return the design of steps that lie `back` before the judged one, shape [step, term]."""
         columns = [np.ones_like(back)]
         if self.trend:
-            columns.append(0.5 - back / length)
+            columns.append(1.0 - back / (_CENTRE * self.period))
         for order in range(1, self.harmonics + 1):
             angle = 2.0 * np.pi * order * back / self.period
             columns += [np.cos(angle), np.sin(angle)]
         if self.weekdays:
             columns += [(back % 7 == day).astype(np.float64) - 1.0 / 7.0 for day in range(1, 7)]
         return np.stack(columns, axis=1)
+
+    def precision(self) -> FloatArray:
+        """Return the diagonal of Lambda, shape [term]."""
+        spread = [np.inf]
+        if self.trend:
+            spread.append(_TREND_SD * _CENTRE)
+        for order in range(self.harmonics):
+            spread += [_SEASON_SD[order]] * 2
+        if self.weekdays:
+            spread += [_WEEKDAY_SD] * 6
+        return 1.0 / np.array(spread) ** 2
 
 
 class Baseline(NamedTuple):
@@ -63,78 +102,157 @@ class Baseline(NamedTuple):
     dispersion: FloatArray
 
 
-def fit_baseline(counts: FloatArray, guard: int, predict: int, terms: Terms) -> Baseline:
+class _Problems(NamedTuple):
+    """Counts and design of some windows; arrays of shape `[problem, step]` but for the design."""
+
+    y: FloatArray
+    known: FloatArray
+    #: log n; None without exposure.
+    offset: FloatArray | None
+    x: FloatArray
+    #: Products of two columns, each pair once, and where in a matrix they belong.
+    square: FloatArray
+    place: np.ndarray[tuple[int, ...], np.dtype[np.intp]]
+    precision: FloatArray
+
+    @classmethod
+    def of(
+        cls, counts: FloatArray, guard: int, terms: Terms, offset: FloatArray | None
+    ) -> _Problems:
+        window = counts.shape[1]
+        x = terms.design(np.arange(window + guard, guard, -1, dtype=np.float64))
+        one, two = np.triu_indices(x.shape[1])
+        place = np.empty((x.shape[1], x.shape[1]), dtype=np.intp)
+        place[one, two] = place[two, one] = np.arange(one.size)
+        known = ~np.isnan(counts)
+        return cls(
+            y=np.where(known, counts, 0.0),
+            known=known.astype(np.float64),
+            offset=None if offset is None else offset[:, :window],
+            x=x,
+            square=x[:, one] * x[:, two],
+            place=place,
+            precision=terms.precision(),
+        )
+
+    def log_means(self, beta: FloatArray) -> FloatArray:
+        eta = beta @ self.x.T
+        if self.offset is not None:
+            eta = eta + self.offset
+        return np.clip(eta, -_ETA, _ETA)
+
+    def normal(self, working: FloatArray, phi: FloatArray) -> FloatArray:
+        """N, shape `[problem, term, term]`."""
+        prior = phi[:, None, None] * np.diag(self.precision)
+        ridge = _RIDGE * np.eye(self.precision.size)
+        normal: FloatArray = (working @ self.square)[:, self.place] + prior + ridge
+        return normal
+
+    def improve(
+        self, beta: FloatArray, weight: FloatArray, phi: FloatArray, steps: int
+    ) -> FloatArray:
+        """Improve the coefficients by Fisher scoring."""
+        for _ in range(steps):
+            mean = np.exp(self.log_means(beta))
+            normal = self.normal(weight * mean, phi)
+            gradient = (weight * (self.y - mean)) @ self.x - phi[:, None] * self.precision * beta
+            change = np.linalg.solve(normal, gradient[..., None])[..., 0]
+            # A step that would change a term by more than e^2 is held back; far off, the curvature
+            # misleads.
+            beta = beta + np.clip(change, -2.0, 2.0)
+        return beta
+
+
+def fit_baseline(
+    counts: FloatArray,
+    guard: int,
+    predict: int,
+    terms: Terms,
+    *,
+    exposure: FloatArray | None = None,
+    dates: Positions | None = None,
+) -> Baseline:
     """Fit windows and extrapolate to the judged step.
 
     Parameters
     ----------
     counts
-        Counts that end `guard` steps before the judged one, shape `[problem, window]`; NaN =
-        missing. Each row has enough counts for the terms.
+        Counts that end `guard` + 1 steps before the judged one, shape `[problem, window]`; NaN =
+        missing. Each row has some counts.
     guard
         Steps between the window and the judged step, that one not counted.
     predict
-        Steps before the judged one whose means are wanted as well.
+        Steps before the judged one whose means are wanted as well, at most `guard`.
     terms
         The model.
+    exposure
+        Positive numbers that the means are proportional to, shape `[problem, window + guard + 1]`,
+        the judged step last.
+    dates
+        How far before the judged step the dates of it and of the steps before it lie in past years,
+        shape `[predict + 1, year, problem]`, 0 where they do not.
     """
-    window = counts.shape[1]
-    length = window + guard
-    back = np.arange(length, guard, -1, dtype=np.float64)
-    x = terms.design(back, length)
-    square = np.einsum("np,nq->npq", x, x).reshape(window, -1)
-    known = (~np.isnan(counts)).astype(np.float64)
-    y = np.where(known > 0, counts, 0.0)
-    average = np.maximum((y * known).sum(axis=1) / known.sum(axis=1), 1e-3)
-    beta = np.zeros((counts.shape[0], x.shape[1]))
-    beta[:, 0] = np.log(average)
-    beta, mean, normal = _fit(beta, x, square, y, known, _FIRST_FIT)
-    phi, weight = _dispersion(y, mean, known, x.shape[1]), known
-    for skewed in _SKEWED:
-        residual = 1.5 * (np.cbrt(y**2) - np.cbrt(mean**2)) / np.sqrt(np.cbrt(mean) * phi[:, None])
-        weight = known * (residual <= _OUTLYING + skewed * np.sqrt(phi[:, None] / mean))
-        beta, mean, normal = _fit(beta, x, square, y, weight, _REFIT_STEPS)
-        phi = _dispersion(y, mean, weight, x.shape[1])
-    ahead = terms.design(np.arange(predict, -1, -1, dtype=np.float64), length)
+    offset = None if exposure is None else np.log(exposure)
+    job = _Problems.of(counts, guard, terms, offset)
+    at_risk = job.known.sum(axis=1)
+    if job.offset is not None:
+        at_risk = (job.known * np.exp(job.offset)).sum(axis=1)
+    beta = np.zeros((counts.shape[0], job.x.shape[1]))
+    beta[:, 0] = np.log(np.maximum(job.y.sum(axis=1) / at_risk, 1e-3))
+    beta, weight, phi = _without_outbreaks(job, beta)
+    mean = np.exp(job.log_means(beta))
+    inverse = np.linalg.inv(job.normal(weight * mean, phi))
+    open_terms = (np.diagonal(inverse, axis1=1, axis2=2) * job.precision).sum(axis=1)
+    free = np.maximum(weight.sum(axis=1) - (beta.shape[1] - phi * open_terms), 1.0)
+    phi = _dispersion(job, mean, weight, free)
+    followed, factor = follow_level(job.y, mean, weight, phi, guard + 1, terms.memory)
+    phi = _dispersion(job, followed, weight, free) * (1.0 + _UNCERTAIN / free)
+    ahead = terms.design(np.arange(predict, -1, -1, dtype=np.float64))
+    eta = beta @ ahead.T + np.log(factor)[:, None]
     # Zeros alone do not prove a rate of 0: half a case in the window is what they leave open.
-    least = 0.5 / known.sum(axis=1)
-    means = np.maximum(np.exp(np.clip(ahead @ beta.T, -_ETA, _ETA)), least)
-    now = ahead[-1]
-    spread = np.linalg.solve(normal, np.broadcast_to(now[:, None], (*beta.shape, 1)))[..., 0] @ now
-    return Baseline(means, phi * (1.0 + means[-1] * np.maximum(spread, 0.0)))
+    eta = np.maximum(eta, np.log(0.5 / at_risk)[:, None])
+    if offset is not None:
+        eta = eta + offset[:, -predict - 1 :]
+    means = np.exp(np.clip(eta, -_ETA, _ETA)).T
+    if dates is not None:
+        special = recurring_factors(job.y, followed, job.known, phi, dates - guard)
+        means = means * special
+        # A multiple of a count has a multiple of its dispersion.
+        phi = phi * np.maximum(special[-1], 1.0)
+    spread = np.maximum((inverse @ ahead[-1]) @ ahead[-1], 0.0)
+    return Baseline(means, phi * (1.0 + means[-1] * spread))
 
 
-def _fit(  # noqa: PLR0917 - the problem's parts
-    beta: FloatArray,
-    x: FloatArray,
-    square: FloatArray,
-    y: FloatArray,
-    weight: FloatArray,
-    steps: int,
+def _without_outbreaks(
+    job: _Problems, beta: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Improve the coefficients by Fisher scoring; returns means and normal equations too."""
-    terms = x.shape[1]
-    ridge = _RIDGE * np.eye(terms)
-    for _ in range(steps):
-        mean = _means(beta, x)
-        working = weight * mean
-        normal = (working @ square).reshape(-1, terms, terms) + ridge
-        gradient = (weight * (y - mean)) @ x
-        change = np.linalg.solve(normal, gradient[..., None])[..., 0]
-        # A step that would change a term by more than e^2 is held back; far off, the curvature
-        # misleads.
-        beta = beta + np.clip(change, -2.0, 2.0)
-    mean = _means(beta, x)
-    normal = ((weight * mean) @ square).reshape(-1, terms, terms) + ridge
-    return beta, mean, normal
+    """Coefficients, weights (0 for outlying and missing counts) and dispersion."""
+    count = job.known.sum(axis=1)
+    # The dispersion around the plain mean is too large, and so holds the first fit's terms near 0
+    # where there is little else to hold them.
+    phi = _dispersion(job, np.exp(job.log_means(beta)), job.known, count)
+    beta = job.improve(beta, job.known, phi, _FIRST_FIT)
+    eta, weight = job.log_means(beta), job.known
+    phi = _dispersion(job, np.exp(eta), weight, _free(count, beta))
+    power = np.cbrt(job.y) ** 2
+    for skewed in _SKEWED:
+        residual = 1.5 * (power - np.exp(eta * (2.0 / 3.0))) * np.exp(eta / -6.0)
+        limit = _OUTLYING * np.sqrt(phi)[:, None] + skewed * phi[:, None] * np.exp(-0.5 * eta)
+        weight = job.known * (residual <= limit)
+        beta = job.improve(beta, weight, phi, _REFIT_STEPS)
+        eta = job.log_means(beta)
+        phi = _dispersion(job, np.exp(eta), weight, _free(weight.sum(axis=1), beta))
+    return beta, weight, phi
 
 
-def _means(beta: FloatArray, x: FloatArray) -> FloatArray:
-    means: FloatArray = np.exp(np.clip(beta @ x.T, -_ETA, _ETA))
-    return means
+def _free(count: FloatArray, beta: FloatArray) -> FloatArray:
+    """Degrees of freedom while it is not known how far the prior holds the terms."""
+    free: FloatArray = np.maximum(count - beta.shape[1], np.maximum(_FREE * count, 1.0))
+    return free
 
 
-def _dispersion(y: FloatArray, mean: FloatArray, weight: FloatArray, terms: int) -> FloatArray:
-    free = np.maximum(weight.sum(axis=1) - terms, 1.0)
-    phi: FloatArray = (weight * (y - mean) ** 2 / mean).sum(axis=1) / free
+def _dispersion(
+    job: _Problems, mean: FloatArray, weight: FloatArray, free: FloatArray
+) -> FloatArray:
+    phi: FloatArray = (weight * (job.y - mean) ** 2 / mean).sum(axis=1) / free
     return np.maximum(phi, 1.0)

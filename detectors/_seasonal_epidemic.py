@@ -34,6 +34,8 @@ __all__ = [
 # Share of a season's steps that must be known.
 _SHARE = 0.75
 _WEEK = 7
+# Weeks that every year has: a later start would leave years in which no season begins.
+_WEEKS = 52
 # The fourth day of a week decides the year that the week belongs to.
 _MIDDLE = 3
 
@@ -64,15 +66,16 @@ def season_numbers(panel: Panel, first: int, stop: int, season_start: int) -> Po
     """
     steps = np.arange(first, stop)
     if panel.dates is None:
-        numbers: Positions = np.floor_divide(steps - (season_start - 1), steps_per_year(panel))
+        length = steps_per_year(panel)
+        begin = (min(season_start, _WEEKS) - 1) * length // _WEEKS
+        numbers: Positions = np.floor_divide(steps - begin, length)
         return numbers
     middle = panel.dates[first:stop]
     if panel.grain == "week":
         middle = middle + _MIDDLE
     year = middle.astype("datetime64[Y]")
     week = (middle - year.astype("datetime64[D]")).astype(np.intp) // _WEEK + 1
-    # Week numbers end with 53 at most: a later start would leave years without a season's begin.
-    begun = week >= min(season_start, 52)
+    begun = week >= min(season_start, _WEEKS)
     return year.astype(np.intp) + 1970 - np.where(begun, 0, 1)
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from detectors._judging import conclude, judge_in_blocks
 from detectors._negative_binomial import nb_quantile, nb_tail
-from detectors._reference import enough, gather, reference_moments, reference_positions
+from detectors._reference_values import enough, gather, reference_moments, reference_positions
 from detectors.seasons import longest_year
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Bayes(BaseModel):
     *Numbers.* Tail and quantile are exact (incomplete beta function) up to a mean of 1e8, beyond
     which the gamma or normal distribution of the same moments is used.
 
-    *Memory* beyond the verdicts: about 24 arrays of `[series, judged]` in blocks of 128 MiB, or of
+    *Memory* beyond the verdicts: about 24 arrays of `[series, judged]` in blocks of 16 MiB, or of
     one series if that is larger.
 
     References

@@ -22,25 +22,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors._negbin import (
-    LOG_MEAN_BOUNDS,
-    fit_negbin,
-    mixture_quantile,
-    mixture_tail,
-    normal_score,
-)
-from detectors._relative import Column, history, wave_columns
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._negative_binomial import mixture_quantile, mixture_tail, normal_score
+from detectors._negbin_regression import LOG_MEAN_BOUNDS, fit_negbin
+from detectors._seasonal_terms import Column, wave_columns
+from detectors._windows import POSITIONS, read_windows
 from detectors.rolling import values_at
 from detectors.seasons import longest_year, steps_per_year
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
+
 __all__ = ["Boda"]
 
-_POSITIONS = 16
 # Standard deviations of the priors, on the log scale.
 _LEVEL_SD, _TREND_SD = 2.0, 1.0
 #: Prior mean and standard deviation of log psi: dispersions of 0.0025 to 1 are within two.
@@ -100,14 +96,14 @@ class Boda(BaseModel):
     `score` is the normal quantile of `p_value`, between -8.2 and 37.
 
     *Time axis.* The design is written relative to the judged step, so that all series and steps
-    share it. On dated panels the year has 365.2425 days (months: 12 steps); with `period` it has
+    share it. Without `period` the year has 365.25 days (months: 12 steps); with `period` it has
     `period` steps. On daily panels a week has seven steps, unless the year has fewer than 300.
 
     *Missing counts* are left out, as are steps before the panel. 10 counts must be there, and two
     for each coefficient. `all_zero` marks histories without a case; the prior of beta_0 is then
     centred as if half a case had been seen. `population` is not used.
 
-    *Memory* beyond the verdicts: 128 MiB, or 14 histories of 16 steps of one series.
+    *Memory* beyond the verdicts: 16 MiB, or 14 histories of 16 steps of one series.
 
     References
     ----------
@@ -154,18 +150,6 @@ class Boda(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -181,7 +165,7 @@ class Boda(BaseModel):
             at,
             self._judge_rows,
             floats_per_series=lambda judged: (
-                (14 * length + _MIXTURE_FLOATS) * min(judged, _POSITIONS)
+                (14 * length + _MIXTURE_FLOATS) * min(judged, POSITIONS)
             ),
         )
 
@@ -191,32 +175,25 @@ class Boda(BaseModel):
         return min(wanted, self.years_back * longest_year(panel.grain))
 
     def _judge_rows(self, panel: Panel, index: Positions, out: Verdicts, rows: slice) -> None:
-        """Judge a block of series, some positions at a time."""
+        """Judge a block of series."""
         counts = panel.counts[rows]
         model = self._model(panel)
-        judgeable = np.zeros(out.alarm.shape, dtype=np.bool_)
-        zero = np.zeros(out.alarm.shape, dtype=np.bool_)
-        least = max(_LEAST_COUNTS, 2 * model.prior_sd.size)
-        for first in range(0, index.size, _POSITIONS):
-            part = slice(first, first + _POSITIONS)
-            lag = self.exclude_recent + 1
-            past = history(counts, index[part], model.design.shape[0], lag)
-            known = ~np.isnan(past)
-            shape = judgeable[:, part].shape
-            enough = known.sum(axis=-1) >= least
-            judgeable[:, part] = enough.reshape(shape)
-            past[~known] = 0.0
-            zero[:, part] = ~past.any(axis=-1).reshape(shape)
-            found = self._predict(
-                past[enough], known[enough], values_at(counts, index[part]).ravel()[enough], model
-            )
-            for name, values in zip(("expected", "upper", "p_value"), found, strict=True):
-                column = np.full(enough.size, np.nan)
-                column[enough] = values
-                getattr(out, name)[:, part] = column.reshape(shape)
+        read = read_windows(
+            counts,
+            index,
+            lambda past, known, observed: self._predict(past, known, observed, model),
+            (out.expected, out.upper, out.p_value),
+            length=model.design.shape[0],
+            lag=self.exclude_recent + 1,
+            least=max(_LEAST_COUNTS, 2 * model.prior_sd.size),
+        )
         out.score[:] = normal_score(out.p_value)
-        reason = np.where(zero, Reason.all_zero, Reason.ok).astype(np.uint8)
-        conclude(out, observed=values_at(counts, index), judgeable=judgeable, reason=reason)
+        conclude(
+            out,
+            observed=values_at(counts, index),
+            judgeable=read.judgeable,
+            reason=baseline_reasons(zero=read.zero),
+        )
 
     def _model(self, panel: Panel) -> _Model:
         """Build the design of the history, oldest step first, and its priors."""

@@ -19,25 +19,23 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.special import betaln, gammaincc, logit, ndtr
+from scipy.special import logit
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors._negbin import mixture_quantile, mixture_tail
-from detectors._relative import history
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._negative_binomial import mixture_quantile, mixture_tail
+from detectors._run_lengths import RunLengths, neighbour_dispersion
+from detectors._windows import POSITIONS, read_windows
 from detectors.rolling import values_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
+
 __all__ = ["ChangePoint"]
 
-_POSITIONS = 16
 _LEAST_COUNTS = 8
 _MOST_ODDS = 700.0
-_IMPOSSIBLE = 1e300
-# Gamma distributions of a larger shape are normal to all digits that matter.
-_NORMAL_SHAPE = 1e8
 
 
 class ChangePoint(BaseModel):
@@ -101,7 +99,7 @@ class ChangePoint(BaseModel):
     used.
 
     *Cost* grows as the square of `window` for each judged point. *Memory* beyond the verdicts:
-    128 MiB, or 26 windows of 16 steps of one series.
+    16 MiB, or 26 windows of 16 steps of one series.
 
     References
     ----------
@@ -161,18 +159,6 @@ class ChangePoint(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -184,38 +170,28 @@ class ChangePoint(BaseModel):
             panel,
             at,
             self._judge_rows,
-            floats_per_series=lambda judged: 26 * self.window * min(judged, _POSITIONS),
+            floats_per_series=lambda judged: 26 * self.window * min(judged, POSITIONS),
         )
 
     def _judge_rows(self, panel: Panel, index: Positions, out: Verdicts, rows: slice) -> None:
-        """Judge a block of series, some positions at a time."""
+        """Judge a block of series."""
         counts = panel.counts[rows]
-        judgeable = np.zeros(out.alarm.shape, dtype=np.bool_)
-        zero, rise = judgeable.copy(), np.zeros(out.alarm.shape)
-        for first in range(0, index.size, _POSITIONS):
-            part = slice(first, first + _POSITIONS)
-            past = history(counts, index[part], self.window)
-            known = ~np.isnan(past)
-            enough = known.sum(axis=-1) >= _LEAST_COUNTS
-            past[~known] = 0.0
-            shape = judgeable[:, part].shape
-            judgeable[:, part] = enough.reshape(shape)
-            zero[:, part] = ~past.any(axis=-1).reshape(shape)
-            observed = values_at(counts, index[part]).ravel()[enough]
-            found = self._read(past[enough], known[enough], observed)
-            targets = (out.expected, out.upper, out.p_value, rise)
-            for target, values in zip(targets, found, strict=True):
-                column = np.full(enough.size, np.nan)
-                column[enough] = values
-                target[:, part] = column.reshape(shape)
+        rise = np.zeros(out.alarm.shape)
+        read = read_windows(
+            counts,
+            index,
+            self._read,
+            (out.expected, out.upper, out.p_value, rise),
+            length=self.window,
+            least=_LEAST_COUNTS,
+        )
         out.score[:] = np.clip(logit(rise), -_MOST_ODDS, _MOST_ODDS)
-        reason = np.where(zero, Reason.all_zero, Reason.ok).astype(np.uint8)
         conclude(
             out,
             observed=values_at(counts, index),
-            judgeable=judgeable,
+            judgeable=read.judgeable,
             alarm=rise > self.threshold,
-            reason=reason,
+            reason=baseline_reasons(zero=read.zero),
         )
 
     def _read(
@@ -223,12 +199,14 @@ class ChangePoint(BaseModel):
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return expected, upper, p_value and the probability of a recent rise."""
         phi = (
-            _neighbour_dispersion(past, known)
+            neighbour_dispersion(past, known)
             if self.overdispersion is None
             else np.full(past.shape[0], self.overdispersion)
         )
         mean = (past.sum(axis=-1) + 0.5) / (known.sum(axis=-1) + 0.5)
-        runs = _Runs(mean, phi, length=self.window + 1, hazard=self.hazard, shape=self.prior_shape)
+        runs = RunLengths(
+            mean, phi, length=self.window + 1, hazard=self.hazard, shape=self.prior_shape
+        )
         for step in range(self.window):
             runs.take(past[:, step], known[:, step])
         means, sizes, weights = runs.predictive()
@@ -239,80 +217,3 @@ class ChangePoint(BaseModel):
         p_value = mixture_tail(seen, means, sizes, weights)
         runs.take(seen, ~missing)
         return expected, upper, p_value, runs.recent_rise(self.recent)
-
-
-class _Runs:
-    """Posterior of the step at which the current run began, of many series at once.
-
-    Column s of the arrays `[points, steps]` belongs to the run that began at step s.
-    """
-
-    def __init__(
-        self, mean: FloatArray, phi: FloatArray, *, length: int, hazard: float, shape: float
-    ) -> None:
-        points = mean.size
-        self.hazard, self.phi, self.steps = hazard, phi[:, None], 0
-        self.alpha = np.full((points, length), shape)
-        # In units of phi cases: mean / phi is the prior mean of the rate.
-        self.beta = np.repeat((shape / (mean / phi))[:, None], length, axis=1)
-        self.weight = np.zeros((points, length))
-        self.expected = np.repeat(mean[:, None], length, axis=1)
-
-    def predictive(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Means, sizes and weights of the next count if no run begins with it."""
-        n = self.steps
-        mean, size = self._moments(n)
-        return mean, size, self.weight[:, :n]
-
-    def take(self, counts: FloatArray, known: NDArray[np.bool_]) -> None:
-        """Go on by one step; a count that is not known says nothing."""
-        n = self.steps
-        if n:
-            mean, _, weight = self.predictive()
-            self.expected[:, n] = (mean * weight).sum(axis=-1)
-            self.weight[:, :n] *= 1.0 - self.hazard
-        self.weight[:, n] = self.hazard if n else 1.0
-        self.steps = n = n + 1
-        mean, size = self._moments(n)
-        y = counts[:, None]
-        with np.errstate(under="ignore", over="ignore", invalid="ignore"):
-            log_pi = -betaln(y + 1.0, size) - np.log(y + size)
-            log_pi -= size * np.log1p(mean / size) + y * np.log1p(size / mean)
-            # Counts near 1e100 overflow where they are impossible.
-            log_pi = np.clip(np.nan_to_num(log_pi, nan=-_IMPOSSIBLE), -_IMPOSSIBLE, _MOST_ODDS)
-            pi = np.exp(log_pi - log_pi.max(axis=-1, keepdims=True))
-            joint = self.weight[:, :n] * np.where(known[:, None], pi, 1.0)
-        total = joint.sum(axis=-1, keepdims=True)
-        # All weight on runs whose prediction failed utterly: the likeliest one takes over.
-        lost = total <= 0
-        joint = np.where(lost, pi, joint)
-        self.weight[:, :n] = joint / joint.sum(axis=-1, keepdims=True)
-        self.alpha[:, :n] += np.where(known[:, None], y / self.phi, 0.0)
-        self.beta[:, :n] += known[:, None]
-
-    def recent_rise(self, recent: int) -> FloatArray:
-        """Probability that the run began in the last `recent` steps, at a higher rate."""
-        last = slice(self.steps - recent, self.steps)
-        shape = self.alpha[:, last]
-        level = self.beta[:, last] * (self.expected[:, last] / self.phi)
-        large = shape > _NORMAL_SHAPE
-        above = gammaincc(np.where(large, 1.0, shape), np.where(large, 1.0, level))
-        above = np.where(large, ndtr((shape - level) / np.sqrt(shape)), above)
-        total: FloatArray = (self.weight[:, last] * above).sum(axis=-1)
-        return np.clip(total, 0.0, 1.0)
-
-    def _moments(self, n: int) -> tuple[FloatArray, FloatArray]:
-        """Mean and size of the predictive distributions of the first n runs."""
-        alpha = self.alpha[:, :n]
-        mean = self.phi * (alpha / self.beta[:, :n])
-        return mean, 1.0 / ((self.phi - 1.0) / mean + 1.0 / alpha)
-
-
-def _neighbour_dispersion(past: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
-    """Return sum d^2 / sum (y_t + y_t-1) over neighbours that are both known, at least 1."""
-    both = known[:, 1:] & known[:, :-1]
-    difference = np.where(both, past[:, 1:] - past[:, :-1], 0.0)
-    pair = np.where(both, past[:, 1:] + past[:, :-1], 0.0)
-    ratio = (difference**2).sum(axis=-1) / np.maximum(pair.sum(axis=-1), 1e-9)
-    capped: FloatArray = np.maximum(ratio, 1.0)
-    return capped

@@ -24,7 +24,7 @@ from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors._checks import check_counts, check_dates, check_period, check_population
+from detectors._panel_checks import check_counts, check_dates, check_period, check_population
 
 __all__ = [
     "Detector",
@@ -71,7 +71,13 @@ class Reason(IntEnum):
 
     @property
     def judged(self) -> bool:
-        """Whether the point was judged at all."""
+        """Whether the point was judged at all.
+
+        Examples
+        --------
+        >>> [reason.name for reason in Reason if not reason.judged]
+        ['insufficient_history', 'missing_observation']
+        """
         return self < Reason.insufficient_history
 
 
@@ -200,7 +206,13 @@ class Verdicts:
 
     @classmethod
     def blank(cls, series: int, index: Positions) -> Verdicts:
-        """Verdicts of points that have no history yet, to be filled in block by block."""
+        """Verdicts of points that have no history yet, to be filled in block by block.
+
+        Examples
+        --------
+        >>> Verdicts.blank(1, np.array([3])).expected
+        array([[nan]])
+        """
         shape = (series, index.size)
         return cls(
             index=index,
@@ -253,9 +265,19 @@ class Detector(Protocol):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` of every series in the panel; all positions by default.
 
-        A slice is taken as in indexing the time axis, so `slice(-1, None)` is the latest point.
-        An array lists positions counted from 0, in any order. Anything else is a ValueError
-        (:func:`judged_positions` does this for the implementer).
+        Parameters
+        ----------
+        panel
+            Counts of shape `[series, time]`; any grain, any time axis.
+        at
+            A slice is taken as in indexing the time axis, so `slice(-1, None)` is the latest point.
+            An array lists positions counted from 0, in any order. Anything else is a ValueError
+            (:func:`judged_positions` does this for the implementer).
+
+        Returns
+        -------
+        Verdicts
+            Arrays of shape `[series, judged]`.
         """
         ...
 

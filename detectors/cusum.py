@@ -17,14 +17,22 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from detectors._incontrol import Charts, InControl, cut_charts, fit_incontrol, season_of
-from detectors._judging import conclude, judge_in_blocks
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._control_charts import (
+    Charts,
+    InControl,
+    chart_floats,
+    cut_charts,
+    fit_incontrol,
+    season_of,
+)
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
 from detectors.rolling import values_at
 from detectors.seasons import longest_year
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
 
 __all__ = ["Cusum"]
 
@@ -88,7 +96,7 @@ class Cusum(BaseModel):
     as if there had been one, and the reason is `all_zero`. `population` is not used.
 
     *Cost* grows as `window` (and the training) for each judged point, with `start` as the length
-    of the chart. *Memory* beyond the verdicts: 128 MiB (`BLOCK_FLOATS`), or one series.
+    of the chart. *Memory* beyond the verdicts: 16 MiB (`BLOCK_FLOATS`), or one series.
 
     *Reference.* Equal to R surveillance 1.20.3, alarms and `upper`, on seven series for `standard`
     and `rossi`.
@@ -156,18 +164,6 @@ class Cusum(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -176,16 +172,9 @@ class Cusum(BaseModel):
         array([[0.],
                [0.]])
         """
-        width = 8 * panel.counts.shape[1]
-        if self.start is None:
-            width = 8 * (self.window + self._training(panel.grain))
-        per_point = self.start is None
-        return judge_in_blocks(
-            panel,
-            at,
-            self._rule,
-            floats_per_series=lambda judged: width * (judged if per_point else 1) + 8 * judged,
-        )
+        training = self._training(panel.grain)
+        floats = chart_floats(panel, start=self.start, window=self.window, training=training)
+        return judge_in_blocks(panel, at, self._rule, floats_per_series=floats)
 
     def _training(self, grain: Grain) -> int:
         if self.training is not None:
@@ -217,9 +206,7 @@ class Cusum(BaseModel):
             observed=values_at(panel.counts[rows], index),
             judgeable=model.sufficient.reshape(shape) & begun,
             alarm=out.score >= self.h,
-            reason=np.broadcast_to(
-                np.where(model.zero.reshape(shape), Reason.all_zero, Reason.ok), out.alarm.shape
-            ).astype(np.uint8),
+            reason=baseline_reasons(zero=model.zero.reshape(shape)),
         )
 
     def _per_position(self, charts: Charts, model: InControl, out: Verdicts) -> None:

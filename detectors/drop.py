@@ -20,24 +20,28 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import betainc, gammaincc
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors._negative_binomial import nb_quantile, nb_tail
-from detectors._negbin import normal_score
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._moments import median
+from detectors._negative_binomial import (
+    nb_lower_tail,
+    nb_quantile,
+    nb_size,
+    nb_tail,
+    normal_score,
+)
 from detectors.rolling import values_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
 
 __all__ = ["Drop"]
 
 _WEEK = 7
 # Of a normal sample, the standard deviation over the median absolute deviation.
 _MAD = 1.4826
-_LEAST_SIZE = 1e-6
-_CONTINUOUS = 1e8
 _LEAST = 3
 
 
@@ -87,7 +91,7 @@ class Drop(BaseModel):
     `missing_observation` here as everywhere. A baseline with a median of 0 (`all_zero` if it holds
     no case) has no drops; in the distribution it is taken as 1 / n. `population` is not used.
 
-    *Memory* beyond the verdicts: 128 MiB (`BLOCK_FLOATS`), or one series.
+    *Memory* beyond the verdicts: 16 MiB (`BLOCK_FLOATS`), or one series.
 
     References
     ----------
@@ -130,18 +134,6 @@ class Drop(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -182,7 +174,7 @@ class Drop(BaseModel):
         observed = values_at(panel.counts[rows], index)
         out.expected[:] = base.median
         out.upper[:] = nb_quantile(base.mean, base.size, self._tail)
-        low = _lower_tail(observed, base.mean, base.size)
+        low = nb_lower_tail(observed, base.mean, base.size)
         alarm = observed < self._lower(base)
         tail = low
         out.p_value[:] = low
@@ -197,7 +189,7 @@ class Drop(BaseModel):
             observed=observed,
             judgeable=base.sufficient,
             alarm=alarm,
-            reason=np.where(base.zero, Reason.all_zero, Reason.ok).astype(np.uint8),
+            reason=baseline_reasons(zero=base.zero),
         )
 
     def _lower(self, base: _Robust) -> FloatArray:
@@ -214,19 +206,16 @@ class Drop(BaseModel):
             values_at(panel.counts[rows], index - stride * (self.guard + k))
             for k in range(1, self.baseline + 1)
         ]
-        past = np.stack(back, axis=-1)
-        number = (~np.isnan(past)).sum(axis=-1)
+        past = np.stack(back)
+        number = (~np.isnan(past)).sum(axis=0)
         sufficient = number >= max(_LEAST, self.baseline // 2 + 1)
-        median = np.where(sufficient, _median(past, number), np.nan)
-        spread = _MAD * _median(np.abs(past - median[..., None]), number)
-        mean = np.where(median > 0, median, 1.0 / np.maximum(number, 1))
+        centre = np.where(sufficient, median(past), np.nan)
+        spread = _MAD * median(np.abs(past - centre))
+        mean = np.where(centre > 0, centre, 1.0 / np.maximum(number, 1))
         mean = np.where(sufficient, mean, np.nan)
-        extra = spread**2 - mean
-        over = extra > 0
-        size = np.where(over, mean, 1.0) * (mean / np.where(over, extra, 1.0))
-        size = np.where(over, np.maximum(size, _LEAST_SIZE), np.inf)
-        zero = sufficient & (np.nan_to_num(past).max(axis=-1, initial=0.0) == 0)
-        return _Robust(median, mean, size, sufficient, zero)
+        size = nb_size(mean, spread**2)
+        zero = sufficient & (np.nan_to_num(past).max(axis=0, initial=0.0) == 0)
+        return _Robust(centre, mean, size, sufficient, zero)
 
 
 class _Robust(NamedTuple):
@@ -241,28 +230,3 @@ class _Robust(NamedTuple):
 
 def _stride(grain: Grain) -> int:
     return _WEEK if grain in {"day", "rolling7"} else 1
-
-
-def _median(values: FloatArray, number: NDArray[np.intp]) -> FloatArray:
-    """Median along the last axis of the `number` values that are not NaN."""
-    ordered = np.sort(values, axis=-1)
-    upper = np.minimum(number // 2, values.shape[-1] - 1)
-    lower = np.maximum(number - 1, 0) // 2
-    low = np.take_along_axis(ordered, lower[..., None], axis=-1)[..., 0]
-    high = np.take_along_axis(ordered, upper[..., None], axis=-1)[..., 0]
-    return np.asarray(low + (high - low) / 2)
-
-
-def _lower_tail(count: FloatArray, mean: FloatArray, size: FloatArray) -> FloatArray:
-    """P(X <= count) of a negative binomial X, Poisson where `size` is infinite."""
-    whole = np.floor(count)
-    tail = np.full(count.shape, np.nan)
-    known = ~(np.isnan(count) | np.isnan(mean))
-    large = known & (mean >= _CONTINUOUS)
-    poisson = known & ~large & np.isinf(size)
-    mixed = known & ~large & ~poisson
-    tail[poisson] = gammaincc(whole[poisson] + 1.0, mean[poisson])
-    share = size[mixed] / (size[mixed] + mean[mixed])
-    tail[mixed] = betainc(size[mixed], whole[mixed] + 1.0, share)
-    tail[large] = 1.0 - nb_tail(whole[large] + 1.0, mean[large], size[large])
-    return np.asarray(np.clip(tail, 0.0, 1.0))

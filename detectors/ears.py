@@ -31,7 +31,7 @@ from detectors.contract import (
     Verdicts,
     judged_positions,
 )
-from detectors.rolling import rolling_baseline, values_at
+from detectors.rolling import judged_and_baseline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -220,9 +220,9 @@ class Ears(BaseModel):
         """
         series, times = panel.counts.shape
         index = judged_positions(at, times)
-        verdicts = Verdicts.blank(series, index)
         if index.size == 0:
-            return verdicts
+            return Verdicts.blank(series, index)
+        verdicts = _unwritten(series, index)
         span = int(index.max() - index.min()) + 1 + self.lookback(panel.grain)
         rows = max(1, _BLOCK // max(span, index.size))
         rule = self._judge_sum if self.method == "C3" else self._judge_point
@@ -235,7 +235,8 @@ class Ears(BaseModel):
         """C1 and C2 of one block, written into `out`."""
         chart = self._chart(counts, index)
         out.expected[:] = chart.mean
-        out.upper[:] = chart.mean + self._z * chart.sd
+        np.multiply(chart.sd, self._z, out=out.upper)
+        out.upper[:] += chart.mean
         out.score[:] = chart.score
         _conclude(
             out,
@@ -285,8 +286,9 @@ class Ears(BaseModel):
 
     def _chart(self, counts: FloatArray, index: Positions) -> _Chart:
         """Standardise the counts at `index` by their baselines."""
-        observed = values_at(counts, index)
-        base = rolling_baseline(counts, index, length=self.baseline, lag=self.effective_lag)
+        observed, base = judged_and_baseline(
+            counts, index, length=self.baseline, lag=self.effective_lag
+        )
         sufficient = base.observed >= max(3, self.baseline // 2 + 1)
         sd = np.maximum(base.sd, self.min_sigma)
         flat = sd == 0
@@ -320,15 +322,31 @@ def _conclude(
     flat_zero: NDArray[np.bool_],
 ) -> None:
     """Fill in alarm, p_value and reason, and blank what could not be judged."""
-    missing = np.isnan(observed)
-    np.copyto(out.expected, np.nan, where=~judgeable)
-    np.copyto(out.upper, np.nan, where=~judgeable)
-    np.copyto(out.score, np.nan, where=~judgeable | missing)
-    out.p_value[:] = ndtr(-out.score)
+    missing, unknown = np.isnan(observed), ~judgeable
+    if unknown.any():
+        for array in (out.expected, out.upper, out.score):
+            np.copyto(array, np.nan, where=unknown)
+    np.copyto(out.score, np.nan, where=missing)
+    ndtr(np.negative(out.score, out=out.p_value), out=out.p_value)
     # Comparisons with NaN are False: no alarm comes from what could not be judged.
-    out.alarm[:] = observed > out.upper
-    out.reason[:] = Reason.ok
-    out.reason[flat] = Reason.constant_baseline
-    out.reason[flat & flat_zero] = Reason.all_zero
-    out.reason[~judgeable] = Reason.insufficient_history
-    out.reason[missing] = Reason.missing_observation
+    np.greater(observed, out.upper, out=out.alarm)
+    out.reason.fill(Reason.ok)
+    if flat.any():
+        np.copyto(out.reason, np.uint8(Reason.constant_baseline), where=flat)
+        np.copyto(out.reason, np.uint8(Reason.all_zero), where=flat & flat_zero)
+    np.copyto(out.reason, np.uint8(Reason.insufficient_history), where=unknown)
+    np.copyto(out.reason, np.uint8(Reason.missing_observation), where=missing)
+
+
+def _unwritten(series: int, index: Positions) -> Verdicts:
+    """Verdicts to be written into everywhere: what is in them now is arbitrary."""
+    shape = (series, index.size)
+    return Verdicts(
+        index=index,
+        expected=np.empty(shape),
+        upper=np.empty(shape),
+        score=np.empty(shape),
+        p_value=np.empty(shape),
+        alarm=np.empty(shape, dtype=np.bool_),
+        reason=np.empty(shape, dtype=np.uint8),
+    )

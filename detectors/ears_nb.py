@@ -19,10 +19,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtr, ndtri
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors._negative_binomial import nb_quantile, nb_tail
-from detectors.contract import Reason
-from detectors.rolling import rolling_baseline, values_at
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._negative_binomial import nb_quantile, nb_size, nb_tail
+from detectors.ears import Ears
+from detectors.rolling import judged_and_baseline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class EarsNb(BaseModel):
     1e8, beyond which the gamma or normal distribution of the same moments is used.
 
     *Memory* beyond the verdicts: about 40 arrays of `[series, judged]`, three times that for C3,
-    and 4 of `[series, time]`, in blocks of 128 MiB, or of one series if that is larger.
+    and 4 of `[series, time]`, in blocks of 16 MiB, or of one series if that is larger.
 
     References
     ----------
@@ -153,9 +153,7 @@ class EarsNb(BaseModel):
         >>> EarsNb(method="C3").effective_lag
         2
         """
-        if self.lag is not None:
-            return self.lag
-        return 0 if self.method == "C1" else 2
+        return self._normal.effective_lag
 
     @property
     def effective_alpha(self) -> float:
@@ -166,11 +164,9 @@ class EarsNb(BaseModel):
         >>> EarsNb(method="C3").effective_alpha
         0.025
         """
-        if self.alpha is not None:
-            return self.alpha
-        return 0.025 if self.method == "C3" else 0.001
+        return self._normal.effective_alpha
 
-    def lookback(self, grain: Grain) -> int:  # noqa: ARG002 - EARS counts steps, however wide
+    def lookback(self, grain: Grain) -> int:
         """Say how many steps before a judged one the verdict may depend on.
 
         Examples
@@ -178,8 +174,7 @@ class EarsNb(BaseModel):
         >>> EarsNb(method="C1").lookback("day"), EarsNb(method="C3").lookback("week")
         (7, 11)
         """
-        former = max(_FORMER_STEPS) if self.method == "C3" else 0
-        return self.baseline + self.effective_lag + former
+        return self._normal.lookback(grain)
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
@@ -197,6 +192,11 @@ class EarsNb(BaseModel):
         return judge_in_blocks(
             panel, at, rule, floats_per_series=lambda judged: arrays * judged + span
         )
+
+    @property
+    def _normal(self) -> Ears:
+        """The same chart with normal limits: steps and default levels are told there."""
+        return Ears(method=self.method, baseline=self.baseline, lag=self.lag, alpha=self.alpha)
 
     def _point(self, panel: Panel, index: Positions, out: Verdicts, series: slice) -> None:
         chart = self._chart(panel.counts[series], index)
@@ -231,21 +231,19 @@ class EarsNb(BaseModel):
     def _conclude(
         out: Verdicts, chart: _Chart, *, judgeable: NDArray[np.bool_], zero: NDArray[np.bool_]
     ) -> None:
-        reason = np.where(zero, Reason.all_zero, Reason.ok).astype(np.uint8)
+        reason = baseline_reasons(zero=zero)
         conclude(out, observed=chart.observed, judgeable=judgeable, reason=reason)
 
     def _chart(self, counts: FloatArray, index: Positions) -> _Chart:
         """Fit the distribution of the counts at `index` and take its upper tail there."""
-        observed = values_at(counts, index)
-        base = rolling_baseline(counts, index, length=self.baseline, lag=self.effective_lag)
+        observed, base = judged_and_baseline(
+            counts, index, length=self.baseline, lag=self.effective_lag
+        )
         sufficient = base.observed >= max(3, self.baseline // 2 + 1)
         variance = base.sd * base.sd
         lone = _ZERO_TOTAL / np.maximum(base.observed, 1.0)
         mean = np.where(base.mean == 0, lone, base.mean)
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            ratio = variance / mean
-            size = np.where(ratio > 1, mean / (ratio - 1), np.inf)
-        size[np.isnan(mean)] = np.nan
+        size = nb_size(mean, variance)
         tail = nb_tail(observed, mean, size)
         return _Chart(observed, base.mean, variance, mean, size, tail, sufficient)
 

@@ -17,12 +17,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import stdtr, stdtrit
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
-from detectors.rolling import RollingBaseline, rolling_baseline, values_at
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors.contract import Verdicts
+from detectors.rolling import judged_and_baseline, values_at
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from detectors.contract import FloatArray, Grain, Panel, Positions
+    from detectors.rolling import RollingBaseline
 
 __all__ = ["EssenceEwma"]
 
@@ -74,7 +75,7 @@ class EssenceEwma(BaseModel):
     alarm, and `score` and `p_value` take sqrt(max(m(t), 1)) for s(t). The p-value treats m(t) as
     known and counts as independent and normal: it is nominal.
 
-    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 128 MiB.
+    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 16 MiB.
 
     References
     ----------
@@ -124,18 +125,6 @@ class EssenceEwma(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -162,8 +151,7 @@ class EssenceEwma(BaseModel):
         array([[4.]])
         """
         counts = panel.counts[series]
-        observed = values_at(counts, index)
-        base = rolling_baseline(counts, index, length=self.baseline, lag=self.guard)
+        observed, base = judged_and_baseline(counts, index, length=self.baseline, lag=self.guard)
         sigma = np.maximum(base.sd, self.min_sigma)
         self._chart(self.smoothing, counts, index, base, sigma, out)
         if self.sudden is not None:
@@ -179,7 +167,7 @@ class EssenceEwma(BaseModel):
             out,
             observed=observed,
             judgeable=base.observed >= max(3, self.baseline // 2 + 1),
-            reason=_reasons(flat, base.mean == 0),
+            reason=baseline_reasons(zero=flat & (base.mean == 0), flat=flat),
         )
 
     def _chart(  # noqa: PLR0917 - the parts of one chart
@@ -218,10 +206,3 @@ class EssenceEwma(BaseModel):
             step[np.isnan(step)] = 0.0
             smoothed += step
         return smoothed
-
-
-def _reasons(flat: NDArray[np.bool_], zero: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    reason = np.full(flat.shape, Reason.ok, dtype=np.uint8)
-    reason[flat] = Reason.constant_baseline
-    reason[flat & zero] = Reason.all_zero
-    return reason

@@ -19,13 +19,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtr
 
-from detectors._incontrol import Charts, cut_charts
-from detectors._judging import conclude, judge_in_blocks
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._control_charts import Charts, chart_floats, cut_charts
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
 from detectors.rolling import values_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
 
 __all__ = ["Ewma"]
 
@@ -87,7 +88,7 @@ class Ewma(BaseModel):
     variance max(m, 1) for `gaussian` (`constant_baseline`). `population` is not used.
 
     *Cost* grows as `window` plus `training` for each judged point. *Memory* beyond the verdicts:
-    128 MiB (`BLOCK_FLOATS`), or one series.
+    16 MiB (`BLOCK_FLOATS`), or one series.
 
     References
     ----------
@@ -153,18 +154,6 @@ class Ewma(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -172,14 +161,8 @@ class Ewma(BaseModel):
         >>> Ewma(start=10).judge(Panel(np.ones((1, 12))), at=slice(9, None)).score
         array([[nan,  0.,  0.]])
         """
-        per_point = self.start is None
-        width = 8 * (self.window + self.training if per_point else panel.counts.shape[1])
-        return judge_in_blocks(
-            panel,
-            at,
-            self._rule,
-            floats_per_series=lambda judged: width * (judged if per_point else 1) + 8 * judged,
-        )
+        floats = chart_floats(panel, start=self.start, window=self.window, training=self.training)
+        return judge_in_blocks(panel, at, self._rule, floats_per_series=floats)
 
     def _rule(self, panel: Panel, index: Positions, out: Verdicts, rows: slice) -> None:
         charts = cut_charts(
@@ -207,14 +190,11 @@ class Ewma(BaseModel):
             missing = np.isnan(count)
             z, v = np.where(missing, z, after), np.where(missing, v, spread)
         out.p_value[:] = ndtr(-out.score)
-        reason = np.where(
-            model.zero, Reason.all_zero, np.where(model.flat, Reason.constant_baseline, Reason.ok)
-        )
         conclude(
             out,
             observed=values_at(panel.counts[rows], index),
             judgeable=model.known.reshape(shape) & (charts.recorded >= 0),
-            reason=np.broadcast_to(reason.reshape(shape), out.alarm.shape).astype(np.uint8),
+            reason=baseline_reasons(zero=model.zero, flat=model.flat).reshape(shape),
         )
 
     def _learn(self, charts: Charts, *, week: bool) -> _Model:

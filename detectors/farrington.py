@@ -26,7 +26,6 @@ from detectors._farrington import (
     judge_farrington,
     power_bound,
 )
-from detectors.seasons import longest_year
 
 if TYPE_CHECKING:
     from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
@@ -79,6 +78,10 @@ class Farrington(BaseModel):
     min_cases, min_periods
         No alarm unless the last `min_periods` steps, the judged one included, have at least
         `min_cases` cases. 0 cases switches the rule off.
+    population_offset
+        Whether the panel's population, if it has one, is an offset: mu_i is then proportional to
+        it. A count without a population is left out of the baseline; for the judged step the mean
+        of the baseline stands in for a missing one. The paper has none.
 
     Notes
     -----
@@ -95,11 +98,10 @@ class Farrington(BaseModel):
     must hold at least `half_window` + 1 counts and leave 2 degrees of freedom, or the reason is
     `insufficient_history`. If all counts are 0 the reason is `all_zero`, and mu_0 the tiny value
     at which Fisher scoring stops; any count that satisfies `min_cases` is then an alarm.
-    `population` is not used.
 
     *Time.* On integer time a year is `period` steps; on dates a calendar year.
 
-    *Memory* beyond the verdicts: 128 MiB or three copies of one series, and about 30 arrays of 256
+    *Memory* beyond the verdicts: 16 MiB or three copies of one series, and about 30 arrays of 256
     baselines (4 MiB for 5 years of weeks).
 
     References
@@ -139,6 +141,9 @@ class Farrington(BaseModel):
     min_periods: int = Field(
         default=4, ge=1, le=1000, description="Recent steps that `min_cases` are counted in"
     )
+    population_offset: bool = Field(
+        default=False, description="Whether means are proportional to the population"
+    )
 
     def lookback(self, grain: Grain) -> int:
         """Say how many steps before a judged one the verdict may depend on.
@@ -148,8 +153,7 @@ class Farrington(BaseModel):
         >>> Farrington(years_back=2, half_window=3).lookback("week")
         109
         """
-        baseline = self.years_back * longest_year(grain) + self.half_window
-        return max(baseline, self.min_periods - 1)
+        return self._design.lookback(grain)
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
@@ -161,18 +165,21 @@ class Farrington(BaseModel):
         >>> Farrington().judge(Panel(np.ones((2, 9)))).alarm.any()
         np.False_
         """
-        design = Design(
+        return judge_farrington(panel, at, self._design, self._bound)
+
+    @property
+    def _design(self) -> Design:
+        return Design(
             years=self.years_back,
             half_window=self.half_window,
             periods=1,
             exclude=0,
             trend_alpha=_TREND_ALPHA if self.trend else None,
             reweight_threshold=_REWEIGHT_THRESHOLD if self.reweight else None,
-            population=False,
+            population=self.population_offset,
             min_cases=self.min_cases,
             min_periods=self.min_periods,
         )
-        return judge_farrington(panel, at, design, self._bound)
 
     def _bound(self, fit: Prediction, observed: FloatArray) -> Bound:
         # The paper's var(mu_0) is phi mu_0^2 times the unscaled variance of log mu_0.

@@ -24,13 +24,11 @@ from detectors._farrington import (
     Bound,
     Design,
     Prediction,
-    count_quantile,
-    count_tail,
     judge_farrington,
     power_bound,
+    size_of,
 )
-from detectors._negbin import normal_score
-from detectors.seasons import longest_year
+from detectors._negative_binomial import nb_quantile, nb_tail, normal_score
 
 if TYPE_CHECKING:
     from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
@@ -131,7 +129,7 @@ class FarringtonFlexible(BaseModel):
 
     *Time.* On integer time a year is `period` steps; on dates a calendar year.
 
-    *Memory* beyond the verdicts: 128 MiB or three copies of one series, and about 30 arrays of 256
+    *Memory* beyond the verdicts: 16 MiB or three copies of one series, and about 30 arrays of 256
     baselines (16 MiB for 5 years of weeks).
 
     References
@@ -201,8 +199,7 @@ class FarringtonFlexible(BaseModel):
         >>> FarringtonFlexible().lookback("week")
         268
         """
-        baseline = self.years_back * longest_year(grain) + self.half_window
-        return max(baseline, self.min_periods - 1)
+        return self._design.lookback(grain)
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
@@ -214,7 +211,11 @@ class FarringtonFlexible(BaseModel):
         >>> FarringtonFlexible().judge(Panel(np.ones((2, 9)))).alarm.any()
         np.False_
         """
-        design = Design(
+        return judge_farrington(panel, at, self._design, self._bound)
+
+    @property
+    def _design(self) -> Design:
+        return Design(
             years=self.years_back,
             half_window=self.half_window,
             periods=self.periods,
@@ -225,7 +226,6 @@ class FarringtonFlexible(BaseModel):
             min_cases=self.min_cases,
             min_periods=self.min_periods,
         )
-        return judge_farrington(panel, at, design, self._bound)
 
     def _bound(self, fit: Prediction, observed: FloatArray) -> Bound:
         z = -float(ndtri(self.alpha))
@@ -239,6 +239,7 @@ class FarringtonFlexible(BaseModel):
         mean = fit.mean
         if self.threshold == "muan":
             mean = mean * np.exp(np.minimum(z * np.sqrt(variance), _MOST_RAISED))
-        p_value = count_tail(observed, mean, fit.dispersion)
-        upper = count_quantile(self.alpha, mean, fit.dispersion)
+        size = size_of(mean, fit.dispersion)
+        p_value = nb_tail(observed, mean, size)
+        upper = nb_quantile(mean, size, self.alpha)
         return Bound(upper, normal_score(p_value), p_value)

@@ -14,27 +14,32 @@ Examples
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtr
 
-from detectors._incontrol import Charts, InControl, cut_charts, fit_incontrol, season_of
+from detectors._control_charts import (
+    Charts,
+    InControl,
+    chart_floats,
+    cut_charts,
+    fit_incontrol,
+    season_of,
+)
 from detectors._judging import conclude, judge_in_blocks
-from detectors._likelihood_ratio import NegbinRatio, PoissonRatio
+from detectors._likelihood_ratio import PoissonRatio
+from detectors._negbin_ratio import NegbinRatio
 from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
 from detectors.rolling import values_at
 from detectors.seasons import longest_year
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 __all__ = ["GlrNb", "GlrPoisson"]
 
 _TRAINING_YEARS: Final = 2
-# Numbers per temporary array of the negative-binomial runs: they should stay in the cache.
-_CACHED: Final = 2**16
+# Numbers per array [points, steps] of the charts run at a time: they should stay in the cache.
+_CACHED: Final = 2**18
 _SIGNS: Final = {"up": (1,), "down": (-1,), "both": (1, -1)}
 
 _Ratio: TypeAlias = PoissonRatio | NegbinRatio
@@ -103,16 +108,9 @@ class _Glr(BaseModel):
         >>> [Reason(code).name for code in verdicts.reason[0, [3, 159]]]
         ['insufficient_history', 'all_zero']
         """
-        width = 8 * panel.counts.shape[1]
-        if self.start is None:
-            width = 8 * (self.window + self._training(panel.grain))
-        per_point = self.start is None
-        return judge_in_blocks(
-            panel,
-            at,
-            self._rule,
-            floats_per_series=lambda judged: width * (judged if per_point else 1) + 8 * judged,
-        )
+        training = self._training(panel.grain)
+        floats = chart_floats(panel, start=self.start, window=self.window, training=training)
+        return judge_in_blocks(panel, at, self._rule, floats_per_series=floats)
 
     def _training(self, grain: Grain) -> int:
         if self.training is not None:
@@ -124,9 +122,6 @@ class _Glr(BaseModel):
 
     def _fit(self, panel: Panel, charts: Charts) -> InControl:
         raise NotImplementedError
-
-    def _batch(self, points: int, steps: int) -> int:
-        return max(1, min(points, _CACHED // max(1, 4 * steps)))
 
     def _rule(self, panel: Panel, index: Positions, out: Verdicts, rows: slice) -> None:
         charts = cut_charts(
@@ -144,7 +139,7 @@ class _Glr(BaseModel):
             wanted = np.array([self.window - 1], dtype=np.intp)
         statistic = np.zeros((points, wanted.size))
         upper = np.zeros((points, wanted.size))
-        batch = self._batch(points, steps)
+        batch = max(1, _CACHED // max(1, steps))
         for first in range(0, points, batch):
             part = slice(first, first + batch)
             self._run(charts, model, part, wanted, statistic[part], upper[part])
@@ -186,19 +181,18 @@ class _Glr(BaseModel):
             if read:
                 upper[:, column] = ratio.bound(step, self.c_arl, signs[0])
             ratio.push(step, counts[:, step])
-            if not (read or self.restart):
-                continue
-            # Between the steps that are read, only alarms matter.
-            least = 0.0 if read else self.c_arl
-            value = np.maximum.reduce([ratio.statistic(step, sign, least) for sign in signs])
             if read:
+                value = np.maximum.reduce([ratio.statistic(step, sign) for sign in signs])
                 statistic[:, column] = value
+                alarm = value >= self.c_arl
+            elif self.restart:
+                # Between the steps that are read, only alarms matter.
+                alarm = np.logical_or.reduce(
+                    [ratio.reached(step, sign, self.c_arl) for sign in signs]
+                )
             if self.restart:
-                ratio.restart(step, self._alarmed(value, counts[:, step]))
-
-    def _alarmed(self, value: FloatArray, count: FloatArray) -> NDArray[np.bool_]:
-        """Tell where the chart gives an alarm; a missing count gives none."""
-        return (value >= self.c_arl) & ~np.isnan(count)
+                # A missing count gives no alarm.
+                ratio.restart(step, alarm & ~np.isnan(counts[:, step]))
 
 
 class GlrPoisson(_Glr):
@@ -261,7 +255,7 @@ class GlrPoisson(_Glr):
     `population` is not used.
 
     *Cost* grows as `window` squared for each judged point (linearly without `restart`). *Memory*
-    beyond the verdicts: about 128 MiB (`BLOCK_FLOATS`), or one series.
+    beyond the verdicts: about 24 MiB (one and a half times `BLOCK_FLOATS`), or one series.
 
     *Reference.* Equal to `glrpois` of R surveillance 1.20.3 (its default: one harmonic, no trend)
     on seven series: alarms and `upper` (`ret = "cases"`), and `score` (`ret = "value"`).
@@ -315,10 +309,9 @@ class GlrNb(_Glr):
     *Verdicts*, *missing counts* and the rules for short or empty trainings are as in
     :class:`GlrPoisson`; for a training without a case psi is 1. An estimate is between 1e-5 and 20.
 
-    *Cost* is up to `window` to the third power for each judged point (squared without `restart`);
-    runs that a bound on their ratio rules out are left out.
-    *Memory* beyond the verdicts: about 128 MiB (`BLOCK_FLOATS`), or one series with
-    `window` squared (the steps after `start`, squared) numbers.
+    *Cost* grows as `window` squared for each judged point, and more for the runs whose ratio has to
+    be maximised: those that a bound does not rule out.
+    *Memory* beyond the verdicts: about 24 MiB (one and a half times `BLOCK_FLOATS`), or one series.
 
     *Reference.* `glrnb` of R surveillance 1.20.3, on seven series: alarms equal; `score`
     (`ret = "value"`) to 1e-6; `upper` (`ret = "cases"`) wherever the judged count is above 0.
@@ -354,7 +347,3 @@ class GlrNb(_Glr):
     def _fit(self, panel: Panel, charts: Charts) -> InControl:
         season = season_of(panel, trend=self.trend, harmonics=self.harmonics)
         return fit_incontrol(charts, season, negbin=True)
-
-    def _batch(self, points: int, steps: int) -> int:
-        # All runs of a chart may have to be maximised at once.
-        return max(1, min(points, 16 * _CACHED // max(1, steps**2)))

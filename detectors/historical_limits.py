@@ -20,12 +20,16 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtr
 
-from detectors._judging import conclude, judge_in_blocks
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
 from detectors._moments import moments
-from detectors._reference import enough
-from detectors._totals import SPACING, current_total, former_totals, needed_for_limit
-from detectors.contract import Reason
-from detectors.seasons import longest_year
+from detectors._period_totals import (
+    SPACING,
+    current_total,
+    former_totals,
+    needed_for_limit,
+    totals_lookback,
+)
+from detectors._reference_values import enough
 
 if TYPE_CHECKING:
     from detectors.contract import Grain, Panel, Positions, Verdicts
@@ -79,7 +83,7 @@ class HistoricalLimits(BaseModel):
     *No spread*: for sigma = 0 the reason is `all_zero` or `constant_baseline`, the limit is mu, and
     `score` takes sqrt(max(mu, 1)) for sigma, so that it only ranks.
 
-    *Memory* beyond the verdicts: about n + 20 arrays of `[series, judged]` in blocks of 128 MiB, or
+    *Memory* beyond the verdicts: about n + 20 arrays of `[series, judged]` in blocks of 16 MiB, or
     of one series if that is larger.
 
     References
@@ -122,8 +126,9 @@ class HistoricalLimits(BaseModel):
         >>> HistoricalLimits().lookback("week"), HistoricalLimits().lookback("day")
         (272, 1885)
         """
-        reach = (self.windows + 1) * self._steps(grain) * SPACING[grain]
-        return self.years_back * longest_year(grain) + reach - SPACING[grain]
+        return totals_lookback(
+            grain, years=self.years_back, steps=self._steps(grain), windows=self.windows
+        )
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
@@ -160,11 +165,9 @@ class HistoricalLimits(BaseModel):
         flat = sd == 0
         out.score[:] = (now.total - mean) / np.where(flat, np.sqrt(np.maximum(mean, 1.0)), sd)
         out.p_value[:] = ndtr(-out.score)
-        reason = np.where(flat, Reason.constant_baseline, Reason.ok)
-        reason[flat & (mean == 0)] = Reason.all_zero
         conclude(
             out,
             observed=now.latest,
             judgeable=enough(observed, self._totals),
-            reason=reason.astype(np.uint8),
+            reason=baseline_reasons(zero=flat & (mean == 0), flat=flat),
         )

@@ -21,19 +21,22 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import logit
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors._negbin import LOG_MEAN_BOUNDS, nb_tail
-from detectors._relative import Column, history, wave_columns, year_length
-from detectors._two_states import MOST_ODDS, fit_two_states, likelihood_ratio
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._hidden_markov import MOST_ODDS, fit_two_states, likelihood_ratio
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._negative_binomial import nb_tail
+from detectors._negbin_regression import LOG_MEAN_BOUNDS
+from detectors._seasonal_terms import Column, wave_columns
+from detectors._windows import POSITIONS, read_windows
 from detectors.rolling import values_at
+from detectors.seasons import year_length
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
+
 __all__ = ["NbHmm"]
 
-_POSITIONS = 16
 _LEAST_COUNTS = 12
 _LEVEL_SD = 2.0
 
@@ -97,7 +100,7 @@ class NbHmm(BaseModel):
     without a case. `population` is not used.
 
     *Cost.* About a millisecond for each judged point at the defaults, since each is a fit of its
-    own: so the verdict depends on nothing but its window. *Memory* beyond the verdicts: 128 MiB, or
+    own: so the verdict depends on nothing but its window. *Memory* beyond the verdicts: 16 MiB, or
     the windows of 16 steps of one series, 30 times.
 
     References
@@ -146,18 +149,6 @@ class NbHmm(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -171,33 +162,27 @@ class NbHmm(BaseModel):
             panel,
             at,
             self._judge_rows,
-            floats_per_series=lambda judged: 30 * self.window * min(judged, _POSITIONS),
+            floats_per_series=lambda judged: 30 * self.window * min(judged, POSITIONS),
         )
 
     def _judge_rows(self, panel: Panel, index: Positions, out: Verdicts, rows: slice) -> None:
-        """Judge a block of series, some positions at a time."""
+        """Judge a block of series."""
         counts = panel.counts[rows]
         columns = self._columns(panel)
-        least = max(_LEAST_COUNTS, 2 * len(columns))
-        judgeable = np.zeros(out.alarm.shape, dtype=np.bool_)
-        zero = np.zeros(out.alarm.shape, dtype=np.bool_)
-        for first in range(0, index.size, _POSITIONS):
-            part = slice(first, first + _POSITIONS)
-            past = history(counts, index[part], self.window)
-            known = ~np.isnan(past)
-            enough = known.sum(axis=-1) >= least
-            past[~known] = 0.0
-            shape = judgeable[:, part].shape
-            judgeable[:, part] = enough.reshape(shape)
-            zero[:, part] = ~past.any(axis=-1).reshape(shape)
-            observed = values_at(counts, index[part]).ravel()[enough]
-            found = self._read(past[enough], known[enough], observed, columns)
-            for name, values in zip(("expected", "upper", "score", "p_value"), found, strict=True):
-                column = np.full(enough.size, np.nan)
-                column[enough] = values
-                getattr(out, name)[:, part] = column.reshape(shape)
-        reason = np.where(zero, Reason.all_zero, Reason.ok).astype(np.uint8)
-        conclude(out, observed=values_at(counts, index), judgeable=judgeable, reason=reason)
+        read = read_windows(
+            counts,
+            index,
+            lambda past, known, observed: self._read(past, known, observed, columns),
+            (out.expected, out.upper, out.score, out.p_value),
+            length=self.window,
+            least=max(_LEAST_COUNTS, 2 * len(columns)),
+        )
+        conclude(
+            out,
+            observed=values_at(counts, index),
+            judgeable=read.judgeable,
+            reason=baseline_reasons(zero=read.zero),
+        )
 
     def _columns(self, panel: Panel) -> list[Column]:
         """Return the design that both states share, oldest step first."""

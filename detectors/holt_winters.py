@@ -18,12 +18,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import stdtr, stdtrit
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._moments import sum_in_order
 from detectors.rolling import values_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
 
 __all__ = ["HoltWinters"]
 
@@ -95,7 +97,7 @@ class HoltWinters(BaseModel):
     exceeds M. Where all errors are 0, any count above Y^(t) is an alarm, and `score` and `p_value`
     take sqrt(max(Y^(t), 1)) for the spread.
 
-    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 128 MiB.
+    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 16 MiB.
 
     References
     ----------
@@ -160,18 +162,6 @@ class HoltWinters(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -228,7 +218,7 @@ class HoltWinters(BaseModel):
             out,
             observed=observed,
             judgeable=state.sufficient & (known >= max(_LEAST_ERRORS, self.errors // 2 + 1)),
-            reason=_reasons(flat, (largest == 0) & (expected == 0)),
+            reason=baseline_reasons(zero=flat & (largest == 0) & (expected == 0), flat=flat),
         )
 
     def _start(self, counts: FloatArray, begin: Positions, season: int) -> _State:
@@ -241,7 +231,7 @@ class HoltWinters(BaseModel):
             part = int(step >= half)
             total[part, step % season] += np.where(np.isnan(count), 0.0, count)
             known[part, step % season] += ~np.isnan(count)
-        halves, halves_known = _over_phases(total), _over_phases(known)
+        halves, halves_known = (sum_in_order(part.swapaxes(0, 1)) for part in (total, known))
         both, both_known = total[0] + total[1], known[0] + known[1]
         seen = halves_known[0] + halves_known[1]
         level = (halves[0] + halves[1]) / np.maximum(seen, 1.0)
@@ -302,18 +292,3 @@ class _State(NamedTuple):
         forecast = level * factor if self.multiplies else level + factor
         forecast[forecast < 0] = 0.0
         return forecast
-
-
-def _over_phases(parts: FloatArray) -> FloatArray:
-    """Sum over the second axis in a fixed order: rounding must not depend on the shape."""
-    total = np.zeros((parts.shape[0], *parts.shape[2:]))
-    for phase in range(parts.shape[1]):
-        total += parts[:, phase]
-    return total
-
-
-def _reasons(flat: NDArray[np.bool_], zero: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    reason = np.full(flat.shape, Reason.ok, dtype=np.uint8)
-    reason[flat] = Reason.constant_baseline
-    reason[flat & zero] = Reason.all_zero
-    return reason

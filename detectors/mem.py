@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtr
 
 from detectors._judging import BLOCK_FLOATS, conclude, judge_in_blocks
-from detectors._reference import gather
+from detectors._reference_values import gather
 from detectors._seasonal_epidemic import (
     PooledMoments,
     epidemic_period,
@@ -101,7 +101,8 @@ class Mem(BaseModel):
         Fewest past seasons that suffice.
     season_start
         Week of the year in which a season begins: epi week 40 in the northern hemisphere. On
-        integer time it is a step of the year, position 0 being step 1.
+        integer time week 1 begins with position 0; set 1 there for a panel that begins with a
+        season.
     delta
         Least weekly gain, in percent of the season's total, within an epidemic; the papers'
         software has 2.8.
@@ -136,7 +137,7 @@ class Mem(BaseModel):
     only ranks.
 
     *Memory* beyond the verdicts: about 8 arrays of `[series, year]`, 3 `highest` of
-    `[series, seasons]` and 12 of `[series, judged]`, in blocks of 128 MiB, or of one series if that
+    `[series, seasons]` and 12 of `[series, judged]`, in blocks of 16 MiB, or of one series if that
     is larger. The work is done once for each season that judged weeks lie in.
 
     References
@@ -168,7 +169,7 @@ class Mem(BaseModel):
     seasons: int = Field(default=10, ge=1, le=50, description="Most past seasons used")
     min_seasons: int = Field(default=2, ge=1, le=50, description="Fewest past seasons that suffice")
     season_start: int = Field(
-        default=40, ge=1, le=366, description="Week (step) of the year in which a season begins"
+        default=40, ge=1, le=53, description="Week of the year in which a season begins"
     )
     delta: float = Field(
         default=2.8, gt=0, le=100, description="Least gain within an epidemic, % of the season"

@@ -23,14 +23,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import erfc, gammaln
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors._pooled import AppendedRatio, PooledBlocks
-from detectors._relative import history
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._isotonic import AppendedRatio, PooledBlocks
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._windows import history
 from detectors.rolling import values_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
 
 __all__ = ["OutbreakP"]
 
@@ -99,7 +100,7 @@ class OutbreakP(BaseModel):
 
     *Cost* grows as `window` per judged point (pooled blocks are kept on a stack, and a count joins
     and leaves it once); with `start` all judged positions of a series share one chart.
-    *Memory* beyond the verdicts: 128 MiB, or one series with its chart (4 numbers a step).
+    *Memory* beyond the verdicts: 16 MiB, or one series with its chart (4 numbers a step).
 
     References
     ----------
@@ -145,18 +146,6 @@ class OutbreakP(BaseModel):
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
-
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
 
         Examples
         --------
@@ -226,7 +215,7 @@ class OutbreakP(BaseModel):
             observed=observed,
             judgeable=seen.number >= least,
             alarm=seen.score > np.log(self.k),
-            reason=np.where(seen.zero, Reason.all_zero, Reason.ok).astype(np.uint8),
+            reason=baseline_reasons(zero=seen.zero),
         )
 
 

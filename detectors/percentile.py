@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from detectors._judging import conclude, judge_in_blocks
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
 from detectors._moments import moments
-from detectors._reference import enough
-from detectors._totals import SPACING, current_total, former_totals, needed_for_limit
-from detectors.contract import Reason
-from detectors.seasons import longest_year
+from detectors._period_totals import (
+    SPACING,
+    current_total,
+    former_totals,
+    needed_for_limit,
+    totals_lookback,
+)
+from detectors._reference_values import enough
 
 if TYPE_CHECKING:
     from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
@@ -80,7 +84,7 @@ class MovingPercentile(BaseModel):
     *Equal historical values* have the reason `all_zero` or `constant_baseline`; the rule is the
     same.
 
-    *Memory* beyond the verdicts: about 3 n + 20 arrays of `[series, judged]` in blocks of 128 MiB,
+    *Memory* beyond the verdicts: about 3 n + 20 arrays of `[series, judged]` in blocks of 16 MiB,
     or of one series if that is larger.
 
     References
@@ -123,8 +127,9 @@ class MovingPercentile(BaseModel):
         >>> MovingPercentile().lookback("week"), MovingPercentile().lookback("day")
         (161, 1118)
         """
-        reach = (self.windows + 1) * self._steps(grain) * SPACING[grain]
-        return self.years_back * longest_year(grain) + reach - SPACING[grain]
+        return totals_lookback(
+            grain, years=self.years_back, steps=self._steps(grain), windows=self.windows
+        )
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
@@ -166,13 +171,11 @@ class MovingPercentile(BaseModel):
         sd = np.fmax(base.sd, np.sqrt(np.maximum(base.mean, 1.0)))
         out.score[:] = (now.total - base.mean) / sd
         largest = _sorted_percentile(past, observed, 1.0)
-        reason = np.where(past[0] == largest, Reason.constant_baseline, Reason.ok)
-        reason[largest == 0] = Reason.all_zero
         conclude(
             out,
             observed=now.latest,
             judgeable=enough(observed, self._totals),
-            reason=reason.astype(np.uint8),
+            reason=baseline_reasons(zero=largest == 0, flat=past[0] == largest),
         )
 
 
@@ -205,7 +208,7 @@ class FixedValue(BaseModel):
     *Missing counts* before the judged one add nothing to the total; for rolling 7-day sums the
     `steps` are taken 7 steps apart, so that no day counts twice. No history is needed.
 
-    *Memory* beyond the verdicts: about 12 arrays of `[series, judged]` in blocks of 128 MiB, or of
+    *Memory* beyond the verdicts: about 12 arrays of `[series, judged]` in blocks of 16 MiB, or of
     one series if that is larger.
 
     References

@@ -13,29 +13,27 @@ array([[False,  True]])
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import betainc, gammainc, ndtr, ndtri
 
-from detectors._calendar import Holidays, dates_at, holiday_flags, year_length
-from detectors._judging import conclude, judge_in_blocks
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._calendar import Holidays, dates_at, holiday_flags
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._penalised_poisson import PenalisedFit, fit_penalised
 from detectors.rolling import values_at
+from detectors.seasons import year_length
+
+if TYPE_CHECKING:
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
 
 __all__ = ["Rammie"]
 
 _WEEK: Final = 7
 _MONTHS: Final = 12
-_ITERATIONS = 30
-_TOLERANCE = 1e-10
-# Longest step of the linear predictor in one iteration, and its bounds.
-_STEP, _BOUND = 2.0, 60.0
 # Precision of the intercept: a is normal about the log of the window's mean with sd 3.
 _FAINT = 1 / 9
-# The penalty of series with larger means does not shrink further, lest the design be singular.
-_LARGEST_UNIT = 1e6
 # Above this mean, and for tails, the normal distribution serves.
 _LARGE = 1e7
 _BISECTIONS = 60
@@ -105,7 +103,7 @@ class Rammie(BaseModel):
     threshold, too, and phi is at least 1. Numbers agree to 1e-6 whichever series and positions
     are judged together; bit for bit they may differ.
 
-    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 128 MiB. The work
+    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 16 MiB. The work
     is a fit for each judged point, about half a millisecond.
 
     References
@@ -160,18 +158,6 @@ class Rammie(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -196,7 +182,7 @@ class Rammie(BaseModel):
             back = position - np.arange(self.guard + 1, self.lookback(panel.grain) + 1)
             values = values_at(counts, back)
             design, precision = self._design(panel, np.concatenate([[position], back]))
-            fit = _fit(values, design[1:], design[0], precision)
+            fit = fit_penalised(values, design[1:], design[0], precision)
             enough = (~np.isnan(values)).sum(axis=1) > self.window // 2
             mean[:, column], variance[:, column] = self._predict(values, fit)
             judgeable[:, column] = enough & np.isfinite(mean[:, column])
@@ -207,7 +193,7 @@ class Rammie(BaseModel):
         out.upper[:] = _quantile(mean, variance, self.alpha)
         out.score[:] = (observed - mean) / np.sqrt(variance)
         out.p_value[:] = _tail(np.where(np.isnan(observed), 0.0, observed), mean, variance)
-        reason = np.where(zero, Reason.all_zero, Reason.ok).astype(np.uint8)
+        reason = baseline_reasons(zero=zero)
         conclude(out, observed=observed, judgeable=judgeable, reason=reason)
 
     def _design(self, panel: Panel, positions: Positions) -> tuple[FloatArray, FloatArray]:
@@ -231,7 +217,7 @@ class Rammie(BaseModel):
         precision.extend([self.effect_sd**-2] * (len(columns) - 1))
         return np.stack(columns, axis=1), np.array(precision)
 
-    def _predict(self, values: FloatArray, fit: _Fit) -> tuple[FloatArray, FloatArray]:
+    def _predict(self, values: FloatArray, fit: PenalisedFit) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of the judged count, after the recency reset if there is one."""
         mean, log_variance = fit.mean, fit.log_variance
         if self.recent:
@@ -243,55 +229,6 @@ class Rammie(BaseModel):
             log_variance = log_variance + fit.phi / wanted
         mean = np.maximum(mean, fit.least)
         return mean, fit.phi * mean + mean * mean * log_variance
-
-
-class _Fit(NamedTuple):
-    """Fits of some series for one judged step, arrays of shape `[series]`."""
-
-    mean: FloatArray
-    log_variance: FloatArray
-    phi: FloatArray
-    fitted: FloatArray
-    """Of shape `[series, window]`."""
-    least: FloatArray
-
-
-def _fit(values: FloatArray, rows: FloatArray, judged: FloatArray, precision: FloatArray) -> _Fit:
-    """Fit penalised quasi-Poisson regressions of all series on one design.
-
-    The counts are divided by their mean first: huge and tiny ones then behave like others, and
-    the penalty is divided by it, too.
-    """
-    known = (~np.isnan(values)).astype(np.float64)
-    number = np.maximum(known.sum(axis=1), 1.0)
-    count = np.where(known > 0, values, 0.0)
-    unit = np.maximum(count.sum(axis=1) / number, 0.5 / number)
-    count = count / unit[:, None]
-    penalty = np.diag(precision)[None] / np.minimum(unit, _LARGEST_UNIT)[:, None, None]
-    terms = rows.shape[1]
-    products = (rows[:, :, None] * rows[:, None, :]).reshape(rows.shape[0], -1)
-    beta = np.zeros((values.shape[0], terms))
-    eta = np.zeros(values.shape)
-    for _ in range(_ITERATIONS):
-        mu = np.exp(eta) * known
-        information = (mu @ products).reshape(-1, terms, terms) + penalty
-        slope = (count - mu) @ rows - (penalty @ beta[:, :, None])[:, :, 0]
-        change = np.linalg.solve(information, slope[:, :, None])[:, :, 0]
-        step = change @ rows.T
-        longest = np.abs(step).max(axis=1, initial=0.0)
-        beta += change * np.minimum(1.0, _STEP / np.maximum(longest, _STEP))[:, None]
-        eta = np.clip(beta @ rows.T, -_BOUND, _BOUND)
-        if (longest < _TOLERANCE).all():
-            break
-    mu = np.exp(eta)
-    information = ((mu * known) @ products).reshape(-1, terms, terms) + penalty
-    inverse = np.linalg.inv(information)
-    leverage = np.einsum("i,sij,j->s", judged, inverse, judged)
-    spent = np.trace(inverse @ (information - penalty), axis1=1, axis2=2)
-    pearson = (known * (count - mu) ** 2 / mu).sum(axis=1) * unit
-    phi = np.maximum(pearson / np.maximum(number - spent, 1.0), 1.0)
-    mean = np.exp(np.clip(beta @ judged, -_BOUND, _BOUND)) * unit
-    return _Fit(mean, phi * leverage / unit, phi, mu * unit[:, None], 0.5 / number)
 
 
 def _tail(count: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatArray:

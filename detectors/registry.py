@@ -63,11 +63,13 @@ if TYPE_CHECKING:
 __all__ = [
     "DETECTORS",
     "ENTRY_POINT_GROUP",
+    "FAMILIES",
     "BrokenDetectorError",
     "DetectorRegistry",
     "UnknownDetectorError",
     "config_schema",
     "parse_detector",
+    "whole_series_parameters",
 ]
 
 ENTRY_POINT_GROUP = "fenghuo.detectors"
@@ -103,6 +105,44 @@ _BUILT_IN: Mapping[str, type[Detector]] = MappingProxyType(
         "switch": Switch,
     }
 )
+
+
+FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Automatic choice": ("auto",),
+        "A few recent counts (EARS)": ("ears", "ears_nb"),
+        "Regression on past years (Farrington)": ("farrington", "farrington_flexible"),
+        "Rules on past years and fixed values": (
+            "bayes",
+            "fixed_value",
+            "historical_limits",
+            "mem",
+            "moving_percentile",
+            "rki",
+        ),
+        "Control charts and likelihood ratios": (
+            "cusum",
+            "ewma",
+            "glr_nb",
+            "glr_poisson",
+            "outbreak_p",
+            "shewhart",
+        ),
+        "Days of the week, season and holidays": (
+            "essence_ewma",
+            "holt_winters",
+            "rammie",
+            "regression",
+            "stl",
+            "switch",
+        ),
+        "Bayesian and hidden-state models": ("boda", "change_point", "nb_hmm"),
+        "Data quality": ("drop",),
+    }
+)
+"""The detectors of this package by family; those of other distributions have none."""
+
+_WHOLE_SERIES = ("start",)
 
 
 class UnknownDetectorError(ValueError):
@@ -192,6 +232,23 @@ def parse_detector(params: Mapping[str, object]) -> Detector:
     if not isinstance(name, str) or name not in DETECTORS:
         raise UnknownDetectorError(_unknown(name))
     return cast("Detector", _model(DETECTORS[name]).model_validate(dict(params)))
+
+
+def whole_series_parameters(detector: Detector) -> list[str]:
+    """List the parameters in use that fit analyses of whole series only, and no rule.
+
+    With `start` a chart of this package begins at a position of the panel and so depends on more
+    than `lookback` steps.
+
+    Examples
+    --------
+    >>> whole_series_parameters(parse_detector({"type": "cusum", "start": 52}))
+    ['start']
+    >>> whole_series_parameters(parse_detector({"type": "cusum", "window": 52}))
+    []
+    """
+    ours = type(detector) in _BUILT_IN.values()
+    return [name for name in _WHOLE_SERIES if ours and getattr(detector, name, None) is not None]
 
 
 def config_schema() -> dict[str, object]:

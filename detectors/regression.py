@@ -21,14 +21,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import stdtr, stdtrit
 
-from detectors._baseline_fit import BaselineFit, fit_baseline, relative_design
-from detectors._calendar import Holidays, holiday_flags, year_length
-from detectors._judging import conclude, judge_in_blocks
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._calendar import Holidays, holiday_flags
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._recent_regression import BaselineFit, fit_baseline, relative_design
 from detectors.rolling import values_at
+from detectors.seasons import year_length
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
 
 __all__ = ["Regression"]
 
@@ -89,7 +89,7 @@ class Regression(BaseModel):
     take sqrt(max(Y^(t), 1)) for s. The p-value is exact for independent normal errors of equal
     variance; for small counts it is nominal.
 
-    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 128 MiB.
+    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 16 MiB.
 
     References
     ----------
@@ -144,18 +144,6 @@ class Regression(BaseModel):
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
-
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
 
         Examples
         --------
@@ -225,17 +213,9 @@ class Regression(BaseModel):
         out.upper[:] = np.maximum(upper, 0.0)
         out.score[:] = score
         out.p_value[:] = stdtr(df, -score)
-        conclude(
-            out, observed=observed, judgeable=fit.sufficient, reason=_reasons(flat, fit.mean == 0)
-        )
+        reason = baseline_reasons(zero=flat & (fit.mean == 0), flat=flat)
+        conclude(out, observed=observed, judgeable=fit.sufficient, reason=reason)
 
     def _rule(self, panel: Panel, index: Positions, out: Verdicts, series: slice) -> None:
         observed = values_at(panel.counts[series], index)
         self.conclude(self.fit(panel, index, series), observed, out)
-
-
-def _reasons(flat: NDArray[np.bool_], zero: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    reason = np.full(flat.shape, Reason.ok, dtype=np.uint8)
-    reason[flat] = Reason.constant_baseline
-    reason[flat & zero] = Reason.all_zero
-    return reason

@@ -18,9 +18,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtr
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors._reference import enough, gather, reference_moments, reference_positions
-from detectors.contract import Reason
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._reference_values import enough, gather, reference_moments, reference_positions
 from detectors.seasons import longest_year
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class Rki(BaseModel):
     *No spread*: for m > 20 and s = 0 the reason is `constant_baseline`, U = m, and `score` takes
     the Poisson value sqrt(m) for s, so that `p_value` only ranks.
 
-    *Memory* beyond the verdicts: about 12 arrays of `[series, judged]` in blocks of 128 MiB, or of
+    *Memory* beyond the verdicts: about 12 arrays of `[series, judged]` in blocks of 16 MiB, or of
     one series if that is larger.
 
     References
@@ -214,5 +213,5 @@ class Rki(BaseModel):
             out,
             observed=observed,
             judgeable=enough(base.observed, self._wanted),
-            reason=np.where(flat, Reason.constant_baseline, Reason.ok).astype(np.uint8),
+            reason=baseline_reasons(flat=flat),
         )

@@ -20,14 +20,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from detectors._calendar import STEP_DAYS
+
 if TYPE_CHECKING:
     from detectors.contract import Grain, Panel, Positions
 
-__all__ = ["longest_year", "steps_per_year", "years_back"]
+__all__ = ["longest_year", "steps_per_year", "year_length", "years_back"]
 
 _STEPS: Final[dict[Grain, int]] = {"day": 365, "rolling7": 365, "week": 52, "month": 12}
 _LONGEST: Final[dict[Grain, int]] = {"day": 366, "rolling7": 366, "week": 53, "month": 12}
-_STEP_DAYS: Final[dict[Grain, int]] = {"day": 1, "rolling7": 1, "week": 7}
+# From 1901 to 2099 every fourth year is a leap year.
+_YEAR_DAYS: Final = 365.25
 
 
 def steps_per_year(panel: Panel) -> int:
@@ -41,6 +44,21 @@ def steps_per_year(panel: Panel) -> int:
     12
     """
     return _STEPS[panel.grain] if panel.period is None else panel.period
+
+
+def year_length(panel: Panel) -> float:
+    """Return the mean length of a year in steps, for waves; exactly `period` where it is given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from detectors.contract import Panel
+    >>> year_length(Panel(np.ones((1, 3)))), year_length(Panel(np.ones((1, 3)), period=364))
+    (365.25, 364.0)
+    """
+    if panel.period is not None:
+        return float(panel.period)
+    return 12.0 if panel.grain == "month" else _YEAR_DAYS / STEP_DAYS[panel.grain]
 
 
 def longest_year(grain: Grain) -> int:
@@ -61,6 +79,17 @@ def years_back(panel: Panel, index: Positions, years: int) -> Positions:
     -------
     ndarray
         Shape `[years, judged]`; -1 where a position lies before the panel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from detectors.contract import Panel
+    >>> first = np.datetime64("2024-02-01")
+    >>> months = (first.astype("datetime64[M]") + np.arange(25)).astype("datetime64[D]")
+    >>> years_back(Panel(np.ones((1, 25)), dates=months, grain="month"), np.array([24]), 3)
+    array([[12],
+           [ 0],
+           [-1]])
     """
     back = np.arange(1, years + 1)[:, None]
     if panel.dates is None or panel.grain == "month":
@@ -80,7 +109,7 @@ def _by_calendar(panel: Panel, index: Positions, back: Positions) -> Positions:
         np.int64
     )
     target = earlier.astype("datetime64[D]") + np.minimum(day[None, :], length - 1)
-    step = _STEP_DAYS[panel.grain]
+    step = STEP_DAYS[panel.grain]
     days = (target - panel.dates[0]).astype(np.int64)
     steps: Positions = np.floor_divide(days + step // 2, step).astype(np.intp)
     return steps

@@ -19,19 +19,16 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtr
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors._negative_binomial import nb_quantile, nb_tail
-from detectors._negbin import normal_score
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._negative_binomial import nb_quantile, nb_size, nb_tail, normal_score
 from detectors.rolling import RollingBaseline, rolling_baseline, values_at
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
 
 __all__ = ["Shewhart"]
 
 _LEAST = 3
-_LEAST_SIZE = 1e-6
 # As in `rolling_baseline`: a spread this small against the mean is rounding.
 _ROUNDING = 1e-12
 
@@ -75,7 +72,7 @@ class Shewhart(BaseModel):
     been one (`all_zero`). For `gaussian` a baseline that does not vary has s = sqrt(max(m, 1))
     (`constant_baseline`). `population` is not used.
 
-    *Memory* beyond the verdicts: 128 MiB (`BLOCK_FLOATS`), or one series.
+    *Memory* beyond the verdicts: 16 MiB (`BLOCK_FLOATS`), or one series.
 
     References
     ----------
@@ -126,18 +123,6 @@ class Shewhart(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -176,19 +161,14 @@ class Shewhart(BaseModel):
             out.upper[:] = nb_quantile(mean, size, self.alpha)
             out.p_value[:] = nb_tail(observed, mean, size)
             out.score[:] = normal_score(out.p_value)
-        reason = np.where(
-            zero, Reason.all_zero, np.where(flat, Reason.constant_baseline, Reason.ok)
-        )
-        conclude(out, observed=observed, judgeable=judgeable, reason=reason.astype(np.uint8))
+        reason = baseline_reasons(zero=zero, flat=flat)
+        conclude(out, observed=observed, judgeable=judgeable, reason=reason)
 
     def _size(self, mean: FloatArray, sd: FloatArray) -> FloatArray:
         """Size r of the negative binomial by moments; infinite for Poisson."""
         if self.distribution == "poisson":
             return np.full(mean.shape, np.inf)
-        extra = sd**2 - mean
-        over: NDArray[np.bool_] = extra > 0
-        size = np.where(over, mean, 1.0) * (mean / np.where(over, extra, 1.0))
-        return np.where(over, np.maximum(size, _LEAST_SIZE), np.inf)
+        return nb_size(mean, sd**2)
 
 
 def _growing_baseline(

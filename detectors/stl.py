@@ -13,46 +13,26 @@ array([[False,  True]])
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import stdtr, stdtrit
 
-from detectors._judging import conclude, judge_in_blocks
-from detectors.contract import FloatArray, Grain, Panel, Positions, Reason, Verdicts
+from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._moments import sum_in_order
+from detectors._seasonal_trend import LEAST_MEAN, decompose, spent_by_trend
 from detectors.rolling import values_at
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from detectors.contract import Grain, Panel, Positions, Verdicts
 
-__all__ = ["Decomposition", "Stl", "decompose"]
+__all__ = ["Stl"]
 
 _WEEK = 7
-_OUTER, _INNER = 3, 2
-# The median absolute deviation of the standard normal distribution is 1 / 1.4826, and the paper's
-# robustness weights reach 0 at six of it.
-_TO_SIGMA = 1.4826
-_REACH = 6 / _TO_SIGMA
 # The median absolute deviation knows a normal spread as well as 37 % of the residuals would.
 _EFFICIENCY = 0.37
-# Below this part of S0 S2 a local line is not told from a local constant.
-_COLLINEAR = 1e-9
-_LEAST_MEAN = 0.25
 _LEAST_DF = 2.0
-
-
-class Decomposition(NamedTuple):
-    """Parts of windows of counts, each of the windows' shape `[time, ...]`."""
-
-    trend: FloatArray
-    season: FloatArray
-    """One cycle, shape `[season, ...]`; step i of the window has phase i mod season."""
-    weights: FloatArray
-    """Robustness weights, in [0, 1]; 0 for missing counts."""
-    scale: FloatArray
-    """1.4826 times the median absolute residual, shape `[...]`."""
 
 
 class Stl(BaseModel):
@@ -115,7 +95,7 @@ class Stl(BaseModel):
     half of the window known and a count at its phase. With the floor there is always a spread;
     `all_zero` and `constant_baseline` tell of windows that do not vary.
 
-    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 128 MiB.
+    *Memory* beyond the verdicts: about 24 MiB (one and a half times `BLOCK_FLOATS`).
 
     References
     ----------
@@ -169,18 +149,6 @@ class Stl(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -199,14 +167,14 @@ class Stl(BaseModel):
         window = np.stack([values_at(counts, begin + step) for step in range(self.window)])
         parts = decompose(window, season=season, span=self.span, poisson_floor=self.poisson_floor)
         seen = ~np.isnan(window)
-        known = _total(seen.astype(np.float64))
+        known = sum_in_order(seen.astype(np.float64))
         phase = (self.window + self.guard) % season
         expected = np.maximum(parts.trend[-1] + parts.season[phase], 0.0)
-        trace, end = _spent(self.window, self.span)
+        trace, end = spent_by_trend(self.window, self.span)
         free = np.maximum(known - (season - 1) - trace, 1.0)
         sigma = np.maximum(parts.scale * np.sqrt(known / free), self.min_sigma)
         if self.poisson_floor:
-            sigma = np.maximum(sigma, np.sqrt(np.maximum(expected, _LEAST_MEAN)))
+            sigma = np.maximum(sigma, np.sqrt(np.maximum(expected, LEAST_MEAN)))
         widen = np.sqrt(1 + end + season / self.window)
         df = np.maximum(_EFFICIENCY * free, _LEAST_DF)
         observed = values_at(counts, index)
@@ -215,128 +183,11 @@ class Stl(BaseModel):
         out.upper[:] = expected - stdtrit(df, self.alpha) * sigma * widen
         out.score[:] = (observed - expected) / (unit * widen)
         out.p_value[:] = stdtr(df, -out.score)
-        zero = np.fmax.reduce(window, axis=0)
+        largest = np.fmax.reduce(window, axis=0)
+        flat = largest == np.fmin.reduce(window, axis=0)
         conclude(
             out,
             observed=observed,
-            judgeable=(known > self.window // 2) & (_total(seen[phase::season] * 1.0) > 0),
-            reason=_reasons(zero == np.fmin.reduce(window, axis=0), zero == 0),
+            judgeable=(known > self.window // 2) & (sum_in_order(seen[phase::season] * 1.0) > 0),
+            reason=baseline_reasons(zero=flat & (largest == 0), flat=flat),
         )
-
-
-def decompose(
-    window: FloatArray, *, season: int, span: int, poisson_floor: bool = True
-) -> Decomposition:
-    """Take windows of counts apart into trend, season and the rest.
-
-    Parameters
-    ----------
-    window
-        Shape `[time, ...]`, NaN = missing; every other axis is for other windows.
-    season, span
-        As in :class:`Stl`.
-    poisson_floor
-        Whether residuals of Poisson size keep their weight however small the MAD is.
-
-    Notes
-    -----
-    Some 16 numbers are alive for each count.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> days = np.arange(42)
-    >>> parts = decompose(100 + days + np.resize([3.0, 0, -3], 42), season=3, span=9)
-    >>> parts.trend[[0, 20]].round(6), parts.season.round(6)
-    (array([100., 120.]), array([ 3.,  0., -3.]))
-    """
-    known = ~np.isnan(window)
-    centre = _median(window)
-    value = np.where(known, window - centre, 0.0)
-    weights = known.astype(np.float64)
-    trend = np.zeros(window.shape)
-    cycle, scale = np.zeros((season, *window.shape[1:])), np.zeros(window.shape[1:])
-    phases = np.arange(window.shape[0]) % season
-    for _ in range(_OUTER):
-        for _ in range(_INNER):
-            cycle = _cycle(value - trend, weights, season)
-            trend = _loess(value - cycle[phases], weights, span)
-        fitted = trend + cycle[phases]
-        distance = np.abs(value - fitted)
-        scale = _TO_SIGMA * _median(np.where(known, distance, np.nan))
-        unit = np.broadcast_to(scale, window.shape)
-        if poisson_floor:
-            unit = np.maximum(unit, np.sqrt(np.maximum(centre + fitted, _LEAST_MEAN)))
-        # Divided before squaring, so that huge distances do not overflow.
-        far = np.minimum(distance / np.where(unit > 0, _REACH * unit, np.inf), 1.0)
-        weights = known * (1 - far**2) ** 2
-    return Decomposition(trend + centre, cycle, weights, scale)
-
-
-def _cycle(rest: FloatArray, weights: FloatArray, season: int) -> FloatArray:
-    """Weighted means of each phase, centred; 0 where a phase has no weight."""
-    if season == 1:
-        return np.zeros((1, *rest.shape[1:]))
-    cycle = np.stack(
-        [
-            _ratio(_total((rest * weights)[phase::season]), _total(weights[phase::season]))
-            for phase in range(season)
-        ]
-    )
-    return np.asarray(cycle - _total(cycle) / season)
-
-
-def _loess(value: FloatArray, weights: FloatArray, span: int) -> FloatArray:
-    """Local lines at every step: tricube weights times robustness weights."""
-    length = value.shape[0]
-    s0, s1, s2, t0, t1 = (np.zeros(value.shape) for _ in range(5))
-    weighted = value * weights
-    for offset in range(-min(span, length - 1), min(span, length - 1) + 1):
-        near = (1 - (abs(offset) / (span + 1)) ** 3) ** 3
-        here = slice(max(0, -offset), length - max(0, offset))
-        there = slice(max(0, offset), length - max(0, -offset))
-        kernel = near * weights[there]
-        pull = near * weighted[there]
-        s0[here] += kernel
-        s1[here] += kernel * offset
-        s2[here] += kernel * offset**2
-        t0[here] += pull
-        t1[here] += pull * offset
-    spread = s0 * s2 - s1**2
-    line = spread > _COLLINEAR * s0 * s2
-    return np.where(line, (s2 * t0 - s1 * t1) / np.where(line, spread, 1.0), _ratio(t0, s0))
-
-
-@lru_cache(maxsize=64)
-def _spent(length: int, span: int) -> tuple[float, float]:
-    """Trace of the smoother on complete windows, and the variance of its last value."""
-    hat = _loess(np.eye(length), np.ones((length, length)), span)
-    return float(np.trace(hat)), float((hat[-1] ** 2).sum())
-
-
-def _ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
-    return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), 0.0)
-
-
-def _total(parts: FloatArray) -> FloatArray:
-    """Sum over the first axis in a fixed order, so that rounding does not depend on the shape."""
-    total = np.zeros(parts.shape[1:])
-    for part in parts:
-        total += part
-    return total
-
-
-def _median(values: FloatArray) -> FloatArray:
-    """Median over the first axis without the missing; 0 if all are."""
-    ordered = np.sort(values, axis=0)
-    known = (~np.isnan(values)).sum(axis=0)
-    low = np.take_along_axis(ordered, np.maximum(known - 1, 0)[None] // 2, axis=0)[0]
-    high = np.take_along_axis(ordered, np.minimum(known // 2, values.shape[0] - 1)[None], axis=0)[0]
-    return np.where(known > 0, low + (high - low) / 2, 0.0)
-
-
-def _reasons(flat: NDArray[np.bool_], zero: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    reason = np.full(flat.shape, Reason.ok, dtype=np.uint8)
-    reason[flat] = Reason.constant_baseline
-    reason[flat & zero] = Reason.all_zero
-    return reason

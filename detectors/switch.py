@@ -28,7 +28,7 @@ from detectors.rolling import values_at
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors._baseline_fit import BaselineFit
+    from detectors._recent_regression import BaselineFit
 
 __all__ = ["Switch"]
 
@@ -69,7 +69,7 @@ class Switch(BaseModel):
     A point is judged by the EWMA, too, where the counts do not suffice for the regression or the
     baseline does not vary. Missing counts, thresholds and reasons are as those two say.
 
-    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 128 MiB.
+    *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 16 MiB.
 
     References
     ----------
@@ -127,18 +127,6 @@ class Switch(BaseModel):
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
-
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
 
         Examples
         --------

@@ -10,7 +10,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase, CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from detectors.registry import BrokenDetectorError, UnknownDetectorError, parse_detector
+from detectors.registry import (
+    BrokenDetectorError,
+    UnknownDetectorError,
+    parse_detector,
+    whole_series_parameters,
+)
 from schemas.config import Surveillance
 from schemas.regions import RegionLevel, RegionRegistry, RegionRegistryError
 from streams.errors import ConfigError
@@ -119,6 +124,7 @@ def _check_rules(
         if isinstance(params, dict):
             try:
                 detectors[name] = parse_detector(params)
+                problems.extend(_whole_series_only((*key, "detector"), detectors[name]))
             except (UnknownDetectorError, BrokenDetectorError) as error:
                 problems.append(((*key, "detector", "type"), str(error)))
             except ValidationError as error:
@@ -128,6 +134,16 @@ def _check_rules(
             problems.extend(_level_without_regions((*key, "level"), level, registry))
         problems.extend(_unknown_signal((*key, "signal"), rule, content, problems))
     return detectors
+
+
+def _whole_series_only(key: tuple[str, ...], detector: Detector) -> list[_Problem]:
+    """Refuse a `start`: a rule sees the history that its detector asks for, not all of it."""
+    text = (
+        "is for analyses of whole files with fenghuo detect: it counts from the first step of a "
+        "file, and a rule sees recent steps only; remove it{}"
+    )
+    length = ", and set `window` to the steps of a chart" if hasattr(detector, "window") else ""
+    return [((*key, name), text.format(length)) for name in whole_series_parameters(detector)]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONFIG = Path(__file__).parent / "data" / "taiwan.yaml"
+
+# A busy machine is no fault of the code: how long an example takes decides nothing.
+hypothesis.settings.register_profile("fenghuo", deadline=None)
+hypothesis.settings.load_profile("fenghuo")
 
 #: What `migrate` fills; everything else is emptied before each test.
 _KEPT = {"installation", "regions", "region_ancestors"}

@@ -10,7 +10,7 @@ Examples
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
@@ -26,6 +26,7 @@ from detectors.evaluation.reference_methods import (
 )
 from detectors.evaluation.simulate_daily import DAILY_SIZES, rolling_week, simulate_daily
 from detectors.evaluation.simulate_weekly import simulate_weekly
+from detectors.evaluation.simulation import Truth
 from detectors.evaluation.tables import table
 from detectors.registry import parse_detector
 
@@ -38,7 +39,16 @@ if TYPE_CHECKING:
     from detectors.evaluation.metrics import Estimate
     from detectors.evaluation.simulation import Simulation
 
-__all__ = ["FIGURES", "Compared", "Comparison", "Simulator", "compare", "markdown", "plan"]
+__all__ = [
+    "DIFFERENT",
+    "FIGURES",
+    "Compared",
+    "Comparison",
+    "Simulator",
+    "compare",
+    "markdown",
+    "plan",
+]
 
 Simulator: TypeAlias = Literal["weekly", "daily"]
 
@@ -51,6 +61,12 @@ FIGURES: Final[Mapping[Simulator, Mapping[str, str]]] = {
         "ppv": "PPV",
         "npv": "NPV",
         "f1": "F1",
+        "pod_k1": "POD_k1",
+        "pod_k2": "POD_k2",
+        "pod_k3": "POD_k3",
+        "pod_k5": "POD_k5",
+        "pod_k7": "POD_k7",
+        "pod_k10": "POD_k10",
     },
     "daily": {
         "fpr": "fpr",
@@ -60,10 +76,16 @@ FIGURES: Final[Mapping[Simulator, Mapping[str, str]]] = {
         "timeliness": "timeliness",
     },
 }
-"""Figures that are compared, and the columns of R's tables that hold them."""
+"""Figures that are compared, and the columns of R's tables that hold them.
+
+`pod_k1` to `pod_k10` are PODs of current outbreaks of one size; R has 210 of each.
+"""
+DIFFERENT: Final = 3.0
+"""Standard errors beyond which figures are marked as different."""
 
 #: POD of a judge who knows mean and dispersion, by false-positive rate (weekly simulator).
 _CEILING: Final = {0.0105: 0.56, 0.026: 0.68, 0.07: 0.83}
+_SIZED: Final = "pod_k"
 _FIRST: Final[Mapping[Simulator, int]] = {"weekly": 1, "daily": 7}
 
 
@@ -196,21 +218,30 @@ def markdown(rows: Sequence[Comparison]) -> str:
     """
     done = [row for row in rows if row.skipped is None]
     names = list(dict.fromkeys(name for row in done for name in row.figures))
-    lines = [
-        "| " + " | ".join(["method", "k", *names]) + " |",
-        "|" + "---|" * (2 + len(names)),
-    ]
-    for row in done:
-        size = "1-10" if row.size is None else f"{row.size:g}"
-        cells = [_cell(row.figures.get(name)) for name in names]
-        lines.append("| " + " | ".join([row.method, size, *cells]) + " |")
+    main = [name for name in names if not name.startswith(_SIZED)]
+    lines = _table(done, main)
+    if len(main) < len(names):
+        lines += ["", "By the size k of the outbreak:", ""]
+        lines += _table(done, [name for name in names if name.startswith(_SIZED)], sized=False)
     skipped = dict.fromkeys(f"{row.method} ({row.skipped})" for row in rows if row.skipped)
-    notes = dict.fromkeys(f"{row.method}: {row.note}." for row in done if row.note)
-    if notes:
-        lines += ["", *notes]
+    about: dict[str, list[str]] = {}
+    for method, note in dict.fromkeys((row.method, row.note) for row in done if row.note):
+        about.setdefault(note, []).append(method)
+    for note, methods_told in about.items():
+        lines += ["", f"{', '.join(methods_told)}: {note}."]
     if skipped:
         lines += ["", f"Not run: {'; '.join(skipped)}"]
     return "\n".join(lines)
+
+
+def _table(rows: Sequence[Comparison], names: Sequence[str], *, sized: bool = True) -> list[str]:
+    head = ["method", *(["k"] if sized else []), *names]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        size = ["1-10" if row.size is None else f"{row.size:g}"] if sized else []
+        cells = [_cell(row.figures.get(name)) for name in names]
+        lines.append("| " + " | ".join([row.method, *size, *cells]) + " |")
+    return lines
 
 
 def _cell(figure: Compared | None) -> str:
@@ -218,7 +249,10 @@ def _cell(figure: Compared | None) -> str:
         return ""
     ours = figure.ours
     text = f"{ours.value:.3f} ({ours.low:.3f}-{ours.high:.3f})"
-    return text if figure.reference is None else f"{text}; R {figure.reference:.3f}"
+    if figure.reference is None:
+        return text
+    apart = figure.deviation is not None and abs(figure.deviation) > DIFFERENT
+    return f"{text}; R {figure.reference:.3f}{' *' if apart else ''}"
 
 
 def _simulations(
@@ -251,11 +285,28 @@ def _run(
         strata=simulation.scenario if simulator == "daily" else None,
     )
     reference = _reference(simulator, method, size)
+    sized = _by_size(alarm, simulation) if simulator == "weekly" else {}
     figures = {
-        name: _compared(getattr(found, name), reference.get(name), found.series, method.series)
+        name: _compared(
+            sized[name] if name in sized else getattr(found, name),
+            reference.get(name),
+            found.series,
+            method.series,
+        )
         for name in FIGURES[simulator]
     }
     return Comparison(method.name, size, figures, note=method.note)
+
+
+def _by_size(alarm: NDArray[np.bool_], simulation: Simulation) -> dict[str, Estimate]:
+    truth, found = simulation.truth, {}
+    for name in FIGURES["weekly"]:
+        size = name.removeprefix(_SIZED)
+        if size != name:
+            rows = simulation.size == float(size)
+            only = Truth(truth.outbreak[rows], truth.start[rows])
+            found[name] = measure(alarm[rows], only).pod
+    return found
 
 
 def _alarms(
@@ -267,7 +318,10 @@ def _alarms(
         rate = method.detector["fpr"]
         assert isinstance(rate, float)  # noqa: S101 - made in plan()
         return matched_fpr(oracle(simulation), simulation.truth, rate).alarm
-    verdicts = make(method.detector).judge(simulation.panel, simulation.judged)
+    panel = simulation.panel
+    if method.period is not None:
+        panel = replace(panel, period=method.period)
+    verdicts = make(method.detector).judge(panel, simulation.judged)
     if not method.silent_if_flat:
         return verdicts.alarm
     alarm: NDArray[np.bool_] = verdicts.alarm & (verdicts.reason == Reason.ok)

@@ -25,9 +25,19 @@ from detectors.evaluation.tables import table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from detectors.contract import FloatArray, Positions
 
-__all__ = ["CURRENT_SIZES", "PAST_SIZES", "WEEKLY_SCENARIOS", "simulate_weekly"]
+__all__ = [
+    "CURRENT_SIZES",
+    "PAST_SIZES",
+    "WEEKLY_SCENARIOS",
+    "deal",
+    "draw_weekly",
+    "simulate_weekly",
+    "weekly_mean",
+]
 
 WEEKS: Final = 624
 PERIOD: Final = 52
@@ -105,17 +115,58 @@ def simulate_weekly(
     (np.float64(42.52), np.float64(1.1), np.float64(0.0))
     """
     rng = np.random.default_rng(seed)
-    cells = _deal(rng, series, [scenarios, past_sizes, sizes])
+    cells = deal(rng, series, [scenarios, past_sizes, sizes])
     scenario = cells[:, 0].astype(np.int64)
-    past_size, size = cells[:, 1], cells[:, 2]
-    mean = _mean(scenario)
-    phi = _parameter("phi", scenario)
+    names = ("theta", "beta", "g1", "g2", "m")
+    theta, beta, g1, g2, m = (_parameter(name, scenario) for name in names)
+    return draw_weekly(
+        rng,
+        mean=weekly_mean(theta, beta, g1, g2, m),
+        phi=_parameter("phi", scenario),
+        scenario=scenario,
+        past_size=cells[:, 1],
+        size=cells[:, 2],
+        log_delay=np.zeros(series),
+    )
+
+
+def draw_weekly(
+    rng: np.random.Generator,
+    *,
+    mean: FloatArray,
+    phi: FloatArray,
+    scenario: NDArray[np.int64],
+    past_size: FloatArray,
+    size: FloatArray,
+    log_delay: FloatArray,
+) -> Simulation:
+    """Draw counts and outbreaks of series whose means are given.
+
+    Parameters
+    ----------
+    mean
+        Means of the counts without outbreaks, shape `[series, 624]`.
+    phi, scenario, past_size, size
+        As in :class:`~detectors.evaluation.simulation.Simulation`, shape `[series]`.
+    log_delay
+        Mean of the logarithm of the cases' delays in weeks, shape `[series]`.
+
+    Examples
+    --------
+    >>> one = np.ones(1)
+    >>> made = draw_weekly(np.random.default_rng(1), mean=np.full((1, 624), 4.0), phi=one,
+    ...                    scenario=np.array([7]), past_size=0 * one, size=10 * one,
+    ...                    log_delay=0 * one)
+    >>> int(made.cases.sum()), made.contamination.sum()
+    (31, np.float64(0.0))
+    """
+    series = phi.size
     baseline = negative_binomial(rng, mean, phi)
     sd = np.sqrt(phi[:, None] * mean)
     past = rng.permuted(np.tile(np.arange(*_PAST), (series, 1)), axis=1)[:, :_PAST_OUTBREAKS]
-    contamination = _outbreaks(rng, sd, past, past_size)
+    contamination = _outbreaks(rng, sd, past, past_size, log_delay)
     start = rng.integers(*_CURRENT, size=series)
-    cases = _outbreaks(rng, sd, start[:, None], size)
+    cases = _outbreaks(rng, sd, start[:, None], size, log_delay)
     return Simulation(
         panel=Panel(baseline + contamination + cases, grain="week", period=PERIOD),
         judged=np.arange(*_CURRENT, dtype=np.intp),
@@ -130,8 +181,14 @@ def simulate_weekly(
     )
 
 
-def _deal(rng: np.random.Generator, series: int, choices: Sequence[Sequence[float]]) -> FloatArray:
-    """Deal out the cells of a full crossing, shape `[series, factors]`."""
+def deal(rng: np.random.Generator, series: int, choices: Sequence[Sequence[float]]) -> FloatArray:
+    """Deal out the cells of a full crossing, shape `[series, factors]`.
+
+    Examples
+    --------
+    >>> sorted(deal(np.random.default_rng(1), 2, [[1, 2], [5]]).tolist())
+    [[1.0, 5.0], [2.0, 5.0]]
+    """
     cells = np.stack(np.meshgrid(*choices, indexing="ij"), axis=-1).reshape(-1, len(choices))
     if not len(cells):
         raise ValueError("scenarios and sizes must not be empty")
@@ -141,7 +198,7 @@ def _deal(rng: np.random.Generator, series: int, choices: Sequence[Sequence[floa
     return dealt
 
 
-def _parameter(name: str, scenario: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
+def _parameter(name: str, scenario: NDArray[np.int64]) -> FloatArray:
     known = table("noufaily2013_scenarios42")
     if scenario.size and not (scenario.min() >= 1 and scenario.max() <= known["scenario"].size):
         raise ValueError(f"scenarios are numbered 1 to {known['scenario'].size}")
@@ -149,10 +206,18 @@ def _parameter(name: str, scenario: np.ndarray[tuple[int], np.dtype[np.int64]]) 
     return values
 
 
-def _mean(scenario: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
-    theta, beta, g1, g2, m = (
-        _parameter(name, scenario)[:, None] for name in ("theta", "beta", "g1", "g2", "m")
-    )
+def weekly_mean(
+    theta: FloatArray, beta: FloatArray, g1: FloatArray, g2: FloatArray, m: FloatArray
+) -> FloatArray:
+    """Give mu(t) of :func:`simulate_weekly`, shape `[series, 624]`, from `[series]` parameters.
+
+    Examples
+    --------
+    >>> none = np.zeros(1)
+    >>> weekly_mean(none, none, none, none, none)[0, :3]
+    array([1., 1., 1.])
+    """
+    theta, beta, g1, g2, m = (values[:, None] for values in (theta, beta, g1, g2, m))
     t = np.arange(1, WEEKS + 1)
     log_mean = theta + beta * t
     for j in (1, 2):
@@ -163,14 +228,19 @@ def _mean(scenario: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
 
 
 def _outbreaks(
-    rng: np.random.Generator, sd: FloatArray, starts: Positions, size: FloatArray
+    rng: np.random.Generator,
+    sd: FloatArray,
+    starts: Positions,
+    size: FloatArray,
+    log_delay: FloatArray,
 ) -> FloatArray:
     """Cases of outbreaks that start at `starts`, shape `[series, outbreaks]`."""
     expected = size[:, None] * np.take_along_axis(sd, starts, axis=1)
     sizes = outbreak_size(rng, expected)
     rows = np.broadcast_to(np.arange(sd.shape[0])[:, None], starts.shape)
-    delay = np.floor(rng.lognormal(0.0, _LOG_SD, int(sizes.sum()))).astype(np.intp)
-    cases = np.zeros(sd.shape)
     each = sizes.ravel()
+    log_mean = np.repeat(log_delay[rows.ravel()], each)
+    delay = np.floor(rng.lognormal(log_mean, _LOG_SD)).astype(np.intp)
+    cases = np.zeros(sd.shape)
     add_cases(cases, np.repeat(rows.ravel(), each), np.repeat(starts.ravel(), each) + delay)
     return cases

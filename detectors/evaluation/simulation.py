@@ -10,18 +10,28 @@ Examples
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import poisson
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from detectors.contract import FloatArray, Panel, Positions
 
-__all__ = ["Simulation", "Truth", "add_cases", "negative_binomial", "outbreak_size"]
+__all__ = [
+    "Simulation",
+    "Truth",
+    "add_cases",
+    "join",
+    "negative_binomial",
+    "outbreak_size",
+    "take",
+]
 
 #: Smallest outbreak: one case alone is none.
 _LEAST_CASES = 2
@@ -71,20 +81,38 @@ class Truth:
 
     @property
     def affected(self) -> NDArray[np.bool_]:
-        """Whether a series has an outbreak that can be seen in the judged steps."""
+        """Whether a series has an outbreak that can be seen in the judged steps.
+
+        Examples
+        --------
+        >>> Truth(np.array([[False, True]]), np.array([0])).affected
+        array([ True])
+        """
         affected: NDArray[np.bool_] = np.asarray(self.outbreak.any(axis=1))
         return affected
 
     @property
     def last(self) -> Positions:
-        """Column of the last case; -1 where there is none."""
+        """Column of the last case; -1 where there is none.
+
+        Examples
+        --------
+        >>> Truth(np.array([[True, True, False]]), np.array([0])).last
+        array([1])
+        """
         columns = np.arange(self.outbreak.shape[1])
         last: Positions = np.where(self.outbreak, columns, -1).max(axis=1, initial=-1)
         return last.astype(np.intp)
 
     @property
     def window(self) -> NDArray[np.bool_]:
-        """Steps from the start to the last case, those without cases included."""
+        """Steps from the start to the last case, those without cases included.
+
+        Examples
+        --------
+        >>> Truth(np.array([[False, True, False]]), np.array([0])).window
+        array([[ True,  True, False]])
+        """
         columns = np.arange(self.outbreak.shape[1])
         begun = (columns >= self.start[:, None]) & (self.start >= 0)[:, None]
         window: NDArray[np.bool_] = begun & (columns <= self.last[:, None])
@@ -114,6 +142,12 @@ class Simulation:
         Number of the scenario or signal in its table, shape `[series]`.
     size, past_size
         Size k of the current and the past outbreaks in standard deviations, shape `[series]`.
+
+    Examples
+    --------
+    >>> from detectors.evaluation import simulate_weekly
+    >>> simulate_weekly(series=3, seed=1).judged[[0, -1]]
+    array([575, 623])
     """
 
     panel: Panel
@@ -132,10 +166,60 @@ class Simulation:
         """The truth in the judged steps.
 
         A late start may leave no case within the series; such a series has no outbreak.
+
+        Examples
+        --------
+        >>> from detectors.evaluation import simulate_weekly
+        >>> simulate_weekly(series=3, seed=1).truth.window.shape
+        (3, 49)
         """
         outbreak = self.cases[:, self.judged] > 0
         start = np.where(outbreak.any(axis=1), self.start - self.judged[0], -1)
         return Truth(outbreak, start.astype(np.intp))
+
+
+#: What a simulation holds for each series.
+_BY_SERIES = (
+    "cases",
+    "contamination",
+    "mean",
+    "dispersion",
+    "start",
+    "scenario",
+    "size",
+    "past_size",
+)
+
+
+def take(simulation: Simulation, rows: Positions) -> Simulation:
+    """Keep some of the series.
+
+    Examples
+    --------
+    >>> from detectors.evaluation import simulate_weekly
+    >>> take(simulate_weekly(series=5, seed=1), np.array([0, 3])).truth.outbreak.shape
+    (2, 49)
+    """
+    panel = replace(simulation.panel, counts=simulation.panel.counts[rows])
+    kept = {name: getattr(simulation, name)[rows] for name in _BY_SERIES}
+    return replace(simulation, panel=panel, **kept)
+
+
+def join(simulations: Sequence[Simulation]) -> Simulation:
+    """Put the series of simulations with the same time axis and judged steps together.
+
+    Examples
+    --------
+    >>> from detectors.evaluation import simulate_weekly
+    >>> join([simulate_weekly(series=2, seed=seed) for seed in (1, 2)]).cases.shape
+    (4, 624)
+    """
+    first = simulations[0]
+    counts = np.concatenate([one.panel.counts for one in simulations])
+    joined = {
+        name: np.concatenate([getattr(one, name) for one in simulations]) for name in _BY_SERIES
+    }
+    return replace(first, panel=replace(first.panel, counts=counts), **joined)
 
 
 def negative_binomial(

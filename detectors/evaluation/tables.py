@@ -9,6 +9,7 @@ array([1.5, 1.5, 1.5])
 from __future__ import annotations
 
 import csv
+import gzip
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TableName", "table"]
+__all__ = ["TableName", "real_series", "table"]
 
 TableName: TypeAlias = Literal[
     "noufaily2013_scenarios42",
@@ -48,6 +49,25 @@ def table(name: TableName) -> Mapping[str, NDArray[np.generic]]:
         key: _column(cells) for key, cells in zip(header, zip(*rows, strict=True), strict=True)
     }
     return MappingProxyType(columns)
+
+
+@cache
+def real_series() -> NDArray[np.float64]:
+    """Read weekly visits for influenza-like illness, shape `[110, 364]`; weeks 1 to 52 of 7 years.
+
+    A week without a record counts as one without a visit.
+
+    Examples
+    --------
+    >>> real_series().shape, real_series()[0, :3]
+    ((110, 364), array([119., 116.,  95.]))
+    """
+    name = "taiwan_ili_weekly_2007_2013.csv.gz"
+    packed = (files("detectors.evaluation") / "scenarios" / name).read_bytes()
+    _, *rows = csv.reader(gzip.decompress(packed).decode("utf-8").splitlines())
+    counts = np.array([[float(cell or 0) for cell in row[2:]] for row in rows])
+    counts.flags.writeable = False
+    return counts
 
 
 def _column(cells: tuple[str, ...]) -> NDArray[np.generic]:

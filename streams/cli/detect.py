@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path  # noqa: TC003 - typer needs it at run time
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,15 +15,21 @@ from streams.cli.progress import counting_bar
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from detectors.contract import Detector
+    from streams.cli.progress import Counting
     from streams.detect.plots import PictureBook
     from streams.detect.reading import CountTable
     from streams.detect.writing import VerdictWriter
 
 __all__ = ["register"]
 
-#: A file whose steps are emptier than this is remarked on.
-_FEW = 0.5
+#: Bytes of a file that takes so long to read that a bar is shown.
+_LARGE = 2_000_000
+_WEEKS = 52
+#: Steps without a count that are named.
+_NAMED = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -89,15 +95,31 @@ def detect(
         raise FenghuoError("--latest judges the last time only; leave out --from or --latest.")
     if plot_all and plot is None:
         raise FenghuoError("--plot-all needs --plot FOLDER.")
+    _check_places(counts, out, plot)
     chosen = choose_detector(detector, param or [], read_parameters(config) if config else None)
     table = _read(counts, epi_week, grain)
     first = table.axis.position_from(begin) if begin is not None else None
     _remark(table, period)
+    if chosen.type == "mem":
+        _remark_season(table, chosen, period)
     book = _book(table, chosen, draw_all=plot_all) if plot else None
     writer = _judge(table, chosen, out, book, period=period, first=first, latest=latest)
     if book is not None and plot is not None:
         _draw(book, plot, len(table.series))
     _summarise(writer, table, out)
+
+
+def _check_places(counts: Path, out: Path, plot: Path | None) -> None:
+    """Refuse places that cannot be written, before there is anything to lose."""
+    if str(out) != "-":
+        if out.is_dir():
+            raise FenghuoError(f"--out {out}: this is a folder; name a file in it.")
+        if not out.parent.is_dir():
+            raise FenghuoError(f"--out {out}: there is no folder {out.parent}; make it first.")
+        if out.exists() and counts.exists() and out.samefile(counts):
+            raise FenghuoError(f"--out {out}: this is the file of counts; name another.")
+    if plot is not None and plot.exists() and not plot.is_dir():
+        raise FenghuoError(f"--plot {plot}: this is no folder; name a folder.")
 
 
 def _read(
@@ -110,10 +132,22 @@ def _read(
     if str(counts) == "-":
         return read_table(sys.stdin.buffer, name="stdin", epi_week=epi_week, grain=grain)
     try:
-        with counts.open("rb") as lines:
+        size = counts.stat().st_size
+        with ExitStack() as stack:
+            lines: Iterable[bytes] = stack.enter_context(counts.open("rb"))
+            if size > _LARGE:
+                bar = stack.enter_context(counting_bar("Reading", size, unit="lines"))
+                lines = _counted(lines, bar)
             return read_table(lines, name=str(counts), epi_week=epi_week, grain=grain)
     except OSError as error:
         raise FenghuoError(f"{counts}: {error.strerror}.") from None
+
+
+def _counted(lines: Iterable[bytes], bar: Counting) -> Iterator[bytes]:
+    for line in lines:
+        yield line
+        bar.count(1)
+        bar.advance(len(line))
 
 
 def _remark(table: CountTable, period: int | None) -> None:
@@ -122,16 +156,43 @@ def _remark(table: CountTable, period: int | None) -> None:
 
     axis = table.axis
     width = "whole numbers" if axis.grain is None else f"by {axis.grain}"
+    steps = "step" if len(axis.labels) == 1 else "steps"
     console.print(
-        f"{len(table.series):,} series, {len(axis.labels):,} steps {width}, "
+        f"{len(table.series):,} series, {len(axis.labels):,} {steps} {width}, "
         f"{axis.labels[0]} to {axis.labels[-1]}.",
         highlight=False,
     )
     if axis.kind == "integer" and period is None:
         console.print("Taken as weeks, 52 in a year; say otherwise with --period.")
-    filled = float(np.isfinite(table.counts).mean())
-    if filled < _FEW:
-        console.print(f"Only {filled:.0%} of the counts are there; the rest is missing.")
+    there = np.isfinite(table.counts)
+    if there.all():
+        return
+    missing = there.size - int(there.sum())
+    share = missing / there.size
+    console.print(
+        f"{missing:,} of {there.size:,} counts are missing ({share:.1%}), which is not 0."
+    )
+    empty = [axis.labels[position] for position in np.flatnonzero(~there.any(axis=0)).tolist()]
+    if empty:
+        more = ", ..." if len(empty) > _NAMED else ""
+        console.print(
+            f"Steps without any count: {len(empty):,} ({', '.join(empty[:_NAMED])}{more}).",
+            highlight=False,
+        )
+
+
+def _remark_season(table: CountTable, detector: Any, period: int | None) -> None:
+    """Tell where seasons begin on a time axis that has no calendar."""
+    if table.axis.kind != "integer" and period is None:
+        return
+    labels, length = table.axis.labels, period or _WEEKS
+    place = (min(detector.season_start, _WEEKS) - 1) * length // _WEEKS
+    first = f", the first one at {labels[place]}" if place < len(labels) else ""
+    console.print(
+        f"The first time of the file is taken as the beginning of week 1: seasons begin every "
+        f"{length} steps{first}; say otherwise with --param season_start=WEEK.",
+        highlight=False,
+    )
 
 
 def _book(table: CountTable, detector: Detector, *, draw_all: bool) -> PictureBook:
@@ -163,6 +224,7 @@ def _judge(
                 book.add(judged)
             bar.count(writer.points - before)
             bar.advance(len(judged.rows))
+            bar.flush()
     return writer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path  # noqa: TC003 - typer needs it at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,18 +31,26 @@ def register(app: typer.Typer) -> None:
 
 
 def list_(*, as_json: JsonOption = False) -> None:
-    """List the detectors that are installed."""
+    """List the detectors that are installed, by family."""
     from detectors.registry import DETECTORS  # noqa: PLC0415 - keeps --help fast
-    from streams.detect.docstrings import summary  # noqa: PLC0415
+    from streams.detect.docstrings import by_family, summary  # noqa: PLC0415
 
-    found = {name: summary(DETECTORS[name]) for name in DETECTORS}
+    found = by_family(DETECTORS)
     if as_json:
-        print_json([{"type": name, "summary": text} for name, text in found.items()])
+        rows = [
+            {"type": name, "family": family, "summary": summary(model)}
+            for family, members in found.items()
+            for name, model in members.items()
+        ]
+        print_json(sorted(rows, key=itemgetter("type")))
         return
-    shown = table("Detectors", "type", "summary", wrap=("summary",))
-    for name, text in found.items():
-        shown.add_row(name, text)
-    results().print(shown, markup=False)
+    width = max(map(len, DETECTORS))
+    for family, members in found.items():
+        shown = table(family, "type", "summary", wrap=("summary",))
+        for name, model in members.items():
+            shown.add_row(name.ljust(width), summary(model))
+        results().print(shown, markup=False)
+    results().print("What one assumes, its parameters and papers: fenghuo detectors show NAME.")
 
 
 def show(

@@ -1,4 +1,4 @@
-"""The command that puts our detectors beside the reference software."""
+"""The commands that put our detectors beside the reference software and beside each other."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from streams.cli.common import console
+from streams.cli.evaluate_compare import compare_methods
 from streams.cli.output import JsonOption, print_json, results, table
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ __all__ = ["register"]
 
 OutOption = Annotated[Path | None, typer.Option(help="Markdown file for the table.")]
 
-#: Beyond so many standard errors the figures are marked as different.
-_DIFFERENT = 3.0
+#: Figures that a terminal has no room for.
+_NARROW = "pod_k"
 
 
 class Simulators(StrEnum):
@@ -34,11 +35,15 @@ class Simulators(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(evaluate)
+    """Add the commands."""
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(evaluate)
+    group.command(name="compare")(compare_methods)
+    app.add_typer(group, name="evaluate")
 
 
 def evaluate(
+    context: typer.Context,
     *,
     simulator: Annotated[
         Simulators, typer.Option(help="Noufaily 2013 (weekly) or 2019 (daily).")
@@ -60,6 +65,8 @@ def evaluate(
     """
     from detectors.evaluation.compare import markdown  # noqa: PLC0415 - keeps --help fast
 
+    if context.invoked_subcommand is not None:
+        return
     names = [name.strip() for name in detectors.split(",") if name.strip()]
     rows = _run(simulator, series, seed, names)
     if out is not None:
@@ -89,13 +96,13 @@ def _run(simulator: Simulators, series: int, seed: int, names: Sequence[str]) ->
 def _show(rows: Sequence[Comparison]) -> None:
     done = [row for row in rows if row.skipped is None]
     if done:
-        figures = tuple(done[0].figures)
+        figures = tuple(name for name in done[0].figures if not name.startswith(_NARROW))
         shown = table(
             "Ours, 95 % interval, R surveillance 1.20.3", "method", "k", *figures, right=figures
         )
         for row in done:
             size = "1-10" if row.size is None else f"{row.size:g}"
-            shown.add_row(row.method, size, *(_cell(found) for found in row.figures.values()))
+            shown.add_row(row.method, size, *(_cell(row.figures[name]) for name in figures))
         results().print(shown, markup=False)
     for text in dict.fromkeys(f"{row.method}: {row.note}" for row in done if row.note):
         results().print(text, markup=False, soft_wrap=True)
@@ -104,9 +111,11 @@ def _show(rows: Sequence[Comparison]) -> None:
 
 
 def _cell(figure: Compared) -> str:
+    from detectors.evaluation.compare import DIFFERENT  # noqa: PLC0415 - keeps --help fast
+
     ours = figure.ours
     text = f"{ours.value:.3f}\n{ours.low:.3f}-{ours.high:.3f}"
     if figure.reference is None:
         return text
-    mark = "*" if figure.deviation is not None and abs(figure.deviation) > _DIFFERENT else ""
+    mark = "*" if figure.deviation is not None and abs(figure.deviation) > DIFFERENT else ""
     return f"{text}\nR {figure.reference:.3f}{mark}"

@@ -15,6 +15,7 @@ from detectors.registry import (
     UnknownDetectorError,
     parse_detector,
 )
+from streams.detect.r_words import R_NAMES, r_value
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ __all__ = ["begin_at", "choose_detector", "read_parameters"]
 
 #: Charts without training: they begin with the series, however late judging begins.
 _UNTRAINED: Final = frozenset({"outbreak_p"})
+#: What people write for a parameter that shall have no value.
+_UNSET: Final = frozenset({"none", "null", "na"})
 #: Their `start` is not where a chart begins but which history they take.
 _NO_CHART: Final = frozenset({"shewhart"})
 
@@ -42,7 +45,8 @@ def choose_detector(
         Its type; may be left out if the file gives it.
     given
         Parameters as `key=value`. A value is a number, true or false, null, text, or a list in
-        brackets or with commas; the detector's model decides what it accepts.
+        brackets or with commas; the detector's model decides what it accepts. Words of the R
+        package surveillance are taken where ours differ: `threshold=nbPlugin`, `direction=inc`.
     file
         Parameters that the given ones complete or replace.
 
@@ -63,9 +67,13 @@ def choose_detector(
             "leave out one of them."
         )
     texts = _split(given)
-    readings = {key: _readings(text) for key, text in texts.items()}
+    readings = {key: [value] for key, value in parameters.items()}
+    readings |= {key: _readings(text) for key, text in texts.items()}
+    for key, options in readings.items():
+        if (word := r_value(key, texts.get(key, options[0]))) is not None:
+            options.append(word)
     while True:
-        tried = parameters | {key: options[0] for key, options in readings.items()}
+        tried = {key: options[0] for key, options in readings.items()}
         try:
             return parse_detector(tried)
         except (UnknownDetectorError, BrokenDetectorError) as error:
@@ -155,6 +163,8 @@ def _readings(text: str) -> list[Any]:
         with suppress(ValueError):
             found.append(json.loads(text, parse_constant=str))
     found.append(text)
+    if text.lower() in _UNSET:
+        found.append(None)
     if "," in text:
         pieces = text.strip("[]()").split(",")
         found.append([_readings(piece.strip())[0] for piece in pieces if piece.strip()])
@@ -182,4 +192,6 @@ def _unknown(key: str, kind: str) -> str:
     known = [field for field in model.model_fields if field != "type"]
     close = get_close_matches(key, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
+    if (ours := R_NAMES.get(key)) and ours.partition(" ")[0] in known:
+        hint = f"what R calls {key} is {ours} here. "
     return f"{kind} has no such parameter: {hint}It has {', '.join(known) or 'none'}."

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
+import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from detectors.registry import DETECTORS, FAMILIES
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
 
-__all__ = ["Parameter", "parameters", "sections", "summary"]
+__all__ = ["Parameter", "by_family", "parameters", "sections", "spoken", "summary"]
 
 #: JSON Schema's bounds, as people write them.
 _BOUNDS: Final = {
@@ -23,6 +29,10 @@ _BOUNDS: Final = {
     "minItems": "items ≥ ",
     "maxItems": "items ≤ ",
 }
+#: Types of JSON, as people know them.
+_KINDS: Final = {"boolean": "true, false", "array": "list"}
+_ROLE: Final = re.compile(r":(class|func|meth|mod|data|attr|math):`[~!]?([^`]+)`")
+_GREEK: Final = re.compile(r"\\([a-z]+)")
 _UNDERLINED: Final = re.compile(r"^(.+)\n-{3,}$", re.MULTILINE)
 
 
@@ -47,7 +57,58 @@ def summary(detector: Any) -> str:
     >>> summary(Ears)
     'EARS C1, C2 and C3 (Hutwagner et al. 2003).'
     """
-    return (inspect.getdoc(detector) or "").partition("\n\n")[0].replace("\n", " ")
+    return spoken((inspect.getdoc(detector) or "").partition("\n\n")[0].replace("\n", " "))
+
+
+def by_family(detectors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Group detectors by family; those of other distributions come last.
+
+    Examples
+    --------
+    >>> from detectors import Ears
+    >>> list(by_family({"ears": Ears, "mine": Ears}))
+    ['A few recent counts (EARS)', 'Installed by others']
+    """
+    found = {
+        family: {name: detectors[name] for name in names if name in detectors}
+        for family, names in FAMILIES.items()
+    }
+    known = {name for names in FAMILIES.values() for name in names}
+    found["Installed by others"] = {
+        name: model for name, model in detectors.items() if name not in known
+    }
+    return {family: members for family, members in found.items() if members}
+
+
+def spoken(text: str) -> str:
+    r"""Turn what is special to Sphinx into plain text; detectors' classes into their types.
+
+    Examples
+    --------
+    >>> spoken(r"See :class:`detectors.ears.Ears`, :meth:`lower` and :math:`\phi\mu_t`::")
+    'See `ears`, `lower` and `φμ_t`:'
+    """
+    text = _ROLE.sub(_said, text)
+    return re.sub(r"::$", ":", text, flags=re.MULTILINE).replace("``", "`")
+
+
+def _said(found: re.Match[str]) -> str:
+    role, target = found.groups()
+    if role == "math":
+        return f"`{_GREEK.sub(_greek, target)}`"
+    return f"`{_types().get(target.rpartition('.')[2], target)}`"
+
+
+def _greek(found: re.Match[str]) -> str:
+    try:
+        return unicodedata.lookup(f"GREEK SMALL LETTER {found[1]}")
+    except KeyError:
+        return found[0]
+
+
+@cache
+def _types() -> dict[str, str]:
+    return {DETECTORS[name].__name__: name for names in FAMILIES.values() for name in names}
 
 
 def sections(detector: Any) -> dict[str, str]:
@@ -59,7 +120,7 @@ def sections(detector: Any) -> dict[str, str]:
     >>> list(sections(Ears))
     ['', 'Parameters', 'Notes', 'References', 'Examples']
     """
-    pieces = _UNDERLINED.split(inspect.getdoc(detector) or "")
+    pieces = _UNDERLINED.split(spoken(inspect.getdoc(detector) or ""))
     titles = ["", *pieces[1::2]]
     return {title: text.strip("\n") for title, text in zip(titles, pieces[::2], strict=True)}
 
@@ -89,8 +150,12 @@ def parameters(model: type[BaseModel]) -> list[Parameter]:
     return found
 
 
-def _written(default: Any) -> str:
-    return str(default).lower() if isinstance(default, bool) else str(default)
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_written, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _meanings(described: str) -> dict[str, str]:
@@ -116,5 +181,6 @@ def _values(field: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "const" in field:
         return str(field["const"])
     kind = str(field.get("type", "any"))
-    bounds = [sign + str(field[key]) for key, sign in _BOUNDS.items() if key in field]
+    kind = _KINDS.get(kind, kind)
+    bounds = [sign + _written(field[key]) for key, sign in _BOUNDS.items() if key in field]
     return " ".join([kind, ", ".join(bounds)]) if bounds else kind

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from detectors.contract import Detector
 
-__all__ = ["ATTRIBUTION", "PARAMETERS", "Shown", "daily", "draw_detector", "weekly"]
+__all__ = ["ATTRIBUTION", "DAILY", "PARAMETERS", "Shown", "daily", "draw_detector", "weekly"]
 
 ATTRIBUTION: Final = "Taiwan Centers for Disease Control, RODS, published as government open data"
 #: Shown with other parameters than the defaults, because those are for other data.
 PARAMETERS: Final[dict[str, dict[str, Any]]] = {"fixed_value": {"cases": 4000}}
 #: Methods made for days, or for weeks as well as for days.
-_DAILY: Final = frozenset(
+DAILY: Final = frozenset(
     {"ears", "ears_nb", "essence_ewma", "regression", "switch", "holt_winters", "rammie"}
 )
 #: Methods that know nothing of weeks.
@@ -108,7 +108,7 @@ def draw_detector(detector: Detector, folder: Path) -> list[Path]:
     """Draw what a detector makes of the series that it is made for; return the files."""
     name = detector.type
     chosen = [weekly()] if name not in _NEVER_WEEKLY else []
-    if name in _DAILY or "day_of_week" in getattr(type(detector), "model_fields", ()):
+    if name in DAILY or "day_of_week" in getattr(type(detector), "model_fields", ()):
         chosen.append(daily())
     return [_draw(detector, shown, folder) for shown in chosen]
 

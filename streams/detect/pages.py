@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
-import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from detectors.registry import DETECTORS
-from streams.detect.docstrings import parameters, sections, summary
-from streams.detect.gallery import ATTRIBUTION, PARAMETERS, draw_detector
+from detectors.seasons import longest_year
+from streams.detect.docstrings import by_family, parameters, sections, spoken, summary
+from streams.detect.gallery import ATTRIBUTION, DAILY, PARAMETERS, draw_detector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from detectors.contract import Grain
+
 __all__ = ["detector_page", "gallery_page", "index_page", "write_pages"]
 
 _MADE: Final = "<!-- Made by `fenghuo detectors docs`; edit the docstring of the class instead. -->"
-_ROLE: Final = re.compile(r":(?:class|func|meth|mod|data|attr):`[~!]?([^`]+)`")
+_ABOUT: Final = (
+    "{} methods, each on a page of its own; see them at work in the [gallery](gallery.md). "
+    "On a file: [fenghuo detect](../guides/detect.md)."
+)
+#: What somebody has, and which methods to look at first.
+_ADVICE: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {
+        "many series of all kinds, or nothing known about them": ("auto",),
+        "daily counts of a week or two": ("ears", "ears_nb"),
+        "daily counts of a month or more, with days of the week": ("switch", "regression"),
+        "daily counts of a year or more, with season and holidays": (
+            "rammie",
+            "holt_winters",
+            "stl",
+        ),
+        "weekly counts of three years or more": ("farrington_flexible",),
+        "weekly counts of a rare disease, or of a year or two": ("bayes", "boda", "rki"),
+        "one epidemic every season, as of influenza": ("mem", "nb_hmm"),
+        "small rises that last": ("cusum", "glr_poisson", "glr_nb", "outbreak_p"),
+        "the rules of China CDC (CIDARS)": ("moving_percentile", "fixed_value"),
+        "sources that may fall silent": ("drop",),
+    }
+)
 _PICTURES: Final = "pictures"
 _EXPLAINED: Final = (
     "Every detector on the same series: emergency visits for influenza-like illness in Taipei "
@@ -70,13 +95,13 @@ def detector_page(name: str, model: Any, pictures: Sequence[str] = ()) -> str:
     """Make the page of one detector: what it assumes, when to use it, parameters, paper."""
     told = sections(model)
     body = told.pop("", "").partition("\n\n")[2]
-    parts = [_MADE, f"# {name}", summary(model), _markdown(body)]
+    parts = [_MADE, f"# {name}", summary(model), spoken(body)]
     parts += [_image(name, picture) for picture in pictures]
     parts += ["## Parameters", _table(model)]
     told.pop("Parameters", None)
     examples = told.pop("Examples", None)
     for title, text in told.items():
-        parts += [f"## {title}", _markdown(text)]
+        parts += [f"## {title}", spoken(text)]
     if examples:
         parts += ["## Example", f"```python\n{examples}\n```"]
     parts += [
@@ -95,9 +120,10 @@ def gallery_page(detectors: Mapping[str, Any], pictures: Mapping[str, Sequence[s
         _EXPLAINED,
         "One series shows how a method behaves, not how good it is.",
     ]
-    for name, model in detectors.items():
+    ordered = [one for members in by_family(detectors).values() for one in members.items()]
+    for name, model in ordered:
         shown = ", ".join(f"`{key}={value}`" for key, value in PARAMETERS.get(name, {}).items())
-        parts += [f"## {name}", f"{_markdown(summary(model))} [Page]({name}.md)"]
+        parts += [f"## {name}", f"{spoken(summary(model))} [Page]({name}.md)"]
         if shown:
             parts.append(f"Shown with {shown}.")
         parts += [_image(name, picture) for picture in pictures.get(name, ())]
@@ -107,24 +133,45 @@ def gallery_page(detectors: Mapping[str, Any], pictures: Mapping[str, Sequence[s
 
 
 def index_page(detectors: Mapping[str, Any]) -> str:
-    """Make the list of all detectors."""
-    rows = [
-        f"| [{name}]({name}.md) | {_cell(summary(model))} |" for name, model in detectors.items()
+    """Make the list of all detectors, by family, with advice where to begin."""
+    parts = [
+        _MADE,
+        "# Detectors",
+        _ABOUT.format(len(detectors)),
+        "## Where to begin",
+        "\n".join(
+            [
+                "| you have | look at |",
+                "|---|---|",
+                *(f"| {have} | {_named(names, detectors)} |" for have, names in _ADVICE.items()),
+            ]
+        ),
     ]
-    return "\n".join(
-        [
-            _MADE,
-            "",
-            "# Detectors",
-            "",
-            "See them at work in the [gallery](gallery.md).",
-            "",
-            "| type | method |",
-            "|---|---|",
-            *rows,
-            "",
+    for family, members in by_family(detectors).items():
+        rows = [
+            f"| [{name}]({name}.md) | {_cell(summary(model))} | {_reach(name, model)} |"
+            for name, model in members.items()
         ]
-    )
+        head = ["| type | method | looks back |", "|---|---|---|"]
+        parts += [f"## {family}", "\n".join([*head, *rows])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _named(names: Sequence[str], detectors: Mapping[str, Any]) -> str:
+    return ", ".join(f"[{one}]({one}.md)" if one in detectors else f"`{one}`" for one in names)
+
+
+def _reach(name: str, model: Any) -> str:
+    """Tell how far back a method looks with its defaults, in days or weeks, or years."""
+    try:
+        detector = model.model_validate(PARAMETERS.get(name, {}))
+    except ValidationError:
+        return "-"
+    grain: Grain = "day" if name in DAILY else "week"
+    steps, year = detector.lookback(grain), longest_year(grain)
+    if steps >= 2 * year:
+        return f"{round(steps / year)} years"
+    return f"{steps} {grain}s" if steps else "-"
 
 
 def _draw(name: str, model: Any, folder: Path) -> list[Path]:
@@ -143,15 +190,8 @@ def _table(model: Any) -> str:
     return "\n".join(["| name | values | default | meaning |", "|---|---|---|---|", *rows])
 
 
-def _markdown(text: str) -> str:
-    """Turn what is special to Sphinx into Markdown."""
-    text = _ROLE.sub(lambda found: f"`{found[1]}`", text)
-    text = re.sub(r"::$", ":", text, flags=re.MULTILINE)
-    return text.replace("``", "`")
-
-
 def _cell(text: str) -> str:
-    return _markdown(text).replace("|", "\\|").replace("<", "&lt;")
+    return spoken(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _link(picture: Path) -> str:

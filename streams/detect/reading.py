@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["CountTable", "Series", "read_table"]
 
 _COLUMNS: Final = ("time", "region", "signal", "count", "population")
-#: What R writes for a missing number; an empty cell is missing too.
-_MISSING: Final = frozenset({"", "NA"})
+#: What R, pandas and databases write for a missing number; an empty cell is missing too.
+_MISSING: Final = frozenset({"", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"})
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _LARGEST: Final = 1e100
 #: Problems that are told; the rest is counted.
@@ -104,7 +104,7 @@ def read_table(
             if any(cell.strip() for cell in cells):
                 rows.read(reader.line_num, [cell.strip() for cell in cells], layout)
     except csv.Error as error:
-        raise FenghuoError(f"{name}:{reader.line_num}: no CSV: {error}.") from None
+        raise FenghuoError(f"{name}:{reader.line_num}: this is not CSV: {error}.") from None
     rows.check_repeated()
     if rows.problems:
         told = [f"{name}:{line}: {text}" for line, text in sorted(rows.problems)[:_TOLD]]
@@ -112,11 +112,13 @@ def read_table(
             told.append(f"and {more} more problems.")
         raise FenghuoError("\n".join([*told, "Nothing was judged."]))
     if not rows.times or rows.kind is None:
-        raise FenghuoError(f"{name}: there is no row of counts below the header.")
+        raise FenghuoError(f"{name}: there is no row of counts below the header; add some.")
     try:
         return rows.table(make_axis(rows.times, rows.kind, epi_week=epi_week, grain=grain))
     except FenghuoError as error:
-        raise FenghuoError(f"{name}: {error}") from None
+        text = str(error)
+        place = text.removeprefix("line ") if text.startswith("line ") else f" {text}"
+        raise FenghuoError(f"{name}:{place}") from None
 
 
 class _Layout(NamedTuple):
@@ -224,6 +226,8 @@ def _layout(header: Sequence[str], name: str) -> _Layout:
         "it must be time,region,signal,count[,population], or time and then one column for each "
         "series"
     )
+    if not any(header):
+        raise FenghuoError(f"{name}:1: the file begins without a header; {expected}.")
     found = f"{name}:1: the header is {','.join(header)!r}; {expected}"
     if len(header) == 1 and (sign := re.search(r"[;\t|]", header[0])):
         raise FenghuoError(f"{found}. Separate cells by commas, not by {sign[0]!r}.")
@@ -240,8 +244,8 @@ def _layout(header: Sequence[str], name: str) -> _Layout:
         return _Layout(lower, wide=False, place={column: i for i, column in enumerate(lower)})
     if lower[0] != "time" or len(header) == 1 or not all(header):
         raise FenghuoError(f"{found}. `time` must come first, and every column needs a name.")
-    if set(lower) <= {"time", "region", "signal", "population"}:
-        raise FenghuoError(f"{found}. The column `count` is missing.")
+    if set(lower) & {"region", "signal", "population"}:
+        raise FenghuoError(f"{found}. The column `count` is missing, or has another name.")
     return _Layout(header, wide=True, place={"time": 0})
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Judged", "judge_table", "make_panel"]
 
 #: Judged points of one chunk: large enough to be fast, small enough for a bar that moves.
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 16
 
 
 class Judged(NamedTuple):

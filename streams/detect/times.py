@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -29,7 +30,9 @@ FileGrain: TypeAlias = Literal["day", "week", "month"]
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _WEEK: Final = re.compile(r"\d{4}-?W\d{2}", re.ASCII | re.IGNORECASE)
 _MONTH: Final = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
-_INTEGER: Final = re.compile(r"\d{1,12}", re.ASCII)
+_INTEGER: Final = re.compile(r"-?\d{1,12}", re.ASCII)
+#: Whole numbers that are years and weeks, years and months, or dates without hyphens.
+_PACKED: Final = re.compile(r"(?:19|20)\d\d(0[1-9]|[1-4]\d|5[0-3])(0[1-9]|[12]\d|3[01])?", re.ASCII)
 _KINDS: Final[Mapping[TimeKind, str]] = {
     "date": "a date like 2009-08-03",
     "week": "an epi week like 2009-W32",
@@ -111,7 +114,9 @@ class TimeAxis:
             return ordinal - self.first
         if kind == "integer":
             if ordinal < 1:
-                raise FenghuoError("--from 0: steps are counted from 1.")
+                raise FenghuoError(
+                    f"--from {text}: steps are counted from 1; the first is {self.labels[0]}."
+                )
             return ordinal - 1
         day = ordinal
         if kind == "month":
@@ -154,9 +159,7 @@ def parse_time(text: str, epi_week: EpiWeek) -> tuple[TimeKind, int]:
     if _INTEGER.fullmatch(text):
         return "integer", int(text)
     if _WEEK.fullmatch(text):
-        first = parse_week(text, epi_week)
-        if first is not None:
-            return "week", first.toordinal()
+        return "week", _first_of_week(text, epi_week)
     try:
         if _DATE.fullmatch(text):
             return "date", date.fromisoformat(text).toordinal()
@@ -166,7 +169,7 @@ def parse_time(text: str, epi_week: EpiWeek) -> tuple[TimeKind, int]:
     except ValueError:
         raise ValueError(f"time {text} is not in the calendar; correct it") from None
     *some, last = _KINDS.values()
-    raise ValueError(f"time {text!r} is none; write {', '.join(some)} or {last}")
+    raise ValueError(f"time {text!r} cannot be read; write {', '.join(some)} or {last}")
 
 
 def make_axis(
@@ -226,6 +229,23 @@ def panel_grain(axis: TimeAxis, period: int | None) -> Grain:
     return "month" if period == _MONTHS else "day"
 
 
+def _first_of_week(text: str, epi_week: EpiWeek) -> int:
+    try:
+        first = parse_week(text, epi_week)
+    except ValueError as error:
+        other: EpiWeek = "mmwr" if epi_week == "iso" else "iso"
+        remedy = f", or add --epi-week {other}" if _is_week(text, other) else ""
+        raise ValueError(f"{error}; correct it{remedy}") from None
+    assert first is not None  # noqa: S101 - the text has the form of a week
+    return first.toordinal()
+
+
+def _is_week(text: str, epi_week: EpiWeek) -> bool:
+    with suppress(ValueError):
+        return parse_week(text, epi_week) is not None
+    return False
+
+
 def _month_of(ordinal: int) -> int:
     day = date.fromordinal(ordinal)
     return day.year * _MONTHS + day.month - 1
@@ -239,6 +259,8 @@ def _grain_of(
         if found == "week":
             _refuse_uneven(times)
         return found
+    if kind == "integer":
+        _refuse_packed(times)
     own: FileGrain | None = kind if kind in {"week", "month"} else None
     if grain not in {None, own}:
         raise FenghuoError(
@@ -272,4 +294,14 @@ def _refuse_uneven(times: Mapping[int, tuple[str, int]]) -> None:
         raise FenghuoError(
             f"line {line}: {text} is not a multiple of 7 days from the other dates, which are "
             "weekly. Correct it, or use --grain day."
+        )
+
+
+def _refuse_packed(times: Mapping[int, tuple[str, int]]) -> None:
+    """Refuse 200932: taken as a number, 200952 and 201001 would be 49 steps apart."""
+    if all(_PACKED.fullmatch(text) for text, _ in times.values()):
+        text, line = min(times.values(), key=lambda time: time[1])
+        raise FenghuoError(
+            f"line {line}: {text} seems to be a year with a week, a month or a date; write it as "
+            "2009-W32, 2009-08 or 2009-08-03. Whole numbers are steps: 1, 2, 3, ..."
         )

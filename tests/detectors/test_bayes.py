@@ -86,6 +86,15 @@ def test_huge_means_join_on_to_the_exact_ones(size: float) -> None:
         np.testing.assert_allclose(nb_tail(quantile + 1, means, sizes), alpha, rtol=2e-3)
 
 
+@pytest.mark.parametrize(("mean", "size"), [(1e9, 0.5), (1e10, 0.05), (1e100, 0.02), (1e99, 1e-6)])
+def test_small_counts_of_a_clumped_distribution_with_a_huge_mean(mean: float, size: float) -> None:
+    tail = nb_tail(np.array([1.0]), np.array([mean]), np.array([size]))
+    # P(X >= 1) = 1 - (r / (r + mu))^r; mu / (r + mu) is 1 to all digits.
+    assert tail[0] == pytest.approx(-np.expm1(size * (np.log(size) - np.log(mean))), rel=1e-9)
+    quantile = nb_quantile(np.array([mean]), np.array([size]), tail[0] * (1 + 1e-9))
+    assert quantile[0] == 0
+
+
 def test_zeros_are_judged_by_the_prior() -> None:
     counts = np.array([[0.0] * 6 + [1.0], [0.0] * 6 + [2.0]])
     verdicts = Bayes().judge(Panel(counts), slice(-1, None))

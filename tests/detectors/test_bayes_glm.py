@@ -12,7 +12,8 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import nbinom
 
-from detectors._negbin import fit_negbin, mixture_quantile, mixture_tail, nb_tail
+from detectors._negative_binomial import mixture_quantile, mixture_tail, nb_tail
+from detectors._negbin_regression import fit_negbin
 from detectors.bayes_glm import Boda
 from detectors.contract import FloatArray, Grain, Panel, Reason
 from tests.detectors.contract_checks import check_contract

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from scipy.special import gammaincc, gammaln
 from scipy.stats import nbinom
 
-from detectors.change_point import ChangePoint, _neighbour_dispersion, _Runs
+from detectors._run_lengths import RunLengths, neighbour_dispersion
+from detectors.change_point import ChangePoint
 from detectors.contract import Panel, Reason
 from tests.detectors.contract_checks import check_contract
 
@@ -62,7 +63,7 @@ SERIES = [
 
 @pytest.mark.parametrize("counts", SERIES)
 def test_the_recursion_equals_the_sum_over_all_segmentations(counts: list[float]) -> None:
-    runs = _Runs(np.array([4.0]), np.ones(1), length=len(counts), hazard=HAZARD, shape=SHAPE)
+    runs = RunLengths(np.array([4.0]), np.ones(1), length=len(counts), hazard=HAZARD, shape=SHAPE)
     for n, count in enumerate(counts, start=1):
         runs.take(np.array([count]), np.array([True]))
         np.testing.assert_allclose(runs.weight[0, :n], last_start(counts[:n], 4.0), rtol=1e-10)
@@ -122,7 +123,7 @@ def test_falls_are_no_alarm() -> None:
 def test_overdispersed_noise_is_allowed_for() -> None:
     rng = np.random.default_rng(3)
     counts = rng.negative_binomial(5, 0.2, (400, 61)).astype(np.float64)  # variance 5 times mean
-    phi = _neighbour_dispersion(counts, np.ones(counts.shape, dtype=bool))
+    phi = neighbour_dispersion(counts, np.ones(counts.shape, dtype=bool))
     assert phi.mean() == pytest.approx(5, rel=0.1)
     last = slice(-1, None)
     poisson, fitted = (

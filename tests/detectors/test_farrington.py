@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from pydantic import ValidationError
 from scipy.stats import nbinom, norm, poisson, t
 
 from detectors import _farrington
-from detectors._farrington import count_quantile, count_tail
-from detectors._levels import Baseline, fit_levels, prepare, trend_p_value
+from detectors._farrington import size_of
+from detectors._farrington_baseline import Baseline, prepare
+from detectors._farrington_fit import fit_levels
+from detectors._farrington_reweighting import trend_p_value
+from detectors._negative_binomial import nb_quantile, nb_tail
 from detectors.contract import Detector, FloatArray, Panel, Reason
 from detectors.farrington import Farrington
 from detectors.farrington_flexible import FarringtonFlexible
@@ -48,8 +52,9 @@ def test_the_contract_in_calendar_time(detector: Detector) -> None:
     check_contract(detector, grain="week", dated=True, judged=4, rtol=1e-7, atol=1e-9)
 
 
-def test_the_contract_with_a_population() -> None:
-    detector = flexible(population_offset=True)
+@pytest.mark.parametrize("detector", [Farrington(years_back=3, half_window=2), flexible()])
+def test_the_contract_with_a_population(detector: Farrington | FarringtonFlexible) -> None:
+    detector = detector.model_copy(update={"population_offset": True})
     check_contract(
         detector, grain="month", period=12, judged=6, population=True, rtol=1e-7, atol=1e-9
     )
@@ -145,8 +150,25 @@ def test_a_population_offset_scales_the_expectation() -> None:
     assert without.expected[0, 0] < 16
 
 
+def test_the_population_of_the_original_is_an_offset() -> None:
+    # 16 in 1,000 people and 32 in 2,000: 24 are expected in 1,500.
+    people = np.full((1, 120), 1000.0)
+    people[:, 60:] = 2000.0
+    people[:, -1] = 1500.0
+    detector = Farrington(years_back=2, power="none", population_offset=True)
+    panel = Panel(people * 0.016, grain="week", period=52, population=people)
+    verdicts = detector.judge(panel, LATEST)
+    assert verdicts.expected[0, 0] == pytest.approx(24)
+    cases = 7 * 16 + 7 * 32
+    assert verdicts.upper[0, 0] == pytest.approx(
+        24 + norm.isf(0.025) * math.sqrt(24 + 24**2 / cases)
+    )
+    thousands = Panel(panel.counts, grain="week", period=52, population=people / 1000)
+    assert_same(detector.judge(thousands, LATEST), verdicts, rtol=1e-9, atol=1e-9)
+
+
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_level_fit_is_the_statsmodels_fit(seed: int) -> None:
     rng = np.random.default_rng(seed)
     part = np.array([0, 0, 0, 1, 1, 2, 2, 2] * 4, dtype=np.intp)
@@ -178,12 +200,13 @@ def test_the_level_fit_is_the_statsmodels_fit(seed: int) -> None:
 def test_quantiles_are_those_of_scipy(mean: float, dispersion: float, alpha: float) -> None:
     dispersion = 1.0 if dispersion < 1.001 else dispersion
     one: FloatArray = np.array([mean])
-    quantile = count_quantile(alpha, one, np.array([dispersion]))
+    size = size_of(one, np.array([dispersion]))
+    quantile = nb_quantile(one, size, alpha)
     law = poisson(mean) if dispersion == 1.0 else nbinom(mean / (dispersion - 1), 1 / dispersion)
     # scipy's ppf(1 - alpha) rounds the level: compare tails, by the definition of the quantile.
     assert law.sf(quantile[0]) <= alpha * (1 + 1e-7)
     assert quantile[0] == 0 or law.sf(quantile[0] - 1) > alpha * (1 - 1e-7)
-    tail = count_tail(quantile, one, np.array([dispersion]))[0]
+    tail = nb_tail(quantile, one, size)[0]
     assert tail == pytest.approx(float(law.sf(quantile[0] - 1)), rel=1e-6, abs=1e-12)
 
 
@@ -193,3 +216,13 @@ def test_quantiles_are_those_of_scipy(mean: float, dispersion: float, alpha: flo
 def test_wrong_parameters_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         FarringtonFlexible.model_validate(wrong)
+
+
+@pytest.mark.parametrize("threshold", ["nb_plugin", "muan"])
+def test_counts_near_1e100_have_a_threshold(threshold: str) -> None:
+    panel = odd_panel(90, grain="month", dated=True, seed=6, largest=1e100)
+    verdicts = FarringtonFlexible(threshold=threshold).judge(panel, LATEST)
+    judged = verdicts.reason < Reason.insufficient_history
+    assert judged.any()
+    assert np.isfinite(verdicts.upper[judged]).all()
+    assert verdicts.upper[judged].max() > 1e90

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.optimize import minimize_scalar
 from scipy.stats import nbinom, norm, poisson
 
-from detectors._likelihood_ratio import NegbinRatio, PoissonRatio
+from detectors._likelihood_ratio import PoissonRatio
+from detectors._negbin_ratio import NegbinRatio
 from detectors.contract import Detector, FloatArray, Panel, Reason
 from detectors.glr import GlrNb, GlrPoisson
 from tests.detectors.contract_checks import assert_same, check_contract, take
@@ -94,6 +97,60 @@ def test_the_statistic_is_the_definition(psi: float, sign: int) -> None:
     want = [plain_ratio(counts[row], mean[row], psi, sign) for row in range(6)]
     np.testing.assert_allclose(ratio.statistic(8, sign), want, rtol=1e-6, atol=1e-4)
     assert max(want) > 1
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 1e-4, 0.3, 4.0]),
+    st.sampled_from([1, -1]),
+    st.sampled_from([0.5, 2.0, 5.0]),
+)
+@settings(max_examples=40)
+def test_what_is_ruled_out_by_bounds_never_reaches_the_limit(
+    seed: int, psi: float, sign: int, limit: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    mean = rng.uniform(0.1, 20, (5, 12)) * 10.0 ** rng.integers(-2, 6, (5, 1))
+    counts = rng.poisson(mean * rng.choice([0.0, 0.3, 1.0, 1.3, 4.0], (5, 1))).astype(np.float64)
+    counts[rng.random(counts.shape) < 0.1] = np.nan
+    ratio = PoissonRatio(mean) if psi == 0 else NegbinRatio(mean, np.full(5, psi))
+    alone = [
+        PoissonRatio(row[None]) if psi == 0 else NegbinRatio(row[None], np.array([psi]))
+        for row in mean
+    ]
+    for step in range(12):
+        for part, count in (
+            (ratio, counts[:, step]),
+            *zip(alone, counts[:, step, None], strict=True),
+        ):
+            part.push(step, count)
+        statistic = ratio.statistic(step, sign)
+        # Charts do not touch each other, to the last bit.
+        np.testing.assert_array_equal(
+            statistic, np.concatenate([one.statistic(step, sign) for one in alone])
+        )
+        reached = ratio.reached(step, sign, limit)
+        clear = np.abs(statistic - limit) > 1e-9 * limit
+        np.testing.assert_array_equal(reached[clear], (statistic >= limit)[clear])
+        ratio.restart(step, reached)
+        for one, again in zip(alone, reached, strict=True):
+            one.restart(step, np.array([again]))
+
+
+@pytest.mark.parametrize("psi", [0.0, 0.3])
+def test_a_forgotten_step_is_in_no_run(psi: float) -> None:
+    mean = np.full((2, 4), 5.0)
+    ratio = PoissonRatio(mean) if psi == 0 else NegbinRatio(mean, np.full(2, psi))
+    for step, count in enumerate((30.0, 6.0, 6.0)):
+        ratio.push(step, np.full(2, count))
+        if step == 0:
+            ratio.restart(0, np.array([True, False]))
+    new = ratio.statistic(2, 1)
+    assert new[0] == pytest.approx(plain_ratio(np.array([6.0, 6.0]), mean[0, :2], psi, 1), abs=1e-6)
+    assert new[1] == pytest.approx(
+        plain_ratio(np.array([30.0, 6.0, 6.0]), mean[0, :3], psi, 1), rel=1e-6
+    )
+    assert ratio.bound(3, 2.0, 1)[1] < ratio.bound(3, 2.0, 1)[0]
 
 
 @pytest.mark.parametrize("kind", [GlrPoisson, GlrNb])

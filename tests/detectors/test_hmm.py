@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import nbinom
 
-from detectors._relative import Column
-from detectors._two_states import filter_states, fit_two_states, likelihood_ratio
+from detectors._hidden_markov import filter_states, fit_two_states, likelihood_ratio
+from detectors._seasonal_terms import Column
 from detectors.contract import FloatArray, Grain, Panel, Reason
 from detectors.hmm import NbHmm
 from tests.detectors.contract_checks import check_contract

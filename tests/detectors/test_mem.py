@@ -155,6 +155,20 @@ def test_seasons_begin_in_week_40(first: str, starts: list[str]) -> None:
     assert numbers[0] == 2019
 
 
+@pytest.mark.parametrize(
+    ("period", "week", "begin"),
+    [(52, 1, 0), (52, 40, 39), (12, 40, 9), (365, 40, 273), (12, 53, 11)],
+)
+def test_a_season_of_integer_time_begins_in_that_week_of_the_year(
+    period: int, week: int, begin: int
+) -> None:
+    panel = Panel(np.ones((1, 3 * period)), period=period)
+    numbers = season_numbers(panel, 0, 3 * period, season_start=week)
+    assert np.flatnonzero(np.diff(numbers, prepend=-1)).tolist() == [
+        begin + year * period for year in range(3)
+    ]
+
+
 def test_dated_and_integer_time_agree() -> None:
     counts = seasonal(5, 3)
     # Seasons of 52 weeks from the Monday of week 40: 2016/17 to 2018/19.

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import chi2
 
-from detectors._pooled import AppendedRatio, PooledBlocks
+from detectors._isotonic import AppendedRatio, PooledBlocks
 from detectors.contract import FloatArray, Panel, Reason, Verdicts
 from detectors.outbreak_p import OutbreakP, _chi_bar_tail, _level_weights
 from tests.detectors.contract_checks import assert_same, check_contract, take

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from scipy import stats
 
 from detectors import rammie
+from detectors._penalised_poisson import fit_penalised
 from detectors.contract import FloatArray, Panel, Reason
 from detectors.rammie import Rammie
 from tests.detectors.contract_checks import check_contract
@@ -60,7 +61,7 @@ def test_the_penalty_is_that_of_normal_effects() -> None:
     rows, precision = rng.normal(size=(60, 4)), np.array([0.1, 1.0, 4.0, 0.5])
     rows[:, 0] = 1.0
     values = rng.poisson(np.exp(1 + 0.3 * rows[:, 1]), (3, 60)).astype(np.float64)
-    fit = rammie._fit(values, rows, rows[0], precision)
+    fit = fit_penalised(values, rows, rows[0], precision)
     for row, series in enumerate(values):
         # The gradient of the penalised log-likelihood vanishes; a is kept about the log mean.
         beta = np.linalg.lstsq(rows, np.log(fit.fitted[row] / series.mean()), rcond=None)[0]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jsonschema  # type: ignore[import-untyped,unused-ignore]
 import pytest
@@ -15,7 +15,8 @@ from detectors import (
     parse_detector,
     registry,
 )
-from detectors.registry import DetectorRegistry
+from detectors.cusum import Cusum
+from detectors.registry import FAMILIES, DetectorRegistry, whole_series_parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,3 +173,25 @@ def test_two_detectors_of_one_name_are_refused(installed: Path) -> None:
 def test_looking_up_a_missing_name_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         registry.DETECTORS["no-such-detector"]
+
+
+def test_a_start_in_a_detector_of_others_is_their_affair() -> None:
+    class Theirs(Cusum):
+        """May mean anything by it."""
+
+    assert whole_series_parameters(Theirs(start=3)) == []
+
+
+def test_every_detector_of_the_package_has_one_family() -> None:
+    members = [name for names in FAMILIES.values() for name in names]
+    assert len(members) == len(set(members))
+    assert set(members) == BUILT_IN
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_a_start_is_told_to_be_for_whole_series(name: str) -> None:
+    model: Any = registry.DETECTORS[name]
+    if "start" in model.model_fields:
+        assert whole_series_parameters(model(start=3)) == ["start"]
+    if name != "fixed_value":
+        assert whole_series_parameters(model()) == []

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from scipy import stats
 from statsmodels.tsa.seasonal import STL
 
+from detectors._seasonal_trend import decompose
 from detectors.contract import FloatArray, Panel, Reason
-from detectors.stl import Stl, decompose
+from detectors.stl import Stl
 from tests.detectors.contract_checks import check_contract
 
 WEEK = np.array([12.0, 4, 0, -1, -2, -5, -8])

@@ -67,6 +67,15 @@ MISTAKES: dict[str, tuple[str, str, int, str, list[str]]] = {
         "method: C1", "method: C9", 32, "rules.sales-nation.detector.method",
         ["'C1', 'C2' or 'C3'"],
     ),
+    "detector for whole series": (
+        "      type: ears\n      method: C1\n", "      type: cusum\n      h: 3\n      start: 104\n",
+        33, "rules.sales-nation.detector.start",
+        ["fenghuo detect", "recent steps only; remove it, and set `window`"],
+    ),
+    "history since a start": (
+        "{type: ears, method: C2}", "{type: outbreak_p, start: 0}", 24,
+        "rules.ili-day.detector.start", ["remove it"],
+    ),
     "unknown signal": (
         "signal: ili", "signal: flu", 22, "rules.ili-day.signal", ["'flu'", "ili, antipyretic"],
     ),

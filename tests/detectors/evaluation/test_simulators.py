@@ -97,7 +97,7 @@ def test_sizes_are_poisson_given_at_least_two(expected: float) -> None:
     assert drawn.mean() == pytest.approx(mean, rel=0.01)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 40), st.integers(0, 2**32), st.sampled_from([0.0, 2.0, 10.0]))
 def test_the_truth_fits_the_series(series: int, seed: int, size: float) -> None:
     made = simulate_weekly(series=series, seed=seed, sizes=[size])

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from detectors import Ears, Panel
+from streams.cli import detect as detect_module
 from streams.detect import plots as plots_module
+from streams.detect import running
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -117,7 +119,8 @@ def test_gaps_are_missing_and_not_zero(run: Run, tmp_path: Path) -> None:
         ("b", "1", ""), ("b", "2", "0"), ("b", "3", ""), ("b", "4", ""),
     ]  # fmt: skip
     assert [row["reason"] for row in found][:2] == ["insufficient_history", "missing_observation"]
-    assert "Only 38% of the counts are there" in result.stderr
+    assert "5 of 8 counts are missing (62.5%), which is not 0." in result.stderr
+    assert "Steps without any count: 1 (3)." in result.stderr
     assert "Taken as weeks, 52 in a year" in result.stderr
 
 
@@ -178,8 +181,56 @@ def test_refused(run: Run, taipei: Path, tmp_path: Path, options: list[str], mes
 def test_files_that_cannot_be_read_or_written(run: Run, taipei: Path, tmp_path: Path) -> None:
     with pytest.raises(FenghuoError, match=r"none\.csv: No such file"):
         run("detect", tmp_path / "none.csv", "--detector", "ears", "--out", tmp_path / "v.csv")
-    with pytest.raises(FenghuoError, match=r"v\.csv: No such file"):
+    with pytest.raises(FenghuoError, match=r"v\.csv: there is no folder .*none; make it first"):
         run("detect", taipei, "--detector", "ears", "--out", tmp_path / "none" / "v.csv")
+    with pytest.raises(FenghuoError, match="this is a folder; name a file in it"):
+        run("detect", taipei, "--detector", "ears", "--out", tmp_path)
+    with pytest.raises(FenghuoError, match="this is the file of counts; name another"):
+        run("detect", taipei, "--detector", "ears", "--out", tmp_path / "." / taipei.name)
+    with pytest.raises(FenghuoError, match=r"--plot .*taipei\.csv: this is no folder"):
+        run("detect", taipei, "--detector", "ears", "--out", tmp_path / "v.csv", "--plot", taipei)
+    assert {one.name for one in tmp_path.iterdir()} == {"taipei.csv"}
+
+
+def test_seasons_without_a_calendar_are_told(run: Run, taipei: Path, tmp_path: Path) -> None:
+    options = ("--detector", "mem", "--out", tmp_path / "v.csv", "--latest")
+    stderr = run("detect", taipei, *options, "--param", "season_start=20").stderr
+    told = "seasons begin every 52 steps, the first one at 20; say otherwise"
+    assert told in " ".join(stderr.split())
+    stderr = run("detect", taipei, *options, "--period", "12").stderr
+    assert "seasons begin every 12 steps, the first one at 10;" in " ".join(stderr.split())
+    dated = tmp_path / "dated.csv"
+    dated.write_text("time,count\n2009-W01,3\n2009-W02,4\n", encoding="utf-8")
+    assert "seasons begin" not in " ".join(run("detect", dated, *options).stderr.split())
+    stderr = run("detect", dated, *options, "--period", "52").stderr
+    assert "seasons begin every 52 steps; say" in " ".join(stderr.split())
+
+
+def test_a_large_file_is_read_under_a_bar_and_as_a_small_one(
+    run: Run, taipei: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = tmp_path / "small.csv", tmp_path / "large.csv"
+    quiet = run("detect", taipei, "--detector", "ears", "--out", small)
+    monkeypatch.setattr(detect_module, "_LARGE", 1000)
+    told = run("detect", taipei, "--detector", "ears", "--out", large)
+    assert "Reading" not in quiet.stderr
+    assert re.search(r"Reading .* 100% 365 lines", told.stderr)
+    assert small.read_bytes() == large.read_bytes()
+
+
+def test_a_thousand_series_are_judged_in_chunks_as_in_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = np.random.default_rng(3).poisson(4.0, (20, 1000))
+    path, whole, parts = (tmp_path / name for name in ("c.csv", "whole.csv", "parts.csv"))
+    lines = [",".join([str(t), *map(str, row)]) for t, row in enumerate(counts)]
+    header = ",".join(["time", *(f"s{i}" for i in range(1000))])
+    path.write_text("\n".join([header, *lines]), encoding="utf-8")
+    run("detect", path, "--detector", "ears", "--out", whole)
+    monkeypatch.setattr(running, "_CHUNK", 700)
+    run("detect", path, "--detector", "ears", "--out", parts)
+    assert whole.read_bytes() == parts.read_bytes()
+    assert len(rows_of(whole)) == counts.size
 
 
 def test_a_file_with_mistakes_leaves_former_verdicts_alone(run: Run, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from detectors.registry import DETECTORS
+from detectors.registry import DETECTORS, FAMILIES
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -20,7 +21,21 @@ def test_every_detector_is_listed_with_a_summary(run: Run) -> None:
     found = json.loads(run("detectors", "list", "--json").stdout)
     assert [detector["type"] for detector in found] == list(DETECTORS)
     assert all(detector["summary"] for detector in found)
-    assert "ears" in run("detectors", "list").stdout
+    shown = run("detectors", "list").stdout
+    places = [
+        shown.index(f"\n {name} ") for name in ("auto", "ears", "farrington", "cusum", "drop")
+    ]
+    assert places == sorted(places)
+    for family in FAMILIES:
+        assert family in shown
+
+
+@pytest.mark.parametrize("name", list(DETECTORS))
+def test_every_page_tells_when_to_use_it_and_the_papers_in_plain_text(run: Run, name: str) -> None:
+    shown = run("detectors", "show", name).stdout
+    assert re.search(r"\b[Uu]se it\b|\bUse\b", shown)
+    assert "\nReferences\n" in shown
+    assert not re.search(r":[a-z]+:`|::$|\\[a-z]", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", list(DETECTORS))
@@ -41,5 +56,7 @@ def test_bounds_and_defaults(run: Run) -> None:
 
 
 def test_a_name_that_is_close(run: Run) -> None:
-    with pytest.raises(FenghuoError, match="did you mean 'ears'"):
+    with pytest.raises(FenghuoError, match=r"did you mean 'ears'.* See fenghuo detectors list"):
         run("detectors", "show", "eras")
+    with pytest.raises(FenghuoError, match="did you mean 'farrington_flexible'"):
+        run("detectors", "show", "farringtonFlexible")

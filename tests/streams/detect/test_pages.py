@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from detectors import Ears
 from detectors.registry import DETECTORS
 from streams.detect.gallery import daily, weekly
-from streams.detect.pages import detector_page, write_pages
+from streams.detect.pages import detector_page, index_page, write_pages
 
-if TYPE_CHECKING:
-    from pathlib import Path
+GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 
 
 def test_every_page_links_and_picture_exists(tmp_path: Path) -> None:
@@ -25,7 +24,8 @@ def test_every_page_links_and_picture_exists(tmp_path: Path) -> None:
     assert all(path.stat().st_size < 40_000 for path in written)
     for page in tmp_path.glob("*.md"):
         for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
-            assert (tmp_path / link).exists(), f"{page.name} links to {link}"
+            inside = link.replace("../guides/", str(GUIDES) + "/")
+            assert (tmp_path / inside).exists(), f"{page.name} links to {link}"
 
 
 def test_pictures_are_the_same_each_time(tmp_path: Path) -> None:
@@ -46,6 +46,20 @@ def test_a_page_has_all_that_the_class_says() -> None:
             assert all(cell.strip() for cell in row.strip("|").split(" | ")), row
         assert ":class:" not in page
         assert "```python\n>>> " in page
+
+
+def test_the_list_has_every_method_once_by_family_and_advice_that_exists() -> None:
+    page = index_page(DETECTORS)
+    advice, *families = page.split("\n## ")[1:]
+    assert advice.startswith("Where to begin")
+    assert set(re.findall(r"\((\w+)\.md\)", advice)) <= set(DETECTORS)
+    assert "| `" not in advice
+    listed = [
+        name for text in families for name in re.findall(r"^\| \[(\w+)\]", text, re.MULTILINE)
+    ]
+    assert sorted(listed) == sorted(DETECTORS)
+    (ears,) = re.findall(r"^\| \[ears\].*$", page, re.MULTILINE)
+    assert ears.endswith("| 7 days |")
 
 
 def test_a_detector_that_needs_parameters_has_a_page_without_picture(tmp_path: Path) -> None:

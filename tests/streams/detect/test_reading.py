@@ -56,9 +56,11 @@ def test_population() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "f.csv:1: the header is ''; it must be time,region"),
+        ("", "f.csv:1: the file begins without a header; it must be time,region"),
+        ("\n1,2\n", "f.csv:1: the file begins without a header"),
         ("time,count\n", "f.csv: there is no row of counts below the header"),
         ("time,region\n1,2\n", "f.csv:1: the header is 'time,region'.* `count` is missing"),
+        ("time,region,cases\n1,a,2\n", "The column `count` is missing, or has another name"),
         ("time;count\n1;2\n", "Separate cells by commas, not by ';'"),
         ("date,count\n1,2\n", "Name the column of times `time`"),
         ("time,count,count\n1,2,3\n", "'count' stands there twice; rename one"),
@@ -67,31 +69,63 @@ def test_population() -> None:
         ("a,time\n1,2\n", "`time` must come first"),
         ("time,a,\n1,2,3\n", "every column needs a name"),
         ("time,count\n1\n", "f.csv:2: 1 cells, but the header has 2; make them equal"),
-        ("time,count\nx,1\n", "f.csv:2: time 'x' is none; write a date like 2009-08-03, an epi"),
+        (
+            "time,count\nx,1\n",
+            "f.csv:2: time 'x' cannot be read; write a date like 2009-08-03, an epi",
+        ),
         ("time,count\n2009-02-30,1\n", "f.csv:2: time 2009-02-30 is not in the calendar"),
-        ("time,count\n2010-W53,1\n", "f.csv:2: 2010 has no week 53 in the iso system"),
+        ("time,count\n2010-W53,1\n", "f.csv:2: 2010 has no week 53 in the iso system; correct"),
+        (
+            "time,count\n2014-W53,1\n",
+            "no week 53 in the iso system; correct it, or add --epi-week mmwr",
+        ),
+        (
+            "time,count\n200951,1\n201001,1\n",
+            "f.csv:2: 200951 seems to be a year with a week, a month or a date; write it as 2009-W",
+        ),
+        ("time,count\n20090803,1\n20090804,1\n", "f.csv:2: 20090803 seems to be a year"),
         ("time,count\n1,2\n2009-01-01,2\n", "f.csv:3: time 2009-01-01 is written otherwise than 1"),
         ("time,count\n1,2\n\n1,3\n", "f.csv:4: the same series and time as line 2; keep one"),
         ("time,count\n2009-W32,2\n2009W32,3\n", "f.csv:3: the same series and time as line 2"),
         ("time,count\n1,-2\n", "f.csv:2: count -2 is not 0 or more; correct it, or leave it empty"),
         ("time,count\n1,many\n", "f.csv:2: count 'many' is no number; write digits"),
         ('time,count\n1,"1,000"\n', "f.csv:2: count '1,000' is no number"),
-        ("time,count\n1,nan\n", "f.csv:2: count 'nan' is no number"),
         ("time,count\n1,inf\n", "f.csv:2: count 'inf' is no number"),
         ("time,count\n1,1_0\n", "f.csv:2: count '1_0' is no number"),
         ("time,count\n1,1e101\n", r"f.csv:2: count 1e101 is above 1e\+100"),
         ("time,count,population\n1,1,0\n", "f.csv:2: population 0 is not above 0"),
         ("time,a,b\n1,1,-3\n", "f.csv:2: count -3 of b is not 0 or more"),
-        ('time,count\n1,"2\n', "f.csv:2: no CSV: unexpected end of data"),
+        ('time,count\n1,"2\n', "f.csv:2: this is not CSV: unexpected end of data"),
         (
             "time,count\n2009-08-03,1\n2009-08-10,1\n2009-08-18,1\n2009-08-24,1\n2009-08-31,1\n",
-            "f.csv: line 4: 2009-08-18 is not a multiple of 7 days",
+            "f.csv:4: 2009-08-18 is not a multiple of 7 days",
         ),
     ],
 )
 def test_refused(text: str, message: str) -> None:
     with pytest.raises(FenghuoError, match=message):
         read(text)
+
+
+@pytest.mark.parametrize("text", ["", "NA", "NaN", "nan", "NULL", "null", "None", "N/A", " "])
+def test_what_other_programs_write_for_a_missing_count(text: str) -> None:
+    np.testing.assert_array_equal(read(f"time,count\n1,2\n2,{text}\n").counts, [[2, np.nan]])
+
+
+def test_windows_line_ends_and_quotes() -> None:
+    table = read('\ufefftime,region,signal,count\r\n"1","a, b","s","3"\r\n2,"a, b",s,4\r\n')
+    assert table.series == (Series("a, b", "s"),)
+    np.testing.assert_array_equal(table.counts, [[3, 4]])
+
+
+def test_steps_may_be_counted_from_below_zero() -> None:
+    assert read("time,count\n-1,2\n1,3\n").axis.labels == ("-1", "0", "1")
+
+
+def test_week_53_has_its_place() -> None:
+    table = read("time,count\n2010-W02,4\n2009-W53,2\n2009-W52,1\n")
+    assert table.axis.labels == ("2009-W52", "2009-W53", "2010-W01", "2010-W02")
+    np.testing.assert_array_equal(table.counts, [[1, 2, np.nan, 4]])
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -51,7 +51,7 @@ def test_epi_weeks_of_the_two_systems_begin_on_different_days() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2009-13-01", "2009-02-30", "2009-13", "2010-W53", "3.8.2009", "2009/08/03", "", "-1"]
+    "text", ["2009-13-01", "2009-02-30", "2009-13", "2010-W53", "3.8.2009", "2009/08/03", "", "--1"]
 )
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"time|week"):
@@ -110,9 +110,10 @@ def test_from(texts: tuple[str, ...], text: str, position: int) -> None:
     [
         (("5", "9"), "10", "--from 10 is after the last time of the file, 9"),
         (("5", "9"), "2009-08-03", "the times of the file are whole numbers"),
-        (("2009-08-03",), "0", "steps are counted from 1"),
+        (("2009-08-03",), "0", "--from 0: steps are counted from 1; the first is 2009-08-03"),
+        (("2009-08-03",), "-4", "--from -4: steps are counted from 1"),
         (("2009-08-03",), "2009-08-04", "after the last time"),
-        (("2009-08-03",), "August", "--from: time 'August' is none"),
+        (("2009-08-03",), "August", "--from: time 'August' cannot be read"),
     ],
 )
 def test_from_refused(texts: tuple[str, ...], text: str, message: str) -> None:

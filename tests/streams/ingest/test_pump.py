@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from faust.types import TP
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.ingest.pump import READ_AHEAD, CommitPump
@@ -87,7 +87,6 @@ async def run(
 
 
 @given(schedule=schedules, in_flight=st.integers(1, 5))
-@settings(deadline=None)
 def test_each_partition_is_committed_whole_and_in_order(
     schedule: list[tuple[int, int]], in_flight: int
 ) -> None:
@@ -106,7 +105,6 @@ def test_each_partition_is_committed_whole_and_in_order(
     in_flight=st.integers(1, 5),
     failing=st.tuples(st.integers(0, PARTITIONS - 1), st.integers(0, 5)),
 )
-@settings(deadline=None)
 def test_a_failure_stops_its_partition_and_no_other(
     schedule: list[tuple[int, int]], in_flight: int, failing: tuple[int, int]
 ) -> None:

@@ -121,9 +121,7 @@ def installation(
         runner.run(opened.__aexit__(None, None, None))
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize("kind", ["visits", "sales"])
 def test_counts_are_those_of_the_final_events(

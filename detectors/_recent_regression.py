@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from detectors._judging import BLOCK_FLOATS
+from detectors._seasonal_terms import harmonic_waves
 from detectors.rolling import RollingBaseline, rolling_baseline
 
 if TYPE_CHECKING:
@@ -104,9 +105,7 @@ def relative_design(
         columns.append(-ago / (guard + baseline))
     if week:
         columns.extend((ago % _WEEK == day).astype(np.float64) for day in range(1, _WEEK))
-    for harmonic in range(1, harmonics + 1):
-        phase = 2 * np.pi * harmonic * ago / year
-        columns.extend((np.sin(phase), np.cos(phase)))
+    columns.extend(harmonic_waves(ago, year=year, harmonics=harmonics))
     table = np.stack(columns, axis=1)
     return BaselineDesign(rows=table[1:], judged=table[0], guard=guard)
 

@@ -1,13 +1,14 @@
-"""What lies before a judged step, written relative to it.
+"""Terms of a regression's design, written relative to the judged step.
 
-Designs in which step k before the judged one has the same row whatever the step are shared by all
-series and positions, and do not change when a panel is cut.
+Step k before the judged one then has the same row whatever the step is: one design is shared by
+all series and positions, and it does not change when a panel is cut.
 
 Examples
 --------
 >>> import numpy as np
->>> history(np.array([[1.0, 2.0, 3.0]]), np.array([2]), 2)
-array([[1., 2.]])
+>>> sine, cosine = harmonic_waves(np.array([0.0, 3.0]), year=12.0, harmonics=1)
+>>> sine.round(3), cosine.round(3)
+(array([0., 1.]), array([1., 0.]))
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from detectors.seasons import steps_per_year
+from detectors.seasons import year_length
 
 if TYPE_CHECKING:
-    from detectors.contract import FloatArray, Grain, Panel, Positions
+    from numpy.typing import NDArray
 
-__all__ = ["Column", "history", "wave_columns", "year_length"]
+    from detectors.contract import FloatArray, Panel
 
-_YEAR_DAYS: Final = 365.2425
-_STEP_DAYS: Final[dict[Grain, float]] = {"day": 1.0, "rolling7": 1.0, "week": 7.0}
+__all__ = ["Column", "harmonic_waves", "wave_columns"]
+
 _WEEK: Final = 7
 # Fewer steps in a year cannot be days.
 _DAILY_YEAR: Final = 300
@@ -42,42 +43,21 @@ class Column(NamedTuple):
     prior_sd: float
 
 
-def history(counts: FloatArray, index: Positions, length: int, lag: int = 1) -> FloatArray:
-    """Copy the `length` counts that end `lag` steps before each position, oldest first.
-
-    Returns
-    -------
-    ndarray
-        Shape `[series * judged, length]`, NaN before the panel; point `i * judged + j` belongs to
-        series i and position `index[j]`.
+def harmonic_waves(
+    steps: NDArray[np.float64] | NDArray[np.int64], *, year: float, harmonics: int
+) -> list[FloatArray]:
+    """Return the sine and cosine of the year's period and of its fractions, in pairs.
 
     Examples
     --------
-    >>> history(np.array([[1.0, 2.0, 3.0]]), np.array([1, 2]), 2)
-    array([[nan,  1.],
-           [ 1.,  2.]])
+    >>> len(harmonic_waves(np.arange(52), year=52.0, harmonics=2))
+    4
     """
-    steps = index[:, None] - lag + np.arange(1 - length, 1)
-    if counts.shape[1] == 0:
-        return np.full((counts.shape[0] * index.size, length), np.nan)
-    taken = counts[:, np.clip(steps, 0, None)]
-    taken[:, steps < 0] = np.nan
-    return np.ascontiguousarray(taken.reshape(-1, length))
-
-
-def year_length(panel: Panel) -> float:
-    """Return the length of the season in steps: on dated panels that of a calendar year.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from detectors.contract import Panel
-    >>> year_length(Panel(np.ones((1, 3)), grain="week"))
-    52.0
-    """
-    if panel.dates is None or panel.grain == "month":
-        return float(steps_per_year(panel))
-    return _YEAR_DAYS / _STEP_DAYS[panel.grain]
+    waves: list[FloatArray] = []
+    for harmonic in range(1, harmonics + 1):
+        phase = 2 * np.pi * harmonic * steps / year
+        waves.extend((np.sin(phase), np.cos(phase)))
+    return waves
 
 
 def wave_columns(

@@ -15,12 +15,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from detectors._reference import gather, seasons_ago
+from detectors._reference_values import gather, seasons_ago
+from detectors.seasons import longest_year
 
 if TYPE_CHECKING:
     from detectors.contract import FloatArray, Grain, Panel, Positions
 
-__all__ = ["SPACING", "CurrentTotal", "current_total", "former_totals", "needed_for_limit"]
+__all__ = [
+    "SPACING",
+    "CurrentTotal",
+    "current_total",
+    "former_totals",
+    "needed_for_limit",
+    "totals_lookback",
+]
 
 #: Steps between two counts that share no day: rolling 7-day sums overlap.
 SPACING: Final[dict[Grain, int]] = {"day": 1, "rolling7": 7, "week": 1, "month": 1}
@@ -57,6 +65,18 @@ def needed_for_limit(limit: FloatArray, now: CurrentTotal, steps: int) -> FloatA
     """Judged count at which the current total reaches `limit`, at least 0."""
     needed: FloatArray = np.maximum(limit * (now.observed / steps) - now.former, 0.0)
     return needed
+
+
+def totals_lookback(grain: Grain, *, years: int, steps: int, windows: int) -> int:
+    """Say how many steps before a judged one :func:`former_totals` may read.
+
+    Examples
+    --------
+    >>> totals_lookback("week", years=5, steps=4, windows=1)
+    272
+    """
+    reach = (windows + 1) * steps * SPACING[grain]
+    return years * longest_year(grain) + reach - SPACING[grain]
 
 
 def former_totals(

@@ -12,10 +12,11 @@ Examples
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from detectors._calendar import dates_at
 from detectors._moments import Moments, moments
 from detectors.contract import Panel
 from detectors.seasons import years_back
@@ -23,7 +24,7 @@ from detectors.seasons import years_back
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors.contract import FloatArray, Grain, Positions
+    from detectors.contract import FloatArray, Positions
 
 __all__ = [
     "enough",
@@ -32,8 +33,6 @@ __all__ = [
     "reference_positions",
     "seasons_ago",
 ]
-
-_STEP_DAYS: Final[dict[Grain, int]] = {"day": 1, "rolling7": 1, "week": 7}
 
 
 def seasons_ago(panel: Panel, index: Positions, years: int, *, margin: int) -> Positions:
@@ -49,12 +48,8 @@ def seasons_ago(panel: Panel, index: Positions, years: int, *, margin: int) -> P
     """
     dates = panel.dates
     if dates is not None and dates.size and margin:
-        back = np.arange(-margin, 0)
-        if panel.grain == "month":
-            early = (dates[0].astype("datetime64[M]") + back).astype("datetime64[D]")
-        else:
-            early = dates[0] + back * _STEP_DAYS[panel.grain]
-        dates = np.concatenate([early, dates])
+        early = dates_at(panel, np.arange(-margin, 0))
+        dates = None if early is None else np.concatenate([early, dates])
     length = panel.counts.shape[1] + margin
     wider = Panel(np.empty((0, length)), dates=dates, grain=panel.grain, period=panel.period)
     found: Positions = years_back(wider, index + margin, years) - margin

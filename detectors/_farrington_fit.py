@@ -12,6 +12,7 @@ results agree with it to rounding even where it stops early.
 Examples
 --------
 >>> import numpy as np
+>>> from detectors._farrington_baseline import Baseline, prepare
 >>> baseline = Baseline(np.array([-3.0, -2, -1]), np.zeros(3, dtype=np.intp))
 >>> fit = fit_levels(prepare(np.array([[2.0, 4.0, 6.0]])), baseline, np.array([False]))
 >>> np.exp(fit.log_level).round(6), fit.dispersion.round(3)
@@ -20,131 +21,29 @@ Examples
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import stdtr, xlogy
+
+from detectors._farrington_baseline import START
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors.contract import FloatArray, Positions
+    from detectors._farrington_baseline import Baseline, Counts
+    from detectors.contract import FloatArray
 
 __all__ = [
-    "Baseline",
-    "Counts",
     "LevelsFit",
-    "anscombe_weights",
     "fit_levels",
-    "fit_reweighted",
-    "prepare",
-    "trend_p_value",
 ]
 
 _ITERATIONS = 25
 _TOLERANCE = 1e-8
-_START = 0.1
 # Counts reach 1e100 = exp(230); the sum of a level and a slope keeps exp() finite and above 0.
 _BETA_BOUNDS = (-350.0, 300.0)
 # Less information on the slope, as a part of all information, is rounding.
 _NO_INFORMATION = 1e-10
-_LEAST_FREE = 1e-10
-
-
-@dataclass(frozen=True, eq=False)
-class Baseline:
-    """Design of a baseline, relative to the judged step; many problems share one.
-
-    Parameters
-    ----------
-    lag
-        Distance from the judged step, shape `[n]`, negative, in steps.
-    part
-        Part of the year, shape `[n]`, from 0 (the season of the judged step).
-    """
-
-    lag: FloatArray
-    part: Positions
-
-    @cached_property
-    def x(self) -> FloatArray:
-        """Lags as parts of the longest one, so that slopes do not depend on its length."""
-        x: FloatArray = self.lag / np.abs(self.lag).max()
-        return x
-
-    @cached_property
-    def levels(self) -> FloatArray:
-        """Indicator of the parts, shape `[n, parts]`."""
-        one_hot: FloatArray = (self.part[:, None] == np.arange(self.part.max() + 1)).astype(
-            np.float64
-        )
-        return one_hot
-
-    @cached_property
-    def moments(self) -> FloatArray:
-        """Indicators, x times the indicators, and x squared, shape `[n, 2 parts + 1]`."""
-        x = self.x[:, None]
-        columns = [self.levels, x * self.levels, x * x]
-        return np.ascontiguousarray(np.concatenate(columns, axis=1))
-
-    @cached_property
-    def design(self) -> FloatArray:
-        """Indicators and x, transposed: shape `[parts + 1, n]`."""
-        return np.ascontiguousarray(np.concatenate([self.levels, self.x[:, None]], axis=1).T)
-
-
-class Counts(NamedTuple):
-    """Baseline counts and functions of them that every fit needs, shape `[problem, n]`."""
-
-    y: FloatArray
-    """0 where missing."""
-    known: FloatArray
-    """1 where a count is known and 0 elsewhere."""
-    power: FloatArray
-    """y^(2/3)."""
-    log_y: FloatArray
-    """y log y."""
-    start: FloatArray
-    """(y + 0.1) log(y + 0.1) - 0.1: working weight times working response at the start."""
-    exposure: FloatArray | None = None
-
-    def rows(self, chosen: NDArray[np.bool_] | tuple[Positions, Positions]) -> Counts:
-        """Give the chosen problems, or gather steps from a history of counts.
-
-        Examples
-        --------
-        >>> prepare(np.array([[1.0], [2.0]])).rows(np.array([True, False])).y
-        array([[1.]])
-        """
-        exposure = None if self.exposure is None else self.exposure[chosen]
-        return Counts(
-            self.y[chosen],
-            self.known[chosen],
-            self.power[chosen],
-            self.log_y[chosen],
-            self.start[chosen],
-            exposure,
-        )
-
-
-def prepare(counts: FloatArray, exposure: FloatArray | None = None) -> Counts:
-    """Precompute what the fits need; NaN = missing.
-
-    Examples
-    --------
-    >>> prepare(np.array([[8.0, np.nan]])).power
-    array([[4., 0.]])
-    """
-    known = ~np.isnan(counts)
-    if exposure is not None:
-        known &= ~np.isnan(exposure)
-        exposure = np.where(known, exposure, 1.0)
-    y = np.where(known, counts, 0.0)
-    first = y + _START
-    start = xlogy(first, first) - _START
-    return Counts(y, known.astype(np.float64), np.cbrt(y) ** 2, xlogy(y, y), start, exposure)
 
 
 class LevelsFit(NamedTuple):
@@ -258,6 +157,7 @@ def fit_levels(
 
     Examples
     --------
+    >>> from detectors._farrington_baseline import Baseline, prepare
     >>> line = Baseline(np.array([-2.0, -1.0]), np.zeros(2, dtype=np.intp))
     >>> double = fit_levels(prepare(np.array([[2.0, 4.0]])), line, np.array([True]))
     >>> np.exp(double.log_level).round(4)
@@ -278,7 +178,7 @@ def _iterate(
     total = weighted @ baseline.moments
     parts = baseline.levels.shape[1]
     constant = np.einsum("ij,ij->i", weight, counts.log_y) - total[:, :parts].sum(axis=1)
-    mean_weight = weighted + _START * weight
+    mean_weight = weighted + START * weight
     response = weight * counts.start
     if offset is not None:
         constant -= np.einsum("ij,ij->i", weighted, offset)
@@ -376,71 +276,3 @@ def _conclude(
         freedom=freedom,
         converged=solution.converged,
     )
-
-
-def anscombe_weights(counts: Counts, fit: LevelsFit, threshold: float) -> FloatArray:
-    """Weights that take past outbreaks out of the baseline (Farrington et al. 1996, section 3.5).
-
-    With the standardised Anscombe residual s_i = 3/2 (y_i^(2/3) mu_i^(-1/6) - mu_i^(1/2)) /
-    (phi (1 - h_ii))^(1/2) the weight is gamma s_i^(-2) where s_i is above the threshold and gamma
-    elsewhere; gamma makes the weights sum to the number of counts.
-
-    Examples
-    --------
-    >>> line = Baseline(np.arange(-9.0, 0), np.zeros(9, dtype=np.intp))
-    >>> y = prepare(np.array([[2.0, 3, 2, 3, 90, 3, 2, 2, 3]]))
-    >>> fit = fit_levels(y, line, np.array([False]))
-    >>> bool(anscombe_weights(y, fit, 1.0)[0, 4] < 0.5)
-    True
-    """
-    root = np.exp(fit.linear / 6.0)
-    residual = counts.power / root
-    residual -= root * root * root
-    free = np.maximum(1.0 - fit.leverage, _LEAST_FREE)
-    free *= (np.maximum(fit.dispersion, 1.0) / 2.25)[:, None]
-    residual /= np.sqrt(free)
-    high = residual > threshold
-    weight = counts.known.copy()
-    # A threshold of 0 must not give the weight of infinity to a residual of nearly 0.
-    weight[high] /= np.maximum(residual[high], 1e-6) ** 2
-    total = weight.sum(axis=1)
-    weight *= (counts.known.sum(axis=1) / np.where(total > 0, total, 1.0))[:, None]
-    return weight
-
-
-def fit_reweighted(
-    counts: Counts,
-    baseline: Baseline,
-    with_trend: NDArray[np.bool_],
-    threshold: float | None,
-) -> LevelsFit:
-    """Fit, and fit again with Anscombe weights unless `threshold` is None.
-
-    Examples
-    --------
-    >>> line = Baseline(np.arange(-5.0, 0), np.zeros(5, dtype=np.intp))
-    >>> y = prepare(np.array([[2.0, 2, 2, 90, 2]]))
-    >>> fit = fit_reweighted(y, line, np.array([False]), threshold=1.0)
-    >>> bool(np.exp(fit.log_level)[0] < 19)
-    True
-    """
-    fit = fit_levels(counts, baseline, with_trend)
-    if threshold is None:
-        return fit
-    return fit_levels(counts, baseline, with_trend, anscombe_weights(counts, fit, threshold))
-
-
-def trend_p_value(fit: LevelsFit) -> FloatArray:
-    """Two-sided p-value of the slope, Student's t with n - p degrees of freedom.
-
-    Examples
-    --------
-    >>> line = Baseline(np.arange(-8.0, 0), np.zeros(8, dtype=np.intp))
-    >>> y = np.array([[1.0, 3, 4, 9, 15, 35, 60, 130]])
-    >>> bool(trend_p_value(fit_levels(prepare(y), line, np.array([True])))[0] < 1e-4)
-    True
-    """
-    variance = np.maximum(fit.dispersion, 1e-12) / np.maximum(fit.slope_information, 1e-300)
-    statistic = np.abs(fit.slope) / np.sqrt(variance)
-    p_value: FloatArray = 2.0 * stdtr(np.maximum(fit.freedom, 1.0), -statistic)
-    return np.where(fit.slope_information > 0, p_value, 1.0)

@@ -1,14 +1,8 @@
-"""Negative-binomial pieces that the Bayesian detectors share: tails, quantiles and a batched fit.
+"""Batched negative-binomial regression with Gaussian priors, by Newton steps.
 
 A count Y has the mean mu and the variance mu + mu^2 / r; r is called its *size*, psi = 1 / r its
 *dispersion*. All sums run along the last axis of contiguous arrays and every point is iterated on
 its own, so that a result does not depend on which other points are in the batch.
-
-Examples
---------
->>> import numpy as np
->>> nb_tail(np.array([1.0]), np.array([2.0]), np.array([1.0])).round(6)
-array([0.666667])
 """
 
 from __future__ import annotations
@@ -16,138 +10,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import betainc, digamma, gammaincc, ndtri
+from scipy.special import digamma
 
 if TYPE_CHECKING:
     from detectors.contract import FloatArray
 
-__all__ = [
-    "LOG_MEAN_BOUNDS",
-    "NegbinFit",
-    "fit_negbin",
-    "mixture_quantile",
-    "mixture_tail",
-    "nb_tail",
-    "normal_score",
-]
+__all__ = ["LOG_MEAN_BOUNDS", "NegbinFit", "fit_negbin", "linear"]
 
 #: Linear predictors are kept here: counts reach 1e100, and 1e-13 is as good as no case at all.
 LOG_MEAN_BOUNDS = (-30.0, 240.0)
 #: Dispersions are kept here: 1e-5 cannot be told from Poisson, and 20 is nearly all zeros.
 _LOG_DISPERSION_BOUNDS = (float(np.log(1e-5)), float(np.log(20.0)))
-# Beyond it a count is so large that the gamma limit of the negative binomial is exact enough.
-_GAMMA_LIMIT = 1e12
-# Mixture components that weigh less are left out of tails.
-_NEGLIGIBLE = 1e-9
 # Largest change of a linear predictor in one Newton step.
 _MAX_STEP = 3.0
 _MAX_DISPERSION_STEP = 1.5
 _SLOPE_WIDTH = 0.05
 _ITERATIONS = 40
 _TOLERANCE = 1e-7
-
-
-def nb_tail(count: FloatArray, mean: FloatArray, size: FloatArray) -> FloatArray:
-    """Return P(Y >= count), elementwise; a fractional count is rounded up.
-
-    With p = mu / (r + mu) it is the regularised incomplete beta function I_p(count, r), and for
-    counts above 1e12 its limit, the tail of the gamma distribution.
-
-    Examples
-    --------
-    >>> nb_tail(np.array([0.0, 2.0]), np.array([1.0]), np.array([1.0]))
-    array([1.  , 0.25])
-    """
-    least, mean, size = np.broadcast_arrays(np.ceil(count), mean, size)
-    tail = np.ones(least.shape)
-    beta = (least > 0) & (least <= _GAMMA_LIMIT)
-    gamma = least > _GAMMA_LIMIT
-    tail[beta] = betainc(least[beta], size[beta], mean[beta] / (size[beta] + mean[beta]))
-    tail[gamma] = gammaincc(size[gamma], size[gamma] * (least[gamma] / mean[gamma]))
-    return tail
-
-
-def mixture_tail(
-    count: FloatArray, mean: FloatArray, size: FloatArray, weight: FloatArray
-) -> FloatArray:
-    """Return P(Y >= count) of mixtures of negative binomials.
-
-    Parameters
-    ----------
-    count
-        Shape `[points]`.
-    mean, size, weight
-        Shape `[points, components]`; weights sum to 1 over the components.
-
-    Examples
-    --------
-    >>> one, half = np.ones((1, 2)), np.full((1, 2), 0.5)
-    >>> mixture_tail(np.array([2.0]), one, one, half)
-    array([0.25])
-    """
-    tails = np.zeros(weight.shape)
-    point, component = np.nonzero(weight > _NEGLIGIBLE)
-    tails[point, component] = nb_tail(count[point], mean[point, component], size[point, component])
-    total: FloatArray = (tails * weight).sum(axis=-1)
-    capped: FloatArray = np.minimum(total, 1.0)
-    return capped
-
-
-def mixture_quantile(
-    alpha: float, mean: FloatArray, size: FloatArray, weight: FloatArray
-) -> FloatArray:
-    """Return the least whole number q with P(Y > q) <= alpha, shape `[points]`.
-
-    A search between brackets, every other step by the slope of the log tail, the rest by halving;
-    above 2^53, where not all whole numbers exist, to the precision of a float.
-
-    Examples
-    --------
-    >>> one = np.ones((1, 1))
-    >>> mixture_quantile(0.25, one, one, one), mixture_quantile(0.24, one, one, one)
-    (array([1.]), array([2.]))
-    """
-    centre = (weight * mean).sum(axis=-1)
-    spread = np.sqrt((weight * (mean / size + 1.0) * mean).sum(axis=-1))
-    low, low_log = np.full(centre.shape, -1.0), np.zeros(centre.shape)
-    high: FloatArray = np.ceil(centre + max(0.0, -float(ndtri(alpha))) * spread)
-    high_log = np.zeros(centre.shape)
-    active = np.arange(centre.size)
-    while active.size:  # widen upwards; ends since the tail falls to 0
-        tail = mixture_tail(high[active] + 1.0, mean[active], size[active], weight[active])
-        high_log[active] = np.log(np.maximum(tail, 1e-300))
-        active = active[tail > alpha]
-        low[active], low_log[active] = high[active], high_log[active]
-        high[active] = 2.0 * high[active] + 1.0
-    target, turn = float(np.log(alpha)), 0
-    active = np.flatnonzero(high - low > 1.0)
-    while active.size:
-        bottom, top = low[active], high[active]
-        share = np.full(active.size, 0.5)
-        if turn % 3:
-            slope = high_log[active] - low_log[active]
-            share = np.clip((target - low_log[active]) / np.minimum(slope, -1e-9), 0.02, 0.98)
-        middle = np.clip(np.rint(bottom + (top - bottom) * share), bottom + 1.0, top - 1.0)
-        tail = mixture_tail(middle + 1.0, mean[active], size[active], weight[active])
-        logs, above = np.log(np.maximum(tail, 1e-300)), tail > alpha
-        low[active[above]], low_log[active[above]] = middle[above], logs[above]
-        high[active[~above]], high_log[active[~above]] = middle[~above], logs[~above]
-        width = high[active] - low[active]
-        active = active[(width > 1.0) & (width > 1e-14 * high[active])]
-        turn += 1
-    return high
-
-
-def normal_score(p_value: FloatArray) -> FloatArray:
-    """Return the normal quantile that a p-value stands for, from -8.2 to 37, always finite.
-
-    Examples
-    --------
-    >>> normal_score(np.array([0.16, 0.025])).round(2)
-    array([0.99, 1.96])
-    """
-    score: FloatArray = -ndtri(np.clip(p_value, 1e-299, 1.0 - 1e-16))
-    return score
 
 
 class NegbinFit(NamedTuple):

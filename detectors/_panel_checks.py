@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from detectors._calendar import STEP_DAYS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -24,7 +26,6 @@ __all__ = ["check_counts", "check_dates", "check_period", "check_population"]
 
 # The square of this, summed over any history, is still finite.
 _MAX_COUNT = 1e100
-_STEP_DAYS: dict[str, int] = {"day": 1, "rolling7": 1, "week": 7}
 
 
 def check_counts(counts: FloatArray) -> None:
@@ -54,7 +55,7 @@ def check_dates(dates: NDArray[np.datetime64], times: int, grain: Grain) -> None
     if grain == "month":
         steps, unit = np.diff(dates.astype("datetime64[M]")).astype(np.int64), 1
     else:
-        steps, unit = np.diff(dates).astype(np.int64), _STEP_DAYS[grain]
+        steps, unit = np.diff(dates).astype(np.int64), STEP_DAYS[grain]
     if (steps != unit).any():
         gap = int((steps != unit).argmax())
         raise ValueError(

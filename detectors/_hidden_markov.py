@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from detectors._negbin import LOG_MEAN_BOUNDS, fit_negbin, linear
+from detectors._negbin_regression import LOG_MEAN_BOUNDS, fit_negbin, linear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors._relative import Column
+    from detectors._seasonal_terms import Column
     from detectors.contract import FloatArray
 
 __all__ = [
@@ -70,7 +70,7 @@ def fit_two_states(
 
     Examples
     --------
-    >>> from detectors._relative import Column
+    >>> from detectors._seasonal_terms import Column
     >>> counts = np.array([[5.0, 5, 5, 5, 20, 20, 20, 5, 5, 5, 5, 5]])
     >>> level = Column(np.ones(12), 1.0, 2.0)
     >>> found = fit_two_states(counts, np.ones((1, 12), dtype=np.bool_), [level], 50)

@@ -1,0 +1,1 @@
+"""Pages and pictures of the comparison of `auto` with single methods."""
