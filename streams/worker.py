@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from psycopg_pool import PoolTimeout
 
-from streams.alerts.following import explain_changed
+from streams.alerts.following import explain_changed, roll_up_waiting
 from streams.alerts.publishing import publish_events
 from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
@@ -57,6 +57,8 @@ _LOOK_FOR_TOPICS_MS = 10_000
 _WATCH_SECONDS = 15.0
 #: New objects until the youngest generation is looked through.
 _COLLECT_AFTER = 20_000
+#: Of the judge and of the five timers: none may keep a commit waiting.
+_OTHER_CONNECTIONS = 6
 
 
 class FenghuoApp(faust.App):
@@ -86,7 +88,7 @@ class FenghuoApp(faust.App):
         self.pool = await self._open.enter_async_context(
             open_pool(
                 settings.database,
-                size=settings.commits_in_flight + 2,
+                size=settings.commits_in_flight + _OTHER_CONNECTIONS,
                 configure=prepare_connection,
             )
         )
@@ -208,6 +210,11 @@ def _define(app: FenghuoApp) -> None:
     async def explain_alerts() -> None:
         with _waiting("Alerts wait to be explained"):
             await explain_changed(app.pool, app.configuration)
+
+    @app.timer(interval=2.0)
+    async def facilities() -> None:
+        with _waiting("Counts by facility wait"):
+            await roll_up_waiting(app.pool)
 
     @app.timer(interval=_WATCH_SECONDS)
     async def watch() -> None:

@@ -1,11 +1,11 @@
-"""Explaining alerts soon after their numbers changed."""
+"""What follows the commits and the alerts: counts by facility, explanations."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from schemas.alerts import OPEN_STATUSES, Explained
-from streams.alerts.explaining import explain
+from streams.alerts.explaining import explain, roll_up_some
 from streams.store.alert_history import begin_following, follow, followed_to
 from streams.store.alerts import append_many, read_alerts
 
@@ -14,12 +14,26 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-__all__ = ["FOLLOWER", "explain_changed"]
+__all__ = ["FOLLOWER", "explain_changed", "roll_up_waiting"]
 
 #: Name under which the progress is kept.
 FOLLOWER: Final = "explaining"
 _AT_ONCE = 2000
 _NEW_NUMBERS: Final = frozenset({"opened", "updated"})
+
+
+async def roll_up_waiting(pool: AsyncConnectionPool) -> int:
+    """Roll the facilities of new batches up, also while no alert asks for them; return how many.
+
+    Otherwise the first alert after a quiet time would wait for all of them.
+    """
+    batches = 0
+    while True:
+        async with pool.connection() as connection, connection.transaction():
+            taken = await roll_up_some(connection)
+        batches += taken
+        if not taken:
+            return batches
 
 
 async def explain_changed(pool: AsyncConnectionPool, configuration: Configuration) -> int:

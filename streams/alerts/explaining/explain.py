@@ -19,6 +19,7 @@ from streams.alerts.explaining.reading import (
     read_neighbours,
     read_reports,
     roll_up,
+    roll_up_some,
 )
 from streams.alerts.explaining.slots import PERIOD, slots_of
 from streams.store.panels import Extent, read_extent
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from schemas.alerts import Alert, Explanation
     from streams.config import Configuration
 
-__all__ = ["explain", "roll_up"]
+__all__ = ["explain", "roll_up", "roll_up_some"]
 
 
 async def explain(

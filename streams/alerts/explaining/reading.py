@@ -30,6 +30,7 @@ __all__ = [
     "read_neighbours",
     "read_reports",
     "roll_up",
+    "roll_up_some",
 ]
 
 #: Batches that are rolled up in one statement; bounds its memory.
@@ -62,13 +63,16 @@ class NeighbourQuestion(NamedTuple):
 async def roll_up(connection: AsyncConnection) -> int:
     """Bring the counts by facility up to date with the commits; return how many batches came in."""
     batches = 0
-    while True:
-        cursor = await connection.execute("SELECT roll_up_facilities(%s)", (_BATCHES,))
-        row = await cursor.fetchone()
-        taken = row[0] if row else 0
+    while taken := await roll_up_some(connection):
         batches += taken
-        if taken < _BATCHES:
-            return batches
+    return batches
+
+
+async def roll_up_some(connection: AsyncConnection) -> int:
+    """Roll a bounded number of waiting batches up; return how many, 0 when none waits."""
+    cursor = await connection.execute("SELECT roll_up_facilities(%s)", (_BATCHES,))
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 async def read_counts(

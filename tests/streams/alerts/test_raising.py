@@ -417,7 +417,6 @@ STEPS = st.lists(
 @given(STEPS)
 @settings(
     max_examples=20,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_no_exceedance_is_lost_or_counted_twice(

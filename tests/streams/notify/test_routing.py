@@ -150,7 +150,7 @@ def test_the_earlier_of_two_routes_to_a_channel(tmp_path: Path) -> None:
     assert [one.route for one in planned(configured(tmp_path, routes)).values()] == ["at-once"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     now=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     severity=st.sampled_from(["info", "warning", "critical"]),

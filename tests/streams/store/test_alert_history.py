@@ -60,7 +60,6 @@ STEPS: st.SearchStrategy[Change] = st.one_of(
 @given(st.lists(st.tuples(st.integers(1, 3), STEPS), max_size=25))
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_whatever_people_do_the_alerts_rebuilt_equal_the_live_ones(

@@ -8,10 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.alerts.explaining import roll_up
+from streams.alerts.following import roll_up_waiting
 from tests.support.events import NEW_TAIPEI, TAIPEI, records, visit
 from tests.support.store import blocked, empty, rows, worker
 
 if TYPE_CHECKING:
+    import pytest
+
     from streams.config import Configuration
     from tests.support.store import Rows, Worker
 
@@ -94,9 +97,7 @@ async def rolled(database: str) -> int:
         return await roll_up(connection)
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
 def test_facility_counts_are_a_recount(
     database_url: str, configuration: Configuration, batches: list[tuple[list[Version], bool]]
@@ -157,3 +158,17 @@ async def test_who_comes_second_waits_and_finds_the_whole(
         assert await second == 0
     assert is_true(database_url)
     assert kept(database_url)
+
+
+async def test_what_waits_is_rolled_up_piece_by_piece(
+    database_url: str, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.alerts.explaining.reading._BATCHES", 1)
+    async with worker(database_url, configuration) as running:
+        assert await running.position("visits") == 0
+        for offset in range(3):
+            await deliver(running, [(1, HERE._replace(event=offset))], offset)
+        assert await roll_up_waiting(running.pool) == 3
+        assert await roll_up_waiting(running.pool) == 0
+    assert is_true(database_url)
+    assert kept(database_url)[0][4] == 3
