@@ -9,6 +9,7 @@ import typer
 
 from schemas.alerts import AlertStatus, Severity  # noqa: TC001 - typer needs them at run time
 from streams.cli import alert_actions
+from streams.cli.alert_explanation import explanation_facts
 from streams.cli.common import ConfigOption, DatabaseOption, console, read_config, settings
 from streams.cli.output import (
     JsonOption,
@@ -142,6 +143,7 @@ def show(
     value = values.get(alert.rule)
     for name, text in [
         *_facts(alert, configuration),
+        *explanation_facts(alert, configuration),
         *_decisions(alert),
         ("rule was right", _value_text(value)),
         ("opened", moment(alert.opened_at)),

@@ -9,15 +9,19 @@ import pytest
 from schemas.alerts import (
     Assigned,
     Closed,
+    Contribution,
     Discarded,
     Ended,
+    Explained,
+    Explanation,
     Merged,
     Monitored,
+    Neighbour,
     Revised,
     Verified,
 )
 from streams.errors import FenghuoError
-from tests.support.alerts import AS_OF, decide, figures, open_alert, tell
+from tests.support.alerts import AS_OF, PERIOD, decide, figures, open_alert, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +84,43 @@ def test_one_alert_is_told_in_both_languages(run: Run, database: str) -> None:
     assert "2009年第32周（8月3日至9日），臺北市流感样病例45人次，约为预期（20人次）的2倍" in shown
     assert "；第31周以来累计2周超过阈值；" in shown
     assert 'detector: {"type": "ears"}' in shown
+
+
+def test_the_explanation_is_shown_in_full(run: Run, database: str) -> None:
+    alert_id = add_alert(database)
+    assert "not yet; it follows" in run("alerts", "show", alert_id).stdout
+    explanation = Explanation(
+        as_of=AS_OF,
+        period=PERIOD,
+        excess=24.5,
+        latest_week=45,
+        week_before=30,
+        growth_per_day=0.058,
+        doubling_days=11.97,
+        completeness=0.956,
+        usual_facilities=12,
+        silent=3,
+        silent_facilities=("ED07", "ED09"),
+        facilities=(
+            Contribution(name="ED01", observed=30, expected=11.5),
+            Contribution(name="ED02", observed=4, expected=None),
+        ),
+        age_groups=(Contribution(name="5-14", observed=28, expected=6),),
+        neighbours=(Neighbour(region="TW-NWT", observed=60, expected=40, upper=55, alarm=True),),
+        neighbours_judged=6,
+    )
+    tell(database, alert_id, Explained(explanation=explanation))
+    shown = " ".join(run("alerts", "show", alert_id).stdout.split())
+    for text in (
+        "excess: 24.50",
+        "growth: 45 in the latest 7 whole days, 30 before; doubling in 12 days",
+        "completeness: 96% of the usual reports of 12 facilities; silent: ED07, ED09 and 1 more",
+        "facilities: ED01 30 (usually 11.50); ED02 4 (new)",
+        "age groups: 5-14 28 (usually 6)",
+        "neighbours high: 1 of 6: 新北市 New Taipei City 60 (expected 40)",
+    ):
+        assert text in shown
+    assert "areas below" not in shown
 
 
 @pytest.mark.parametrize(
