@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from psycopg_pool import PoolTimeout
 
-from streams.alerts.following import explain_changed, roll_up_waiting
+from streams.alerts.following import explain_changed, keep_rolling_up
 from streams.alerts.publishing import publish_events
 from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
@@ -57,7 +57,7 @@ _LOOK_FOR_TOPICS_MS = 10_000
 _WATCH_SECONDS = 15.0
 #: New objects until the youngest generation is looked through.
 _COLLECT_AFTER = 20_000
-#: Of the judge and of the five timers: none may keep a commit waiting.
+#: Of the judge, the roll-up and the four timers: none may keep a commit waiting.
 _OTHER_CONNECTIONS = 6
 
 
@@ -193,6 +193,10 @@ def _define(app: FenghuoApp) -> None:
     async def judge() -> None:
         await app.judging.run()
 
+    @app.task
+    async def facilities() -> None:
+        await keep_rolling_up(app.pool)
+
     # What the timers carry is safe in the database: neither Kafka nor the database being away may
     # stop ingest.
 
@@ -210,11 +214,6 @@ def _define(app: FenghuoApp) -> None:
     async def explain_alerts() -> None:
         with _waiting("Alerts wait to be explained"):
             await explain_changed(app.pool, app.configuration)
-
-    @app.timer(interval=2.0)
-    async def facilities() -> None:
-        with _waiting("Counts by facility wait"):
-            await roll_up_waiting(app.pool)
 
     @app.timer(interval=_WATCH_SECONDS)
     async def watch() -> None:

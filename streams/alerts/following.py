@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
 from typing import TYPE_CHECKING, Final
+
+import psycopg
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from schemas.alerts import OPEN_STATUSES, Explained
 from streams.alerts.explaining import explain, roll_up_some
@@ -14,26 +20,37 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-__all__ = ["FOLLOWER", "explain_changed", "roll_up_waiting"]
+__all__ = ["FOLLOWER", "explain_changed", "keep_rolling_up"]
+
+log = logging.getLogger(__name__)
 
 #: Name under which the progress is kept.
 FOLLOWER: Final = "explaining"
 _AT_ONCE = 2000
+#: Rest after a roll-up, in parts of the time that it took, and while nothing comes in.
+_REST = 4
+_IDLE_SECONDS = 1.0
 _NEW_NUMBERS: Final = frozenset({"opened", "updated"})
 
 
-async def roll_up_waiting(pool: AsyncConnectionPool) -> int:
-    """Roll the facilities of new batches up, also while no alert asks for them; return how many.
+async def keep_rolling_up(pool: AsyncConnectionPool) -> None:
+    """Roll the facilities of new batches up until the pool is closed, also while no alert asks.
 
-    Otherwise the first alert after a quiet time would wait for all of them.
+    Otherwise the first alert after a quiet time would wait for all of them. Under a flood most of
+    the time is left to counting.
     """
-    batches = 0
     while True:
-        async with pool.connection() as connection, connection.transaction():
-            taken = await roll_up_some(connection)
-        batches += taken
-        if not taken:
-            return batches
+        began = time.monotonic()
+        try:
+            async with pool.connection() as connection, connection.transaction():
+                taken = await roll_up_some(connection)
+        except PoolClosed:
+            return
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("Counts by facility wait for the next try: %s", error)
+            taken = 0
+        rest = _REST * (time.monotonic() - began)
+        await asyncio.sleep(rest if taken else max(rest, _IDLE_SECONDS))
 
 
 async def explain_changed(pool: AsyncConnectionPool, configuration: Configuration) -> int:

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 #: Batches that are rolled up in one statement; bounds its memory.
-_BATCHES = 500
+_BATCHES = 50
 #: Above so many regions the facilities are too many to be asked for each.
 _MOST_REGIONS = 300
 _SILENT_TOLD = 10

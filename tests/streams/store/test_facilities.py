@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.alerts.explaining import roll_up
-from streams.alerts.following import roll_up_waiting
+from streams.alerts.following import keep_rolling_up
 from tests.support.events import NEW_TAIPEI, TAIPEI, records, visit
 from tests.support.store import blocked, empty, rows, worker
 
@@ -160,15 +160,19 @@ async def test_who_comes_second_waits_and_finds_the_whole(
     assert kept(database_url)
 
 
-async def test_what_waits_is_rolled_up_piece_by_piece(
+async def test_the_roll_up_goes_on_by_itself_until_the_pool_is_closed(
     database_url: str, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.alerts.explaining.reading._BATCHES", 1)
+    monkeypatch.setattr("streams.alerts.following._IDLE_SECONDS", 0.05)
     async with worker(database_url, configuration) as running:
         assert await running.position("visits") == 0
-        for offset in range(3):
+        task = asyncio.create_task(keep_rolling_up(running.pool))
+        for offset in range(4):
             await deliver(running, [(1, HERE._replace(event=offset))], offset)
-        assert await roll_up_waiting(running.pool) == 3
-        assert await roll_up_waiting(running.pool) == 0
+        async with asyncio.timeout(30):
+            while sum(row[4] for row in kept(database_url)) < 4:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        await task
     assert is_true(database_url)
-    assert kept(database_url)[0][4] == 3
