@@ -31,7 +31,7 @@ def load(configuration: Configuration) -> Load:
     return make_load(configuration, seed=11, days=3)
 
 
-@pytest.fixture(params=["kafka", pytest.param("apache_kafka", marks=pytest.mark.kafka)])
+@pytest.fixture
 def settings(request: pytest.FixtureRequest, database_url: str, fresh_name: str) -> Settings:
     settings = Settings(
         kafka=request.getfixturevalue(request.param),
@@ -116,12 +116,14 @@ def assert_exact(settings: Settings, load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("running", "away"),
+    ("settings", "running", "away"),
     [
-        pytest.param(False, 0.0, id="stopped"),
-        pytest.param(True, 0.0, id="at work"),
-        pytest.param(True, 3.0, id="at work, away for a while"),
+        pytest.param("kafka", False, 0.0, id="stopped"),
+        pytest.param("kafka", True, 0.0, id="at work"),
+        pytest.param("kafka", True, 3.0, id="at work, away for a while"),
+        pytest.param("apache_kafka", True, 0.0, id="at work, Apache", marks=pytest.mark.kafka),
     ],
+    indirect=["settings"],
 )
 def test_every_event_of_a_longer_log_is_counted_once(
     settings: Settings, worker: Worker, load: Load, *, running: bool, away: float
