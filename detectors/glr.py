@@ -14,6 +14,7 @@ Examples
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -88,18 +89,6 @@ class _Glr(BaseModel):
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
 
-        Parameters
-        ----------
-        panel
-            Counts of shape `[series, time]`; any grain, any time axis.
-        at
-            As in :meth:`detectors.contract.Detector.judge`.
-
-        Returns
-        -------
-        Verdicts
-            Arrays of shape `[series, judged]`.
-
         Examples
         --------
         >>> import numpy as np
@@ -117,11 +106,13 @@ class _Glr(BaseModel):
             return self.training
         return _TRAINING_YEARS * longest_year(grain)
 
+    @abstractmethod
     def _ratio(self, model: InControl, points: slice) -> _Ratio:
-        raise NotImplementedError
+        """Give the likelihood ratios of some charts."""
 
+    @abstractmethod
     def _fit(self, panel: Panel, charts: Charts) -> InControl:
-        raise NotImplementedError
+        """Fit the in-control model to the training of each chart."""
 
     def _rule(self, panel: Panel, index: Positions, out: Verdicts, rows: slice) -> None:
         charts = cut_charts(

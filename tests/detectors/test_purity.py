@@ -37,8 +37,8 @@ GENERATORS = {"default_rng", "Generator", "SeedSequence"}
 #: All that a detector may be made of. `importlib` finds detectors of other distributions, and the
 #: tables of this one; `gzip` unpacks these in memory.
 MATERIAL = {
-    "__future__", "collections", "csv", "dataclasses", "datetime", "detectors", "difflib", "enum",
-    "functools", "gzip", "importlib", "itertools", "math", "numpy", "pydantic", "scipy",
+    "__future__", "abc", "collections", "csv", "dataclasses", "datetime", "detectors", "difflib",
+    "enum", "functools", "gzip", "importlib", "itertools", "math", "numpy", "pydantic", "scipy",
     "statistics", "statsmodels", "types", "typing",
 }  # fmt: skip
 

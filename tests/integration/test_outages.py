@@ -8,22 +8,16 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from streams.feed.publish import publish_mixed
-from streams.kafka import create_topics
-from streams.settings import Settings
-from tests.conftest import CONFIG
 from tests.support.kafka_server import KafkaServer, KafkaUnavailable
 from tests.support.load import Load, make_load
-from tests.support.workers import Worker
+from tests.support.workers import Worker, make_settings, publish, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from schemas.events import EventKind
     from streams.config import Configuration
-
-_PATIENCE = 90.0
+    from streams.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -36,46 +30,11 @@ def settings(kafka: str, database_url: str, fresh_name: str) -> Settings:
     return make_settings(kafka, database_url, fresh_name)
 
 
-def make_settings(kafka: str, database: str, name: str) -> Settings:
-    settings = Settings(
-        kafka=kafka,
-        database=database,
-        config=CONFIG,
-        group=name,
-        visits_topic=f"{name}-visits",
-        sales_topic=f"{name}-sales",
-        session_timeout=2.0,
-        batch_records=500,
-        web_port=0,
-    )
-    create_topics(
-        settings.kafka,
-        settings.topics.values(),
-        plain=[settings.alerts_topic],
-        partitions=2,
-        replication=1,
-    )
-    return settings
-
-
 @pytest.fixture
 def worker(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
     worker = Worker(settings, "worker", tmp_path)
     yield worker
     worker.kill()
-
-
-def publish(settings: Settings, records: Sequence[tuple[EventKind, bytes, bytes]]) -> None:
-    topics = settings.topics
-    publish_mixed(settings.kafka, [(topics[kind], key, value) for kind, key, value in records])
-
-
-def until(condition: Callable[[], bool], what: str, worker: Worker) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not happen within {_PATIENCE:g} s\n{worker.tail()}")
-        time.sleep(0.05)
 
 
 def progress(connection: psycopg.Connection) -> int:

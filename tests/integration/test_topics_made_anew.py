@@ -9,21 +9,16 @@ import psycopg
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from streams.feed.publish import publish_mixed
 from streams.kafka import create_topics, topic_ids
-from streams.settings import Settings
-from tests.conftest import CONFIG
 from tests.support.load import Load, make_load
-from tests.support.workers import Worker
+from tests.support.workers import Worker, make_settings, publish, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from schemas.events import EventKind
     from streams.config import Configuration
-
-_PATIENCE = 90.0
+    from streams.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +28,7 @@ def load(configuration: Configuration) -> Load:
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, database_url: str, fresh_name: str) -> Settings:
-    settings = Settings(
-        kafka=request.getfixturevalue(request.param),
-        database=database_url,
-        config=CONFIG,
-        group=fresh_name,
-        visits_topic=f"{fresh_name}-visits",
-        sales_topic=f"{fresh_name}-sales",
-        session_timeout=2.0,
-        batch_records=500,
-        web_port=0,
-    )
-    make_topics(settings)
-    return settings
+    return make_settings(request.getfixturevalue(request.param), database_url, fresh_name)
 
 
 @pytest.fixture
@@ -74,19 +57,6 @@ def delete_topics(settings: Settings) -> None:
             time.sleep(0.05)
     finally:
         admin.close()
-
-
-def publish(settings: Settings, records: Sequence[tuple[EventKind, bytes, bytes]]) -> None:
-    topics = settings.topics
-    publish_mixed(settings.kafka, [(topics[kind], key, value) for kind, key, value in records])
-
-
-def until(condition: Callable[[], bool], what: str, worker: Worker) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not happen within {_PATIENCE:g} s\n{worker.tail()}")
-        time.sleep(0.05)
 
 
 def progress(settings: Settings) -> int:

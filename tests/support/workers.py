@@ -5,19 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from streams.feed.publish import publish_mixed
+from streams.kafka import create_topics
+from streams.settings import Settings
 from tests.support.processes import GuardedProcess, tail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from streams.settings import Settings
+    from schemas.events import EventKind
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "make_settings", "publish", "until"]
 
 _PROJECT = Path(__file__).resolve().parents[2]
+_CONFIG = _PROJECT / "tests" / "data" / "taiwan.yaml"
+_PATIENCE = 90.0
 
 
 class Worker:
@@ -88,3 +96,41 @@ class Worker:
     def tail(self, lines: int = 150) -> str:
         """Return the last lines of its log."""
         return tail(self._log, lines=lines)
+
+
+def make_settings(kafka: str, database: str, name: str) -> Settings:
+    """Return settings of a worker with topics of its own, which are made."""
+    settings = Settings(
+        kafka=kafka,
+        database=database,
+        config=_CONFIG,
+        group=name,
+        visits_topic=f"{name}-visits",
+        sales_topic=f"{name}-sales",
+        session_timeout=2.0,
+        batch_records=500,
+        web_port=0,
+    )
+    create_topics(
+        settings.kafka,
+        settings.topics.values(),
+        plain=[settings.alerts_topic],
+        partitions=2,
+        replication=1,
+    )
+    return settings
+
+
+def publish(settings: Settings, records: Sequence[tuple[EventKind, bytes, bytes]]) -> None:
+    """Publish records to the topics of their kinds."""
+    topics = settings.topics
+    publish_mixed(settings.kafka, [(topics[kind], key, value) for kind, key, value in records])
+
+
+def until(condition: Callable[[], bool], what: str, worker: Worker) -> None:
+    """Wait until a condition holds; show the worker's log when it does not."""
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not happen within {_PATIENCE:g} s\n{worker.tail()}")
+        time.sleep(0.05)
