@@ -37,9 +37,15 @@ format: install ## Format, and mend what the linter can mend
 bench: install ## Measure throughput beside Faust, Quix Streams and the raw limits
 	$(BIN)/python -m benchmarks.throughput
 
+# No host of a registry stands in the locks, so that they work behind any mirror.
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+
 lock: ## Pin all dependencies again (needs uv)
-	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
-		--no-emit-index-url --output-file requirements.lock pyproject.toml
+	$(COMPILE) --all-extras --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
+	$(PYTHON) -c "import tomllib; \
+		print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
+		| $(COMPILE) --constraint requirements.lock --output-file requirements-build.lock -
 
 schemas: install ## Write the JSON Schemas and the AsyncAPI document again
 	$(BIN)/fenghuo schema export

@@ -1,4 +1,4 @@
-"""What must be in place before a worker starts."""
+"""What must be in place before a worker or the triage page starts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from psycopg import errors
 from streams.errors import StoreError
 from streams.kafka import check_topics
 from streams.store.migrate import installation_facts
+from streams.store.people import any_user
 from streams.store.pool import connect
 
 if TYPE_CHECKING:
+    import psycopg
+
     from streams.config import Configuration
     from streams.settings import Settings
 
-__all__ = ["check_ready"]
+__all__ = ["check_page", "check_ready"]
 
 
 def check_ready(settings: Settings, configuration: Configuration) -> None:
@@ -30,18 +33,49 @@ def check_ready(settings: Settings, configuration: Configuration) -> None:
         The database or the brokers cannot be reached, a topic is missing, or the brokers are too
         old.
     """
-    wanted = installation_facts(configuration)
     with connect(settings.database) as connection:
+        _check_installation(connection, configuration)
+    check_topics(settings.kafka, [*settings.topics.values(), settings.alerts_topic])
+
+
+def check_page(settings: Settings, configuration: Configuration) -> None:
+    """Check that the database is there and agrees with the configuration, and knows a user.
+
+    Raises
+    ------
+    StoreError
+        The database was not migrated, or was for another installation; or nobody could sign in.
+    UnavailableError
+        The database cannot be reached.
+    """
+    with connect(settings.database) as connection:
+        _check_installation(connection, configuration)
         try:
-            stored: dict[str, str] = dict(
-                connection.execute("SELECT key, value FROM installation").fetchall()
-            )
+            known = any_user(connection)
+            connection.execute("SELECT 1 FROM alert_ranks LIMIT 0")
         except errors.UndefinedTable:
-            stored = {}
+            raise StoreError(
+                "The database is of an earlier version. Run fenghuo db migrate."
+            ) from None
+    if not known and not settings.oidc_new_users:
+        raise StoreError(
+            "Nobody could sign in: there are no users. "
+            "Add the first one: fenghuo users add NAME --role admin"
+        )
+
+
+def _check_installation(connection: psycopg.Connection, configuration: Configuration) -> None:
+    wanted = installation_facts(configuration)
+    try:
+        stored: dict[str, str] = dict(
+            connection.execute("SELECT key, value FROM installation").fetchall()
+        )
+    except errors.UndefinedTable:
+        stored = {}
+        connection.rollback()
     for key, value in wanted.items():
         if stored.get(key) != value:
             raise StoreError(
                 f"The configuration says {key}: {value}, the database was made ready for "
                 f"{stored.get(key, 'nothing yet')}. Run fenghuo db migrate with this configuration."
             )
-    check_topics(settings.kafka, [*settings.topics.values(), settings.alerts_topic])

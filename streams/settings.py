@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 if TYPE_CHECKING:
@@ -52,6 +52,67 @@ class Settings(BaseSettings):
     web_port: int = Field(
         default=0, ge=0, description="Port of Faust's own status page on loopback; 0: none"
     )
+    web_url: str = Field(
+        default="",
+        description="The triage page as browsers reach it, like https://fenghuo.example.org; "
+        "empty: page_host and page_port",
+    )
+    reader_password: SecretStr = Field(
+        default=SecretStr(""),
+        description="Password that fenghuo db reader gives to the role that dashboards read with",
+    )
+    page_host: str = Field(default="127.0.0.1", description="Where the triage page listens")
+    page_port: int = Field(default=8090, ge=1, le=65535, description="Port of the triage page")
+    page_proxies: str = Field(
+        default="127.0.0.1",
+        description="Reverse proxies whose X-Forwarded-For is believed, comma-separated",
+    )
+    page_idle_minutes: int = Field(
+        default=60, ge=1, description="Minutes without a click until one has to sign in again"
+    )
+    page_session_hours: int = Field(
+        default=12, ge=1, description="Hours until one has to sign in again in any case"
+    )
+    oidc_issuer: str = Field(
+        default="", description="OpenID Connect provider; empty: local passwords only"
+    )
+    oidc_client_id: str = Field(default="", description="Client that is registered there")
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="Its secret; empty: a public client"
+    )
+    oidc_name_claim: str = Field(
+        default="preferred_username", description="Claim that holds the user's name"
+    )
+    oidc_new_users: str = Field(
+        default="",
+        description="Region of which people whom the provider knows become viewers at their first "
+        "sign-in; empty: only users that were added sign in",
+    )
+    grafana_url: str = Field(
+        default="", description="Grafana as people's browsers reach it; empty: there is none"
+    )
+    grafana_api_url: str = Field(
+        default="",
+        description="Grafana as workers and commands reach it; empty: the same as grafana_url",
+    )
+    grafana_token: SecretStr = Field(
+        default=SecretStr(""), description="Token of a service account in Grafana"
+    )
+    grafana_database: SecretStr = Field(
+        default=SecretStr(""),
+        description="Connection URI of Grafana's data source: the database as Grafana reaches it, "
+        "with a SELECT-only role; empty: the data source is left alone",
+    )
+
+    @property
+    def page_url(self) -> str:
+        """Address of the triage page for links, without a slash at the end."""
+        return self.web_url.rstrip("/") or f"http://{self.page_host}:{self.page_port}"
+
+    @property
+    def grafana_api(self) -> str:
+        """Address under which Grafana's API is called; empty: there is no Grafana."""
+        return self.grafana_api_url or self.grafana_url
 
     @property
     def topics(self) -> dict[EventKind, str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from schemas.alerts import Alert, Contribution, Explanation
     from streams.config import Configuration
 
-__all__ = ["Sentences", "alert_sentences", "period_label"]
+__all__ = ["Sentences", "alert_reasons", "alert_sentences", "period_label"]
 
 #: A facility or region is named if it makes up this part of the excess.
 _WORTH_NAMING = 0.15
@@ -59,6 +59,29 @@ def alert_sentences(alert: Alert, configuration: Configuration) -> Sentences:
     """
     if alert.exceedances == 0:
         return _taken_back(alert, configuration)
+    return _joined([_figures(alert, configuration), *_reasons(alert, configuration)])
+
+
+def alert_reasons(alert: Alert, configuration: Configuration) -> Sentences:
+    """Tell the same without the figures, for where these stand beside it.
+
+    The whole sentence where there is nothing else to tell.
+    """
+    reasons = _reasons(alert, configuration)
+    if alert.exceedances == 0 or not reasons:
+        return alert_sentences(alert, configuration)
+    en, zh = _joined(reasons)
+    return Sentences(en[0].upper() + en[1:], zh)
+
+
+def _joined(clauses: Sequence[Sentences]) -> Sentences:
+    return Sentences(
+        "; ".join(clause.en for clause in clauses) + ".",
+        "；".join(clause.zh for clause in clauses) + "。",
+    )
+
+
+def _reasons(alert: Alert, configuration: Configuration) -> list[Sentences]:
     explanation = alert.explanation
     if explanation is not None and explanation.period != alert.last_period:
         explanation = None  # of older numbers
@@ -70,12 +93,7 @@ def alert_sentences(alert: Alert, configuration: Configuration) -> Sentences:
             _nearby(explanation, configuration),
             _completeness(explanation),
         ]
-    told = [clause for clause in clauses if clause is not None]
-    head = _figures(alert, configuration)
-    return Sentences(
-        "; ".join([head.en, *(clause.en for clause in told)]) + ".",
-        "；".join([head.zh, *(clause.zh for clause in told)]) + "。",
-    )
+    return [clause for clause in clauses if clause is not None]
 
 
 def _figures(alert: Alert, configuration: Configuration) -> Sentences:

@@ -20,6 +20,8 @@ from streams.alerts.publishing import publish_events
 from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
 from streams.dead_letters import hand_over
+from streams.grafana.pushing import running_pusher
+from streams.health import WORKER_PATH, Progress, report
 from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
@@ -27,12 +29,13 @@ from streams.judging.loop import JudgingLoop
 from streams.notify.dispatcher import running_dispatcher
 from streams.preflight import check_ready
 from streams.store.commit import prepare_connection
-from streams.store.offsets import StoredPositions
+from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.pool import open_pool
+from streams.store.surveyed import describe_surveillance
 from streams.transport import BatchSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from faust.types import TP
 
@@ -55,10 +58,12 @@ _END_SECONDS = 60.0
 _LOOK_FOR_TOPICS_MS = 10_000
 #: Between looks for alerts that nobody has read, or whose days go by without cases.
 _WATCH_SECONDS = 15.0
+#: Between looks at how far the logs reach, which tells the lag.
+_LOG_ENDS_SECONDS = 15.0
 #: New objects until the youngest generation is looked through.
 _COLLECT_AFTER = 20_000
-#: Of the judge, the roll-up and the four timers: none may keep a commit waiting.
-_OTHER_CONNECTIONS = 6
+#: Of the judge, the roll-up and the five timers: none may keep a commit waiting.
+_OTHER_CONNECTIONS = 7
 
 
 class FenghuoApp(faust.App):
@@ -76,6 +81,8 @@ class FenghuoApp(faust.App):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._open = AsyncExitStack()
+        self.progress = Progress()
+        self._rebalanced = _nothing
 
     def _create_directories(self) -> None:
         """Make none: this app keeps nothing on disk."""
@@ -85,6 +92,7 @@ class FenghuoApp(faust.App):
         await super().on_start()
         settings = self.settings
         await asyncio.to_thread(check_ready, settings, self.configuration)
+        await asyncio.to_thread(describe_surveillance, settings.database, self.configuration)
         self.pool = await self._open.enter_async_context(
             open_pool(
                 settings.database,
@@ -107,6 +115,7 @@ class FenghuoApp(faust.App):
         )
         self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
         await self._open.enter_async_context(running_dispatcher(settings, self.configuration))
+        await self._open.enter_async_context(running_pusher(settings, self.configuration))
         transport: BatchTransport = self.transport
         transport.position_source = StoredPositions(self.pool)
 
@@ -121,6 +130,17 @@ class FenghuoApp(faust.App):
         # that is away must not keep this one from stopping.
         with suppress(TimeoutError):
             await asyncio.wait_for(self.pump.drain(), seconds)
+
+    def on_rebalance_start(self) -> None:
+        """Note when a rebalance begins, which can begin again before it has ended."""
+        super().on_rebalance_start()
+        self._rebalanced()
+        self._rebalanced = self.progress.begin("a rebalance")
+
+    def on_rebalance_end(self) -> None:
+        """Note that the rebalance has ended."""
+        super().on_rebalance_end()
+        self._rebalanced()
 
     async def _reseek(self, tp: TP, offset: int) -> None:
         """Read on from where the database stands, or from where the log begins by now."""
@@ -170,6 +190,8 @@ def create_app(settings: Settings, configuration: Configuration | None = None) -
     app.settings = settings
     app.configuration = configuration or load_configuration(settings.config)
     _define(app)
+    _define_watching(app)
+    _define_health(app)
     return app
 
 
@@ -181,7 +203,7 @@ def _define(app: FenghuoApp) -> None:
         # Acknowledged after the commit, not when the loop comes round: Faust acknowledges a
         # message even when its agent raised.
         async for event in stream.noack().events():
-            await app.pump.put(event.value, event.ack)
+            await app.pump.put(event.value, _noted(app.progress, event))
 
     @app.on_partitions_revoked.connect
     async def before_they_go(*_: Any, **__: Any) -> None:
@@ -215,11 +237,39 @@ def _define(app: FenghuoApp) -> None:
         with _waiting("Alerts wait to be explained"):
             await explain_changed(app.pool, app.configuration)
 
+
+def _define_watching(app: FenghuoApp) -> None:
     @app.timer(interval=_WATCH_SECONDS)
     async def watch() -> None:
         with _waiting("Alerts wait to be looked through"):
             await escalate_unread(app.pool, app.configuration.surveillance)
             await look_again(app.pool, app.configuration.surveillance)
+
+    @app.timer(interval=_LOG_ENDS_SECONDS)
+    async def log_ends() -> None:
+        with _waiting("How far the logs reach is noted later"):
+            await note_log_ends(app.pool, await app.consumer.log_ends())
+
+
+def _define_health(app: FenghuoApp) -> None:
+    @app.page(WORKER_PATH)
+    async def health(view: Any, _: Any) -> Any:
+        status, answer = report(app.progress.oldest())
+        return view.json(answer, status=status)
+
+
+def _noted(progress: Progress, event: Any) -> Callable[[], None]:
+    """Acknowledge a batch, and note how long its commit takes."""
+    committed = progress.begin("the commit of a batch of {}[{}]".format(*event.value.tp))
+
+    def done() -> None:
+        committed()
+        event.ack()
+
+    return done
+
+
+def _nothing() -> None: ...
 
 
 @contextmanager

@@ -31,7 +31,7 @@ hypothesis.settings.register_profile("fenghuo", deadline=None)
 hypothesis.settings.load_profile("fenghuo")
 
 #: What `migrate` fills; everything else is emptied before each test.
-_KEPT = {"installation", "regions", "region_ancestors"}
+_KEPT = {"installation", "regions", "region_ancestors", "signals", "rules"}
 
 
 @pytest.fixture(scope="session")

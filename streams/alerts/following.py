@@ -14,6 +14,7 @@ from schemas.alerts import OPEN_STATUSES, Explained
 from streams.alerts.explaining import explain, roll_up_some
 from streams.store.alert_history import begin_following, follow, followed_to
 from streams.store.alerts import append_many, read_alerts
+from streams.store.levels import roll_up_batches
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -34,21 +35,23 @@ _NEW_NUMBERS: Final = frozenset({"opened", "updated"})
 
 
 async def keep_rolling_up(pool: AsyncConnectionPool) -> None:
-    """Roll the facilities of new batches up until the pool is closed, also while no alert asks.
+    """Roll new batches up, by facility and by level, until the pool is closed.
 
-    Otherwise the first alert after a quiet time would wait for all of them. Under a flood most of
-    the time is left to counting.
+    Facilities also while no alert asks: otherwise the first alert after a quiet time would wait for
+    all of them. Under a flood most of the time is left to counting.
     """
     while True:
         began = time.monotonic()
+        taken = 0
         try:
-            async with pool.connection() as connection, connection.transaction():
-                taken = await roll_up_some(connection)
+            # Two transactions: an explanation need not wait for the levels, nor levels for it.
+            for roll_up in (roll_up_some, roll_up_batches):
+                async with pool.connection() as connection, connection.transaction():
+                    taken += await roll_up(connection)
         except PoolClosed:
             return
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("Counts by facility wait for the next try: %s", error)
-            taken = 0
+            log.warning("Sums by facility and by level wait for the next try: %s", error)
         rest = _REST * (time.monotonic() - began)
         await asyncio.sleep(rest if taken else max(rest, _IDLE_SECONDS))
 

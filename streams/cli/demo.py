@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from streams.cli.common import ConfigOption, DatabaseOption, KafkaOption, console, settings
+from streams.cli.common import (
+    ConfigOption,
+    DatabaseOption,
+    KafkaOption,
+    console,
+    settings,
+)
+from streams.cli.demo_publish import SeedOption, publish
 from streams.cli.output import results, table
 from streams.errors import FenghuoError
 
@@ -24,6 +31,9 @@ if TYPE_CHECKING:
     from streams.demo.run import DemoResult
 
 __all__ = ["register"]
+
+#: Stands for standard output among paths.
+_STDOUT = Path("-")
 
 OutputOption = Annotated[Path, typer.Option(help="Folder for the pictures.")]
 JsonOption = Annotated[
@@ -36,17 +46,35 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(init)
     app.command()(up)
-    app.command()(demo)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(demo)
+    group.command()(publish)
+    app.add_typer(group, name="demo")
 
 
 def init(
-    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("fenghuo.yaml"),
+    path: Annotated[Path, typer.Argument(help="File to write; - is stdout.")] = Path(
+        "fenghuo.yaml"
+    ),
+    *,
+    for_demo: Annotated[
+        bool, typer.Option("--demo", help="The demo's, to run workers by.")
+    ] = False,
 ) -> None:
     """Write a configuration to start from."""
+    if for_demo:
+        from streams.demo.publish import demo_configuration  # noqa: PLC0415 - keeps --help fast
+
+        text = demo_configuration()
+    else:
+        template = resources.files("streams") / "data" / "fenghuo.yaml"
+        text = template.read_text(encoding="utf-8")
+    if path == _STDOUT:
+        typer.echo(text, nl=False)
+        return
     if path.exists():
         raise FenghuoError(f"{path} exists already. Name another file, or edit this one.")
-    template = resources.files("streams") / "data" / "fenghuo.yaml"
-    path.write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     console.print(f"Wrote {path}. Next: fenghuo up", highlight=False)
 
 
@@ -56,9 +84,11 @@ def up(
     kafka: KafkaOption = None,
     folder: FolderOption = Path(".fenghuo"),
 ) -> None:
-    """Run a broker, a database and a worker on this machine until Ctrl-C."""
+    """Run a broker, a database, a worker and the triage page on this machine until Ctrl-C."""
     from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
     from streams.embedded.stack import EmbeddedStack  # noqa: PLC0415
+    from streams.store.people import first_admin  # noqa: PLC0415
+    from streams.store.pool import connect  # noqa: PLC0415
 
     current = settings(config=config, database=database, kafka=kafka)
     stack = EmbeddedStack(
@@ -71,29 +101,42 @@ def up(
     )
     with stack:
         worker = stack.start_worker()
+        with connect(stack.settings.database) as connection:
+            admin = first_admin(connection)
+        page = stack.start_page()
         console.print(
             f"Fenghuo is up. Publish to [bold]{stack.settings.kafka}[/bold], look with\n"
             f"  fenghuo status --kafka '{stack.settings.kafka}' "
-            f"--database '{stack.settings.database}'\nStop with Ctrl-C.",
+            f"--database '{stack.settings.database}'\n"
+            f"The triage page is at [bold]{stack.settings.page_url}[/bold]"
+            + (f": sign in as {admin.name}, one-time password {admin.password}" if admin else "")
+            + "\nStop with Ctrl-C.",
             highlight=False,
             soft_wrap=True,
         )
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # children are stopped as well
         try:
+            told = False
             while True:
                 worker.check()
+                if page.gave_up and not told:  # the worker goes on without it
+                    console.print(f"The page does not stay up. See {folder / 'page.log'}.")
+                    told = True
                 time.sleep(1)
         except KeyboardInterrupt:
             console.print("Stopping …", highlight=False)
 
 
 def demo(
+    context: typer.Context,
     output: OutputOption = Path("demo-output"),
-    seed: Annotated[int, typer.Option(help="Seed of the expansion into events.")] = 2009,
+    seed: SeedOption = 2009,
     keep: Annotated[bool, typer.Option(help="Keep the database and the logs.")] = False,  # noqa: FBT002 - a flag
     json: JsonOption = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Replay the 2009 influenza pandemic in Taiwan through the whole system."""
+    if context.invoked_subcommand:
+        return
     from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
     from streams.demo.run import run_demo  # noqa: PLC0415
 

@@ -17,11 +17,15 @@ from streams.cli import (
     detectors,
     evaluate,
     feed,
+    grafana,
+    health,
     notify,
     run,
     schema,
     simulate,
     status,
+    users,
+    web,
 )
 from streams.cli.common import console
 from streams.errors import FenghuoError
@@ -43,13 +47,17 @@ for group in (
     feed,
     simulate,
     status,
+    health,
     alerts,
     notify,
+    grafana,
     dead_letters,
     detect,
     detectors,
     evaluate,
     schema,
+    users,
+    web,
 ):
     group.register(app)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command("create-topics")(create_topics)
     db = typer.Typer(help="The database.", no_args_is_help=True)
     db.command()(migrate)
+    db.command()(reader)
     app.add_typer(db, name="db")
 
 
@@ -61,9 +63,41 @@ def create_topics(kafka: KafkaOption = None) -> None:
 def migrate(config: ConfigOption = None, database: DatabaseOption = None) -> None:
     """Bring the database up to date: tables, regions, TimescaleDB policies."""
     from streams.store.migrate import migrate as run  # noqa: PLC0415
+    from streams.store.surveyed import note_page  # noqa: PLC0415
 
     current = settings(config=config, database=database)
     console.print(describe(run(current.database, read_config(current))))
+    note_page(current.database, current.page_url)
+
+
+def reader(
+    name: Annotated[str, typer.Argument(help="Name of the role.")] = "fenghuo_reader",
+    *,
+    password_stdin: Annotated[
+        bool, typer.Option(help="Read the password from standard input, not from the environment.")
+    ] = False,
+    database: DatabaseOption = None,
+) -> None:
+    """Make the role that dashboards read with, or bring it up to date.
+
+    The password is that in FENGHUO_READER_PASSWORD, or the first line of standard input. Repeat it
+    after each upgrade.
+    """
+    from streams.store.pool import connect  # noqa: PLC0415
+    from streams.store.reader import grant_reader  # noqa: PLC0415
+
+    current = settings(database=database)
+    password = current.reader_password.get_secret_value()
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    with connect(current.database) as connection:
+        done = grant_reader(connection, name, password or None)
+    became = "was made" if done.created else "is up to date"
+    without = "" if password else " No password was given: it keeps the one that it has, if any."
+    console.print(
+        f"Role {done.name} {became}; it reads {done.tables} tables and views.{without}",
+        highlight=False,
+    )
 
 
 def describe(done: Migrated) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import psycopg
 from pydantic import BaseModel, Field
 
-from streams.demo import sales, taiwan
+from streams.demo import taiwan
+from streams.demo.events import FIRST_WEEK, count_records, records
 from streams.demo.notifications import receiving, wait_until_told
 from streams.demo.report import draw, first_alerts
 from streams.embedded.stack import EmbeddedStack
@@ -19,19 +19,15 @@ from streams.feed.publish import publish_mixed
 from streams.store.imports import import_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from streams.config import Configuration
-    from streams.embedded.stack import WorkerProcess
+    from streams.embedded.stack import KeptProcess
     from streams.settings import Settings
 
 __all__ = ["DemoResult", "FirstAlert", "run_demo"]
 
-#: The weeks that are replayed as events: from before the pandemic reached the wards to after the
-#: first peak. Earlier weeks are the baseline.
-FIRST_WEEK: Final = date(2009, 6, 29)
-AFTER_LAST_WEEK: Final = date(2009, 9, 28)
 _POLL_SECONDS = 0.25
 #: Longest time without any progress before the demo gives up.
 _STALLED_SECONDS = 60.0
@@ -135,7 +131,7 @@ def run_demo(
 
 def _replay(
     connection: psycopg.Connection,
-    worker: WorkerProcess,
+    worker: KeptProcess,
     settings: Settings,
     *,
     seed: int,
@@ -143,13 +139,12 @@ def _replay(
     on_progress: Callable[[int, int, int], None],
 ) -> int:
     """Publish all events and wait until they are stored and judged; return how many."""
-    visits = taiwan.daily_visits(FIRST_WEEK, AFTER_LAST_WEEK, seed=seed).sum()
-    total = int(visits + sales.daily_sales(FIRST_WEEK, AFTER_LAST_WEEK, seed=seed).sum())
+    total = count_records(seed)
     on_step(f"Replaying {total:,} events")
     published: list[int] = []
     with ThreadPoolExecutor(1) as pool:
         publishing = pool.submit(
-            publish_mixed, settings.kafka, _records(settings, seed), published.append
+            publish_mixed, settings.kafka, records(settings, seed), published.append
         )
         watch = _Watch()
         while True:
@@ -187,18 +182,6 @@ class _Watch:
                 f"Nothing has moved for {_STALLED_SECONDS:.0f} s: {sent} events published, "
                 f"{stored} stored, {pending} judgements pending. See worker.log in the data folder."
             )
-
-
-def _records(settings: Settings, seed: int) -> Iterator[tuple[str, bytes, bytes]]:
-    """Week by week, visits and then sales: both topics move on together."""
-    week = FIRST_WEEK
-    while week < AFTER_LAST_WEEK:
-        after = week + timedelta(days=7)
-        for region, value in taiwan.visits(week, after, seed=seed):
-            yield settings.visits_topic, region.encode(), value
-        for region, value in sales.sales(week, after, seed=seed):
-            yield settings.sales_topic, region.encode(), value
-        week = after
 
 
 def _check(connection: psycopg.Connection, sent: int) -> DemoResult:

@@ -1,4 +1,4 @@
-"""Everything on one machine: database, broker, topics and a worker that is kept running."""
+"""Everything on one machine: database, broker, topics; a worker and the page, kept running."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
+
+from pydantic import SecretStr
 
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.database import EmbeddedDatabase
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from streams.config import Configuration
     from streams.settings import Settings
 
-__all__ = ["EmbeddedStack", "WorkerProcess"]
+__all__ = ["EmbeddedStack", "KeptProcess"]
 
 _STOP_SECONDS = 20.0
 #: A worker that dies this often at once is not started again.
@@ -31,10 +33,19 @@ _STARTS_IN_A_ROW = 5
 _HEALTHY_SECONDS = 30.0
 
 
-class WorkerProcess:
-    """A worker as a child process, started again when it dies; a context manager."""
+class KeptProcess:
+    """A command as a child process, started again when it dies; a context manager.
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    Parameters
+    ----------
+    command
+        Of ``fenghuo``: ``worker`` or ``web``.
+    log
+        Takes what it prints.
+    """
+
+    def __init__(self, command: str, settings: Settings, log: Path) -> None:
+        self._command = command
         self._settings = settings
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,18 +76,18 @@ class WorkerProcess:
         self._supervisor.join()
 
     def check(self) -> None:
-        """Raise when the worker could not be kept running."""
+        """Raise when it could not be kept running."""
         if self.gave_up:
-            raise UnavailableError(f"The worker does not stay up. See {self._log}.")
+            raise UnavailableError(f"fenghuo {self._command} does not stay up. See {self._log}.")
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = os.environ | {
-            f"FENGHUO_{name.upper()}": str(value)
+            f"FENGHUO_{name.upper()}": _written(value)
             for name, value in self._settings.model_dump().items()
         }
         with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "streams", "worker"],
+            return subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "streams", self._command],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -103,8 +114,13 @@ class WorkerProcess:
             self._process = self._start()
 
 
+def _written(value: object) -> str:
+    """Write a setting as the environment has it."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
 class EmbeddedStack:
-    """Database, broker and worker in one data folder; a context manager.
+    """Database, broker, worker and page in one data folder; a context manager.
 
     Parameters
     ----------
@@ -164,10 +180,18 @@ class EmbeddedStack:
             replication=self.settings.replication,
         )
 
-    def start_worker(self) -> WorkerProcess:
+    def start_worker(self) -> KeptProcess:
         """Start a worker that lives as long as the stack."""
         self._on_step("Starting the worker")
-        return self._open.enter_context(WorkerProcess(self.settings, self._folder / "worker.log"))
+        return self._keep("worker", "worker.log")
+
+    def start_page(self) -> KeptProcess:
+        """Start the page in a process of its own, so that it never holds up the worker."""
+        self._on_step("Starting the triage page")
+        return self._keep("web", "page.log")
+
+    def _keep(self, command: str, log: str) -> KeptProcess:
+        return self._open.enter_context(KeptProcess(command, self.settings, self._folder / log))
 
     def __exit__(
         self,

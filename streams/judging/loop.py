@@ -23,6 +23,7 @@ from psycopg_pool import PoolClosed
 from detectors.contract import Panel
 from streams.alerts.raising import Judged, raise_alerts
 from streams.judging.periods import period_of, periods_between, step_days
+from streams.store.judging_runs import JudgingRun, note_judging
 from streams.store.locks import JUDGING, TAKE
 from streams.store.panels import read_extent, read_panel
 from streams.store.verdicts import JudgedSeries, store_verdicts
@@ -119,13 +120,18 @@ async def judge_pending(pool: AsyncConnectionPool, configuration: Configuration)
         if not changed:
             return taken
         as_of = await _database_time(connection)
-        judgements = [
-            Judged(name, rule, await _judge_rule(connection, name, rule, changed, configuration))
-            for name, rule in configuration.surveillance.rules.items()
-        ]
+        runs = []
+        judgements: list[Judged] = []
+        for name, rule in configuration.surveillance.rules.items():
+            began = time.monotonic()
+            found = await _judge_rule(connection, name, rule, changed, configuration)
+            judgements.append(Judged(name, rule, found))
+            periods = sum(len(series.periods) for series in found)
+            runs.append(JudgingRun(name, periods, time.monotonic() - began))
         # The numbers of an alert come from all verdicts of its series, those included that another
         # judge is about to write: only one writes at a time.
         await connection.execute(TAKE, (JUDGING,))
+        await note_judging(connection, runs, taken)
         version = configuration.version
         for name, _, judged in judgements:
             await store_verdicts(connection, name, judged, as_of=as_of, config_version=version)

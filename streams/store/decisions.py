@@ -28,7 +28,7 @@ from streams.store.alerts import get_alert, get_history, hold_alerts, write
 if TYPE_CHECKING:
     import psycopg
 
-    from schemas.alerts import AlertEvent
+    from schemas.alerts import AlertEvent, AlertStatus
 
 __all__ = ["ConflictError", "NoAlertError", "act"]
 
@@ -37,7 +37,27 @@ _NEVER_IN_CONFLICT: Final = (Acknowledged, Commented)
 
 
 class ConflictError(FenghuoError):
-    """Somebody else was quicker; the text says who did what."""
+    """Somebody else was quicker; the text says who did what.
+
+    Attributes
+    ----------
+    event
+        What they did, last.
+    status
+        The alert's status by now.
+    saw
+        The status that was seen.
+    """
+
+    def __init__(self, event: AlertEvent, status: AlertStatus, saw: AlertStatus) -> None:
+        self.event = event
+        self.status = status
+        self.saw = saw
+        super().__init__(
+            f"Alert {event.alert_id} was {_told(event, status)} by {event.actor} at "
+            f"{event.at.astimezone():%H:%M}; you saw {saw}. "
+            f"Look again: fenghuo alerts show {event.alert_id}"
+        )
 
 
 class NoAlertError(FenghuoError):
@@ -114,14 +134,10 @@ def _refuse_conflict(
     history = get_history(connection, alert.alert_id)
     last = history[alert.decided_version - 1]
     before = fold(history[: max(seen, 1)]).status
-    raise ConflictError(
-        f"Alert {alert.alert_id} was {_told(last, alert)} by {last.actor} at "
-        f"{last.at.astimezone():%H:%M}; you saw {before}. "
-        f"Look again: fenghuo alerts show {alert.alert_id}"
-    )
+    raise ConflictError(last, alert.status, before)
 
 
-def _told(event: AlertEvent, alert: Alert) -> str:
+def _told(event: AlertEvent, status: AlertStatus) -> str:
     change = event.change
     match change:
         case Assigned():
@@ -135,7 +151,7 @@ def _told(event: AlertEvent, alert: Alert) -> str:
         case Merged():
             return f"merged into alert {change.into}"
         case _:
-            return f"moved to {alert.status}"
+            return f"moved to {status}"
 
 
 def _head(connection: psycopg.Connection, alert: Alert, into: int) -> Alert:

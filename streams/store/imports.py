@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg import errors
 
 from streams.errors import StoreError
+from streams.store.levels import add_to_levels, hold_levels, subtract_from_levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +54,8 @@ def import_counts(
         _copy(cursor, counts)
         if not replace:
             _refuse_live(cursor)
+        hold_levels(cursor)
+        subtract_from_levels(cursor)
         cursor.execute(_REMOVE_OTHER_STRATA)
         try:
             cursor.execute(_UPSERT)
@@ -62,6 +65,7 @@ def import_counts(
             ) from None
         added, changed = cursor.fetchone() or (0, 0)
         _refuse_overlap(cursor)
+        add_to_levels(cursor)
         cursor.execute(_JUDGE_AGAIN)
         total = cursor.execute(
             "SELECT count(*), count(DISTINCT region), min(period), max(period) FROM importing"

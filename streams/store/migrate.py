@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from streams.errors import StoreError
 from streams.store.pool import connect
+from streams.store.surveyed import store_surveillance
 from streams.store.timescale import apply_timescale
 
 if TYPE_CHECKING:
@@ -46,8 +47,12 @@ def migrate(database: str, configuration: Configuration) -> Migrated:
         pass  # a readable error before the runner's own
     applied = _apply_migrations(database)
     with connect(database) as connection:
+        before = connection.execute(_SUMMED_BY).fetchone()
         _describe_installation(connection, configuration)
         regions = _store_regions(connection, configuration)
+        if connection.execute(_SUMMED_BY).fetchone() != before:
+            connection.execute("SELECT rebuild_levels()")
+        store_surveillance(connection, configuration)
         timescale = apply_timescale(connection, configuration.surveillance.event_time)
     return Migrated(applied, regions, timescale)
 
@@ -171,3 +176,11 @@ def _store_regions(connection: psycopg.Connection, configuration: Configuration)
             ],
         )
     return len(regions)
+
+
+# What the sums of upper levels depend on: the tree of regions, and where weeks begin.
+_SUMMED_BY = """
+SELECT (SELECT md5(string_agg(a.region || ' ' || a.ancestor, ',' ORDER BY a.region, a.ancestor))
+        FROM region_ancestors a),
+       (SELECT k.week_origin FROM clock k)
+"""

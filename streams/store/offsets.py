@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from streams.transport import LogBounds
 
-__all__ = ["StoredPositions"]
+__all__ = ["StoredPositions", "note_log_ends"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,21 @@ class StoredPositions:
         """Return the offset to read next for each partition, making its row if need be."""
         async with self._pool.connection() as connection, connection.cursor() as cursor:
             return {tp: await _position(cursor, tp, bound) for tp, bound in sorted(bounds.items())}
+
+
+async def note_log_ends(pool: AsyncConnectionPool, ends: Mapping[TP, tuple[str, int]]) -> None:
+    """Note how far logs reach, so that the lag can be told without asking the brokers.
+
+    Parameters
+    ----------
+    ends
+        Log and end of each partition.
+    """
+    if not ends:
+        return
+    rows = sorted((log_id, *tp, end) for tp, (log_id, end) in ends.items())
+    async with pool.connection() as connection:
+        await connection.execute(_ENDS, tuple(list(column) for column in zip(*rows, strict=True)))
 
 
 async def _position(cursor: AsyncCursor, tp: TP, bound: LogBounds) -> int:
@@ -88,4 +103,11 @@ _BEFORE = """
 SELECT next_offset FROM stream_offsets
 WHERE topic = %s AND partition = %s AND log <> %s AND next_offset > 0
 ORDER BY updated_at DESC LIMIT 1
+"""
+
+_ENDS = """
+INSERT INTO log_ends (log, topic, partition, end_offset, seen_at)
+SELECT *, clock_timestamp() FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[])
+ON CONFLICT (log, topic, partition) DO UPDATE SET
+    end_offset = EXCLUDED.end_offset, seen_at = EXCLUDED.seen_at
 """

@@ -29,6 +29,8 @@ class Hypertable(NamedTuple):
     chunk: str
     segment_by: str
     order_by: str
+    #: Whether it is deleted with the events that it counts.
+    retained: bool = True
 
 
 HYPERTABLES = (
@@ -38,6 +40,16 @@ HYPERTABLES = (
     Hypertable("daily_counts", "day", "365 days", "series_id", "day DESC"),
     Hypertable("facility_counts", "day", "30 days", "region, signal", "day DESC, facility_id"),
     Hypertable("facility_days", "day", "30 days", "region, kind", "day DESC, facility_id"),
+    Hypertable("facility_reports", "day", "365 days", "region, kind", "day DESC"),
+    # Sums of whole regions: they are kept, as the imported counts in them are.
+    Hypertable(
+        "level_counts",
+        "period",
+        "365 days",
+        "region, signal, grain",
+        "period DESC, stratum",
+        retained=False,
+    ),
 )
 
 #: Days after the horizon until chunks are compressed, so that a revision that was accepted at the
@@ -64,7 +76,7 @@ def apply_timescale(connection: psycopg.Connection, event_time: EventTime) -> st
             (table.table, table.time_column, table.chunk),
         )
         _compress(connection, table, event_time.max_age_days + _MARGIN_DAYS)
-        _retain(connection, table.table, event_time.keep_years)
+        _retain(connection, table.table, event_time.keep_years if table.retained else None)
     _forget_heads(connection, event_time)
     return version
 

@@ -145,6 +145,10 @@ class BatchConsumer(driver.Consumer):
             positions |= await source.positions(beyond)
         return {tp: _Position(logs[tp], positions[tp]) for tp in partitions}
 
+    async def log_ends(self) -> dict[TP, tuple[str, int]]:
+        """Return the id and the end of each log that this worker reads, as the brokers tell."""
+        return await self._thread.ends_of_read_logs()
+
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek; a batched partition is read from there on, also if that was read before."""
         await super().seek_wait(partitions)

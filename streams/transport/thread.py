@@ -230,6 +230,17 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         ends: dict[TP, int] = await self.call_thread(self._log_ends, logs)
         return ends
 
+    async def ends_of_read_logs(self) -> dict[TP, tuple[str, int]]:
+        """Ask the brokers where the logs that are being read end: id and end of each."""
+        found: dict[TP, tuple[str, int]] = await self.call_thread(self._ends_of_read_logs)
+        return found
+
+    async def _ends_of_read_logs(self) -> dict[TP, tuple[str, int]]:
+        logs = dict(self._logs)
+        if not logs:
+            return {}
+        return {tp: (logs[tp], end) for tp, end in (await self._log_ends(logs)).items()}
+
     async def _log_ends(self, logs: Mapping[TP, str]) -> dict[TP, int]:
         consumer = self._ensure_consumer()
         supposed = await consumer.end_offsets(list(logs))

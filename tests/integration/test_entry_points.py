@@ -17,6 +17,7 @@ from streams.feed.publish import publish_records
 from streams.kafka import create_topics
 from streams.simulate import SimulationPlan, simulate
 from tests.conftest import CONFIG
+from tests.support.web import Browser, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,15 +93,16 @@ def test_a_worker_stores_what_is_published(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_up_keeps_its_worker_running_until_it_is_stopped(
+def test_up_keeps_worker_and_page_running_until_it_is_stopped(
     work_folder: Path, stop: signal.Signals
 ) -> None:
-    folder = work_folder / "up"
+    folder, port = work_folder / "up", free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "streams", "up", "--config", str(CONFIG), "--folder", str(folder)],
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"FENGHUO_WEB_PORT": "0", "COLUMNS": "200"},
+        env=os.environ
+        | {"FENGHUO_WEB_PORT": "0", "FENGHUO_PAGE_PORT": str(port), "COLUMNS": "200"},
     )
     assert process.stderr is not None
     try:
@@ -110,9 +112,14 @@ def test_up_keeps_its_worker_running_until_it_is_stopped(
             if line.startswith("Stop with"):
                 break
         assert any("Publish to 127.0.0.1:" in line for line in lines), lines
-        workers = wait_until(lambda: _workers(process.pid))
-        os.kill(workers[0], signal.SIGKILL)
-        wait_until(lambda: (now := _workers(process.pid)) and now != workers and now)
+        (told,) = (line for line in lines if "one-time password" in line or "page is at" in line)
+        _sign_in(f"http://127.0.0.1:{port}", told)
+        for command in ("worker", "web"):
+            former = wait_until(lambda: _children(process.pid, command))  # noqa: B023 - called at once
+            os.kill(former[0], signal.SIGKILL)
+            wait_until(
+                lambda: (now := _children(process.pid, command)) and now != former  # noqa: B023
+            )
     finally:
         process.send_signal(stop)
         rest = process.communicate(timeout=60)[1]
@@ -121,9 +128,26 @@ def test_up_keeps_its_worker_running_until_it_is_stopped(
     assert not (folder / "postgres" / "postmaster.pid").exists(), "the database runs on"
 
 
-def _workers(parent: int) -> list[int]:
+def _sign_in(url: str, told: str) -> None:
+    """Sign in with the one-time password; the second start finds the user of the first."""
+    with Browser(url) as browser:
+        wait_until(lambda: _answers(browser))
+        if "one-time password" in told:
+            password = told.split()[-1]
+            assert browser.sign_in("admin", password).headers["Location"] == "/"
+            assert browser.get("/").headers["Location"] == "/account/password"
+
+
+def _answers(browser: Browser) -> bool:
+    try:
+        return browser.get("/readyz").status == 200
+    except OSError:
+        return False
+
+
+def _children(parent: int, command: str) -> list[int]:
     found = subprocess.run(
-        ["pgrep", "-P", str(parent), "-f", "streams worker"],
+        ["pgrep", "-P", str(parent), "-f", f"streams {command}"],
         capture_output=True,
         text=True,
         check=False,

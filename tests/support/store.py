@@ -118,8 +118,10 @@ def empty(database: str) -> None:
         "hourly_counts", "daily_counts", "dead_letters", "pending_judgements", "verdicts", "alerts",
         "alert_events", "alert_followers",
         "notifications", "notification_deliveries", "notification_lanes",
+        "grafana_annotations",
         "imported_counts", "facility_counts", "facility_days", "pending_facilities",
-        "pending_corrections",
+        "pending_corrections", "pending_roll_ups", "level_counts", "facility_reports", "arrivals",
+        "intake_minutes", "sources", "source_days", "judging_minutes", "log_ends",
     )  # fmt: skip
     with psycopg.connect(database) as connection:
         for table in tables:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
 from streams.feed.publish import publish_mixed
 from streams.kafka import create_topics
@@ -69,6 +70,11 @@ class Worker:
         """Whether the process has not ended."""
         return self._process is not None and self._process.running
 
+    def send(self, number: signal.Signals) -> None:
+        """Send the process a signal, such as SIGSTOP."""
+        if self._process is not None:
+            os.kill(self._process.pid, number)
+
     def start(self) -> None:
         """Start a process."""
         self._starts += 1
@@ -78,7 +84,9 @@ class Worker:
             log=self._log,
             cwd=_PROJECT,
             environment={
-                f"FENGHUO_{name.upper()}": str(value)
+                f"FENGHUO_{name.upper()}": (
+                    value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+                )
                 for name, value in settings.model_dump().items()
             },
         )
@@ -90,8 +98,7 @@ class Worker:
 
     def ask_to_stop(self) -> None:
         """Ask the process to end in an orderly way (SIGTERM), and do not wait."""
-        if self._process is not None:
-            os.kill(self._process.pid, signal.SIGTERM)
+        self.send(signal.SIGTERM)
 
     def tail(self, lines: int = 150) -> str:
         """Return the last lines of its log."""

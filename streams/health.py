@@ -1,0 +1,133 @@
+"""Whether a process works: what a worker has under way, and asking a worker or the triage page.
+
+A worker is stuck when something that it began does not end: a batch that is not committed, a
+rebalance that does not finish. Why does not matter here. A worker that waits for a database that is
+away says so in its log and needs no restart; it is no less true that it does not work.
+
+Asking goes by HTTP to this machine only: the answer shows that the event loop turns, which a file
+or a row that a thread writes does not.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from itertools import count
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from streams.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LOOPBACK", "STUCK_SECONDS", "WORKER_PATH", "Progress", "Waiting", "ask", "report"]
+
+LOOPBACK: Final = "127.0.0.1"
+#: Page of a worker, beside those that Faust brings.
+WORKER_PATH: Final = "/health/"
+#: Far beyond any commit and any rebalance that goes well.
+STUCK_SECONDS: Final = 300.0
+#: Longest wait for an answer; a loop that does not turn for so long misses its session as well.
+_ANSWER_SECONDS: Final = 5.0
+
+
+class Waiting(NamedTuple):
+    """Something that was begun and has not ended."""
+
+    what: str
+    seconds: float
+
+
+class Progress:
+    """What is under way, and since when.
+
+    Parameters
+    ----------
+    clock
+        Returns seconds; only differences count.
+
+    Examples
+    --------
+    >>> now = iter([0.0, 2.0, 5.0, 6.0])
+    >>> progress = Progress(clock=lambda: next(now))
+    >>> committed = progress.begin("a batch of visits")
+    >>> rebalanced = progress.begin("a rebalance")
+    >>> progress.oldest()
+    Waiting(what='a batch of visits', seconds=5.0)
+    >>> committed()
+    >>> progress.oldest()
+    Waiting(what='a rebalance', seconds=4.0)
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._numbers = count()
+        self._under_way: dict[int, tuple[str, float]] = {}
+
+    def begin(self, what: str) -> Callable[[], None]:
+        """Note that something begins; call what is returned when it has ended."""
+        number = next(self._numbers)
+        self._under_way[number] = (what, self._clock())
+
+        def end() -> None:
+            self._under_way.pop(number, None)
+
+        return end
+
+    def oldest(self) -> Waiting | None:
+        """Return what has been under way for longest; None: nothing is."""
+        if not self._under_way:
+            return None
+        what, began = next(iter(self._under_way.values()))
+        return Waiting(what, self._clock() - began)
+
+
+def report(oldest: Waiting | None) -> tuple[int, dict[str, str]]:
+    """Return HTTP status and answer of a worker.
+
+    Examples
+    --------
+    >>> report(None)
+    (200, {'status': 'ok', 'detail': 'nothing is under way'})
+    >>> report(Waiting("a batch of visits[3]", 1.26))
+    (200, {'status': 'ok', 'detail': 'a batch of visits[3] has been under way for 1.3 s'})
+    >>> report(Waiting("a rebalance", 301.0))[0]
+    503
+    """
+    if oldest is None:
+        return 200, {"status": "ok", "detail": "nothing is under way"}
+    detail = f"{oldest.what} has been under way for {oldest.seconds:.1f} s"
+    if oldest.seconds < STUCK_SECONDS:
+        return 200, {"status": "ok", "detail": detail}
+    return 503, {"status": "stuck", "detail": f"{detail}; the log says why"}
+
+
+def ask(port: int, path: str, *, host: str = LOOPBACK, seconds: float = _ANSWER_SECONDS) -> str:
+    """Ask a process on this machine how it is; return what it says.
+
+    Raises
+    ------
+    UnavailableError
+        There is no answer in time, or it is that the process does not work.
+    """
+    where = f"http://{host}:{port}{path}"
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise UnavailableError(f"No answer from {where}: {error or type(error).__name__}") from None
+    finally:
+        connection.close()
+    try:
+        said = json.loads(body)
+        detail = str(said.get("detail") or said["status"])
+    except (ValueError, AttributeError, KeyError):
+        raise UnavailableError(
+            f"{where} is no page of Fenghuo's. Check FENGHUO_WEB_PORT and FENGHUO_PAGE_PORT."
+        ) from None
+    if response.status != http.client.OK:
+        raise UnavailableError(detail)
+    return detail

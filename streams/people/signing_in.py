@@ -1,0 +1,85 @@
+"""Signing in with a name and a password."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streams.people.passwords import BadPasswordError, verified
+from streams.people.throttling import keys
+from streams.store.people import find_user, kept_password, set_password
+from streams.store.sessions import count_attempt, forgive
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import psycopg
+
+    from streams.people.users import User
+
+__all__ = ["change_password", "sign_in"]
+
+
+def sign_in(
+    connection: psycopg.Connection, name: str, password: str, *, address: str
+) -> User | datetime | None:
+    """Tell who somebody is.
+
+    Whether there is no such user, the password is wrong or the user is disabled takes the same
+    time and has the same answer.
+
+    Parameters
+    ----------
+    address
+        Where the request comes from, for throttling.
+
+    Returns
+    -------
+    User
+        It is they.
+    datetime
+        After failures the next try is not before this time; this one was not looked at.
+    None
+        Wrong.
+    """
+    counted = keys(name, address)
+    until = count_attempt(connection, counted)
+    if until is not None:
+        return until
+    user = find_user(connection, name)
+    if not _right(connection, user, password) or user is None or user.disabled:
+        return None
+    forgive(connection, counted)
+    return user
+
+
+def change_password(
+    connection: psycopg.Connection, user: User, current: str, new: str, *, address: str
+) -> bool:
+    """Let a user change their password; False where the current one is wrong.
+
+    It can be tried as often as signing in. All sessions of the user end.
+
+    Raises
+    ------
+    BadPasswordError
+        The new one is too easy to guess, or is the current one.
+    """
+    counted = keys(user.name, address)
+    if count_attempt(connection, counted) is not None:
+        return False
+    if not _right(connection, user, current):
+        return False
+    forgive(connection, counted)
+    if new == current:
+        raise BadPasswordError(
+            "The new password is the current one. Take another one.",
+            "新密码不能与当前密码相同。",
+        )
+    set_password(connection, user.name, new, must_change=False)
+    return True
+
+
+def _right(connection: psycopg.Connection, user: User | None, password: str) -> bool:
+    kept = kept_password(connection, user.user_id if user else 0)
+    connection.commit()  # nothing stays open while the password is hashed
+    return verified(password, kept)

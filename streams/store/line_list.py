@@ -1,0 +1,96 @@
+"""The counts that an alert is made of: by facility, day and age group, from the stored events.
+
+Counts, never records: what is read of an event is where, when and by how much it counts.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+    from schemas.alerts import Alert
+
+__all__ = ["Cell", "days_of", "read_cells"]
+
+
+class Cell(NamedTuple):
+    """What one facility counted of one age group on one day."""
+
+    day: date
+    region: str
+    facility: str
+    stratum: str
+    value: float
+
+
+def days_of(alert: Alert) -> tuple[date, date]:
+    """Return the first and last day of an alert's latest period.
+
+    Examples
+    --------
+    A week is seven days from its first; a rolling week the seven up to its day.
+    """
+    period = alert.last_period
+    if alert.grain == "week":
+        return period, period + timedelta(days=6)
+    if alert.grain == "rolling7":
+        return period - timedelta(days=6), period
+    return period, period
+
+
+async def read_cells(
+    connection: AsyncConnection, *, signal: str, region: str, first: date, last: date
+) -> list[Cell]:
+    """Return what was counted of a signal in a region and below it, from the first to a last day.
+
+    Only the latest revision of an event counts, and cancelled events do not. Periods that were
+    imported have no events, and thus no cells.
+    """
+    series = {
+        number: (place, stratum)
+        for number, place, stratum in await (
+            await connection.execute(_SERIES, (signal, region))
+        ).fetchall()
+    }
+    if not series:
+        return []
+    cursor = await connection.execute(
+        _CELLS,
+        {
+            "series": list(series),
+            "regions": sorted({place for place, _ in series.values()}),
+            "first": first,
+            "last": last,
+        },
+    )
+    cells = [
+        Cell(day, series[number][0], facility, series[number][1], value)
+        for day, facility, number, value in await cursor.fetchall()
+    ]
+    return sorted(cells)
+
+
+_SERIES = """
+SELECT s.series_id, s.region, s.stratum
+FROM region_ancestors a JOIN series s ON s.region = a.region
+WHERE s.signal = %s AND a.ancestor = %s
+"""
+
+# The days are bounded as moments, so that the index on occurred_at, or the chunks, are used.
+_CELLS = """
+WITH zone AS (SELECT value AS name FROM installation WHERE key = 'time_zone')
+SELECT local_day(e.occurred_at), e.facility_id, x.series_id, sum(x.amount)::float8
+FROM events e
+CROSS JOIN LATERAL unnest(e.series, e.amounts) AS x(series_id, amount)
+WHERE e.occurred_at >= %(first)s::date::timestamp AT TIME ZONE (SELECT name FROM zone)
+  AND e.occurred_at < (%(last)s::date + 1)::timestamp AT TIME ZONE (SELECT name FROM zone)
+  AND e.region = ANY(%(regions)s) AND NOT e.cancelled
+  AND x.series_id = ANY(%(series)s)
+  AND EXISTS (
+      SELECT FROM event_heads h WHERE h.event_key = e.event_key AND h.revision = e.revision)
+GROUP BY 1, 2, 3
+HAVING sum(x.amount) <> 0
+"""

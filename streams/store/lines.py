@@ -1,0 +1,163 @@
+"""The counts that make up an alert's latest period: by facility, age group, region and hour."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+    from schemas.alerts import Alert
+    from streams.config import Configuration
+
+__all__ = ["Cell", "FacilityCell", "HourCell", "Lines", "days_of", "read_lines"]
+
+
+class Cell(NamedTuple):
+    """Count of an age group or a region on a day."""
+
+    name: str
+    day: date
+    value: float
+
+
+class FacilityCell(NamedTuple):
+    """Count of a facility on a day."""
+
+    facility: str
+    region: str
+    day: date
+    value: float
+
+
+class HourCell(NamedTuple):
+    """Count of an hour, all facilities and age groups together."""
+
+    hour: datetime
+    value: float
+
+
+class Lines(NamedTuple):
+    """What makes up the count of a period; exact, see `streams.people.small_cells`."""
+
+    first: date
+    last: date
+    facilities: list[FacilityCell]
+    more_facilities: int
+    """Facilities that were left out, having fewer than those given."""
+    ages: list[Cell]
+    regions: list[Cell]
+    """Regions directly below; empty for the lowest level."""
+    hours: list[HourCell]
+
+
+def days_of(period: date, grain: str) -> tuple[date, date]:
+    """Return the first and last day of a period.
+
+    Examples
+    --------
+    >>> [str(day) for day in days_of(date(2009, 8, 9), "rolling7")]
+    ['2009-08-03', '2009-08-09']
+    """
+    if grain == "week":
+        return period, period + timedelta(days=6)
+    return (period - timedelta(days=6) if grain == "rolling7" else period), period
+
+
+async def read_lines(
+    connection: AsyncConnection, alert: Alert, configuration: Configuration, *, most: int = 200
+) -> Lines:
+    """Return the live counts of an alert's latest period in exceedance.
+
+    What was imported has neither facilities nor hours, and is left out.
+
+    Parameters
+    ----------
+    most
+        Facilities that are given, the largest first.
+    """
+    first, last = days_of(alert.last_period, alert.grain)
+    zone = configuration.surveillance.zone
+    values = {
+        "signal": alert.signal,
+        "region": alert.region,
+        "first": first,
+        "last": last,
+        "most": most,
+        "from": datetime.combine(first, time(), zone),
+        "to": datetime.combine(last + timedelta(days=1), time(), zone),
+    }
+    facilities, known = await _facilities(connection, values)
+    ages = await (await connection.execute(_AGES, values)).fetchall()
+    regions = await (await connection.execute(_REGIONS, values)).fetchall()
+    hours = await (await connection.execute(_HOURS, values)).fetchall()
+    return Lines(
+        first,
+        last,
+        facilities,
+        max(0, known - most),
+        [Cell(*row) for row in ages],
+        [Cell(*row) for row in regions],
+        [HourCell(*row) for row in hours],
+    )
+
+
+async def _facilities(
+    connection: AsyncConnection, values: dict[str, object]
+) -> tuple[list[FacilityCell], int]:
+    rows = await (await connection.execute(_FACILITIES, values)).fetchall()
+    return [FacilityCell(*row[:4]) for row in rows], rows[0][4] if rows else 0
+
+
+_FACILITIES: Final = """
+WITH cell AS (
+    SELECT f.facility_id, f.region, f.day, f.value
+    FROM region_ancestors r
+    CROSS JOIN LATERAL (
+        SELECT c.facility_id, c.region, c.day, c.value FROM facility_counts c
+        WHERE c.region = r.region AND c.signal = %(signal)s
+          AND c.day BETWEEN %(first)s AND %(last)s AND c.value <> 0
+    ) f
+    WHERE r.ancestor = %(region)s
+), largest AS (
+    SELECT facility_id, region, sum(value) AS total, count(*) OVER () AS known
+    FROM cell GROUP BY 1, 2
+    ORDER BY total DESC, facility_id, region
+    LIMIT %(most)s
+)
+SELECT c.facility_id, c.region, c.day, c.value::float8, l.known
+FROM cell c JOIN largest l USING (facility_id, region)
+ORDER BY l.total DESC, c.facility_id, c.region, c.day
+"""
+
+_AGES: Final = """
+SELECT s.stratum, d.day, sum(d.value)::float8
+FROM region_ancestors r
+JOIN series s ON s.region = r.region AND s.signal = %(signal)s
+JOIN daily_counts d ON d.series_id = s.series_id AND d.day BETWEEN %(first)s AND %(last)s
+WHERE r.ancestor = %(region)s
+GROUP BY 1, 2 HAVING sum(d.value) <> 0
+ORDER BY 1, 2
+"""
+
+_REGIONS: Final = """
+SELECT b.code, d.day, sum(d.value)::float8
+FROM regions b
+JOIN region_ancestors r ON r.ancestor = b.code
+JOIN series s ON s.region = r.region AND s.signal = %(signal)s
+JOIN daily_counts d ON d.series_id = s.series_id AND d.day BETWEEN %(first)s AND %(last)s
+WHERE b.parent = %(region)s
+GROUP BY 1, 2 HAVING sum(d.value) <> 0
+ORDER BY sum(sum(d.value)) OVER (PARTITION BY b.code) DESC, 1, 2
+"""
+
+_HOURS: Final = """
+SELECT h.hour, sum(h.value)::float8
+FROM region_ancestors r
+JOIN series s ON s.region = r.region AND s.signal = %(signal)s
+JOIN hourly_counts h ON h.series_id = s.series_id AND h.hour >= %(from)s AND h.hour < %(to)s
+WHERE r.ancestor = %(region)s
+GROUP BY 1 HAVING sum(h.value) <> 0
+ORDER BY 1
+"""

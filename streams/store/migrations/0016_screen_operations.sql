@@ -1,0 +1,166 @@
+-- What dashboards ask for about the data and the machinery; see 0015.
+
+CREATE FUNCTION screen_completeness(in_region text, in_kind text, in_from timestamptz,
+                                    in_to timestamptz)
+    RETURNS TABLE ("time" timestamptz, day date, facilities int, usual double precision,
+                   completeness double precision)
+    LANGUAGE sql STABLE
+AS $$
+    SELECT r.day::timestamp AT TIME ZONE k.zone, r.day, r.facilities, b.usual,
+           r.facilities / nullif(b.usual, 0)
+    FROM clock k
+    CROSS JOIN facility_reports r
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN count(*) >= 4
+                   THEN percentile_cont(0.5) WITHIN GROUP (ORDER BY p.facilities) END AS usual
+        FROM facility_reports p
+        WHERE p.region = in_region AND p.kind = in_kind
+          AND p.day IN (r.day - 7, r.day - 14, r.day - 21, r.day - 28, r.day - 35, r.day - 42,
+                        r.day - 49, r.day - 56)
+    ) b
+    WHERE r.region = in_region AND r.kind = in_kind
+      AND r.day BETWEEN (in_from AT TIME ZONE k.zone)::date AND (in_to AT TIME ZONE k.zone)::date
+    ORDER BY r.day
+$$;
+COMMENT ON FUNCTION screen_completeness IS
+    'Facilities that reported on a day, against the median of the same weekday in the eight weeks before';
+
+CREATE FUNCTION screen_completeness_below(in_region text, in_kind text, in_to timestamptz)
+    RETURNS TABLE (region text, name text, level text, day date, facilities int,
+                   usual double precision, completeness double precision)
+    LANGUAGE sql STABLE
+AS $$
+    SELECT g.code, g.name_en || ' ' || g.name_zh, g.level, l.day, coalesce(c.facilities, 0), c.usual,
+           coalesce(c.facilities, 0) / nullif(c.usual, 0)
+    FROM clock k
+    CROSS JOIN LATERAL (
+        -- Today is still filling up.
+        SELECT max(r.day) AS day FROM facility_reports r
+        WHERE r.region = in_region AND r.kind = in_kind
+          AND r.day < least(k.today, (in_to AT TIME ZONE k.zone)::date + 1)
+    ) l
+    JOIN regions g ON g.parent = in_region AND g.valid_to IS NULL
+    CROSS JOIN LATERAL (
+        SELECT max(p.facilities) FILTER (WHERE p.day = l.day) AS facilities,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY p.facilities)
+                   FILTER (WHERE p.day < l.day) AS usual
+        FROM facility_reports p
+        WHERE p.region = g.code AND p.kind = in_kind
+          AND p.day IN (l.day, l.day - 7, l.day - 14, l.day - 21, l.day - 28, l.day - 35,
+                        l.day - 42, l.day - 49, l.day - 56)
+    ) c
+    WHERE c.usual IS NOT NULL
+$$;
+COMMENT ON FUNCTION screen_completeness_below IS 'The same for the regions directly below, on the latest whole day';
+
+CREATE VIEW screen_timeliness AS
+    SELECT a.day::timestamp AT TIME ZONE k.zone AS "time", a.day, a.signal,
+           sum(a.value)::float8 AS counted,
+           (sum(CASE WHEN a.within BETWEEN 1 AND 24 THEN a.value ELSE 0 END)
+               / sum(a.value))::float8 AS within_1_day,
+           (sum(CASE WHEN a.within BETWEEN 1 AND 72 THEN a.value ELSE 0 END)
+               / sum(a.value))::float8 AS within_3_days,
+           (sum(CASE WHEN a.within BETWEEN 1 AND 168 THEN a.value ELSE 0 END)
+               / sum(a.value))::float8 AS within_7_days
+    FROM arrivals a, clock k
+    GROUP BY a.day, a.signal, k.zone;
+COMMENT ON VIEW screen_timeliness IS 'Of the counts that came in on a day, the share that was so fresh';
+
+CREATE VIEW screen_arrivals AS
+    SELECT a.day::timestamp AT TIME ZONE k.zone AS "time", a.signal, d.place, d.delay, a.value::float8
+    FROM arrivals a
+    CROSS JOIN clock k
+    JOIN (VALUES (1, 1, '≤ 1 h'), (3, 2, '≤ 3 h'), (6, 3, '≤ 6 h'), (12, 4, '≤ 12 h'),
+                 (24, 5, '≤ 1 d'), (48, 6, '≤ 2 d'), (72, 7, '≤ 3 d'), (168, 8, '≤ 7 d'),
+                 (336, 9, '≤ 14 d'), (720, 10, '≤ 30 d'), (0, 11, '> 30 d'))
+        AS d(within, place, delay) USING (within);
+
+-- A source is silent when it is out by its own habits: a day for one that sends daily, two gaps for
+-- one that sends seldom. One that was heard on fewer than five days has no habits yet, and one that
+-- has been gone for sixty is no source any more.
+CREATE VIEW screen_sources AS
+    SELECT s.source_id, s.topic, s.first_received, s.last_received, s.last_event, s.days,
+           h.hours AS hours_silent,
+           s.days >= 5 AND h.hours > 24 * greatest(1, 2 * g.gap - 1) AND h.hours < 24 * 60 AS silent,
+           t.accepted AS accepted_2_days, t.refused AS refused_2_days
+    FROM sources s
+    CROSS JOIN clock k
+    CROSS JOIN LATERAL (
+        SELECT extract(epoch FROM now() - s.last_received)::float8 / 3600 AS hours
+    ) h
+    CROSS JOIN LATERAL (
+        SELECT ((s.last_received AT TIME ZONE k.zone)::date
+                - (s.first_received AT TIME ZONE k.zone)::date + 1)::float8
+               / greatest(s.days, 1) AS gap
+    ) g
+    LEFT JOIN LATERAL (
+        SELECT sum(d.accepted)::bigint AS accepted, sum(d.refused)::bigint AS refused
+        FROM source_days d
+        WHERE d.day >= k.today - 1 AND d.source_id = s.source_id AND d.topic = s.topic
+    ) t ON true
+    WHERE s.source_id <> 'unknown';
+
+-- Neither the record nor the sentence, which may quote it.
+CREATE VIEW screen_refusals AS
+    SELECT d.refused_at AS "time", d.topic, d.reason, d.source_id, d.published_at, d.replayed_at
+    FROM dead_letters d;
+
+CREATE VIEW screen_intake AS
+    SELECT m.minute AS "time", m.* FROM intake_minutes m;
+
+CREATE VIEW screen_judging AS
+    SELECT m.minute AS "time", m.* FROM judging_minutes m;
+
+CREATE VIEW screen_lag AS
+    SELECT o.topic, o.partition, o.next_offset, e.end_offset,
+           greatest(0, e.end_offset - o.next_offset) AS lag, o.updated_at, e.seen_at
+    FROM stream_offsets o
+    JOIN log_ends e USING (log, topic, partition)
+    WHERE e.seen_at > now() - interval '1 day';
+COMMENT ON VIEW screen_lag IS 'Records that are not in the database yet, as a worker last saw the logs';
+
+-- One row. What waits is counted no further than there is something to tell.
+CREATE VIEW screen_pipeline AS
+    SELECT (SELECT max(b.recorded_at) FROM batches b) AS last_commit,
+           extract(epoch FROM now() - (SELECT max(b.recorded_at) FROM batches b))::float8
+               AS seconds_since_commit,
+           (SELECT sum(l.lag) FROM screen_lag l)::float8 AS lag,
+           (SELECT count(*) FROM (SELECT FROM pending_judgements LIMIT 100000) p) AS to_judge,
+           CASE WHEN EXISTS (SELECT FROM pending_judgements)
+               THEN extract(epoch FROM now() - (
+                   SELECT max(m.last_at) FROM judging_minutes m WHERE m.rule = '*'))
+               ELSE 0 END::float8 AS seconds_without_judging,
+           (SELECT count(*) FROM pending_roll_ups) AS to_roll_up,
+           (SELECT count(*) FROM dead_letters d WHERE d.published_at IS NULL) AS letters_waiting,
+           (SELECT coalesce(max(e.event_id), 0) FROM alert_events e)
+               - (SELECT coalesce(min(f.event_id), 0) FROM alert_followers f) AS events_waiting,
+           (SELECT count(*) FROM notification_deliveries d WHERE d.state = 'failed') AS failed,
+           (SELECT count(*) FROM notification_deliveries d
+            WHERE d.state = 'waiting' AND d.attempts > 0) AS retrying,
+           (SELECT count(*) FROM grafana_annotations g
+            WHERE g.pushed < g.wanted OR g.doubtful_since IS NOT NULL) AS annotations_waiting;
+
+CREATE VIEW screen_followers AS
+    SELECT f.follower, greatest(0, m.last - f.event_id) AS behind
+    FROM alert_followers f
+    CROSS JOIN (SELECT coalesce(max(e.event_id), 0) AS last FROM alert_events e) m;
+
+CREATE VIEW screen_channels AS
+    SELECT l.channel, l.failures, l.paused_until,
+           (SELECT count(*) FROM notifications n
+            WHERE n.channel = l.channel AND n.delivery_id IS NULL AND n.due_at > now()) AS held,
+           (SELECT count(*) FROM notifications n
+            WHERE n.channel = l.channel AND n.delivery_id IS NULL AND n.due_at <= now())
+               + (SELECT count(*) FROM notification_deliveries d
+                  WHERE d.channel = l.channel AND d.state = 'waiting') AS waiting,
+           (SELECT count(*) FROM notification_deliveries d
+            WHERE d.channel = l.channel AND d.state = 'failed') AS failed,
+           (SELECT count(*) FROM notification_deliveries d
+            WHERE d.channel = l.channel AND d.state = 'sent'
+              AND d.sent_at > now() - interval '24 hours') AS sent_24h
+    FROM notification_lanes l;
+COMMENT ON VIEW screen_channels IS 'Without messages and errors, which may hold addresses';
+
+CREATE VIEW screen_jumps AS
+    SELECT j.noticed_at AS "time", j.topic, j.partition, j.from_offset, j.to_offset, j.reason
+    FROM offset_jumps j;

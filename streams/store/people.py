@@ -1,0 +1,403 @@
+"""Users and their API tokens in the database.
+
+Where a function takes `within`, it is the region of the admin who asks: users of other regions are
+not theirs to manage, nor may they give access to other regions. None: whoever runs the command
+line, who may do anything.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - class_row needs no import, NamedTuple's readers do
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from psycopg import errors, sql
+from psycopg.rows import class_row
+
+from streams.errors import FenghuoError
+from streams.people.credentials import digest, new_token
+from streams.people.passwords import check_password, hashed, one_time
+from streams.people.users import User, checked_display_name, checked_name, folded_name
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    import psycopg
+
+    from schemas.notify import Language
+    from streams.people.users import Role
+
+__all__ = [
+    "FirstAdmin",
+    "NoUserError",
+    "NotYoursError",
+    "Token",
+    "UserExistsError",
+    "add_token",
+    "add_user",
+    "any_user",
+    "end_sessions",
+    "find_user",
+    "first_admin",
+    "get_user",
+    "kept_password",
+    "link_subject",
+    "list_tokens",
+    "list_users",
+    "nation",
+    "remove_user",
+    "revoke_token",
+    "set_access",
+    "set_disabled",
+    "set_locale",
+    "set_password",
+    "take_password_away",
+    "user_of_subject",
+]
+
+
+class NoUserError(FenghuoError):
+    """There is no user of this name."""
+
+
+class NotYoursError(FenghuoError):
+    """A user, or the region that they are to have, lies outside the admin's region."""
+
+
+class UserExistsError(FenghuoError):
+    """There is a user of this name already."""
+
+
+class FirstAdmin(NamedTuple):
+    """Who can sign in first, and with what."""
+
+    name: str
+    password: str
+
+
+class Token(NamedTuple):
+    """A token for programs, without the secret."""
+
+    token_id: int
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+
+
+# -- users ------------------------------------------------------------------------------------
+
+
+def any_user(connection: psycopg.Connection) -> bool:
+    """Tell whether anybody may sign in."""
+    return (
+        connection.execute("SELECT 1 FROM users WHERE NOT disabled LIMIT 1").fetchone() is not None
+    )
+
+
+def list_users(connection: psycopg.Connection, *, within: str | None = None) -> list[User]:
+    """Return all users, by name."""
+    with connection.cursor(row_factory=class_row(User)) as cursor:
+        users = cursor.execute(_USERS.format(sql.SQL("ORDER BY name"))).fetchall()
+    if within is None:
+        return users
+    return [user for user in users if _below(connection, user.region, within)]
+
+
+def find_user(connection: psycopg.Connection, name: str) -> User | None:
+    """Return the user of a name, or None."""
+    with connection.cursor(row_factory=class_row(User)) as cursor:
+        return cursor.execute(
+            _USERS.format(sql.SQL("WHERE name = %s")), (folded_name(name),)
+        ).fetchone()
+
+
+def get_user(connection: psycopg.Connection, name: str, *, within: str | None = None) -> User:
+    """Return the user of a name.
+
+    Raises
+    ------
+    NoUserError
+        There is none.
+    NotYoursError
+        They are another admin's to manage.
+    """
+    user = find_user(connection, name)
+    if user is None:
+        raise NoUserError(f"There is no user {name!r}. See fenghuo users list.")
+    _refuse_outside(connection, user.region, within)
+    return user
+
+
+def add_user(
+    connection: psycopg.Connection,
+    name: str,
+    *,
+    role: Role,
+    region: str | None = None,
+    display_name: str | None = None,
+    locale: Language = "zh",
+    password: str | None = None,
+    must_change: bool = False,
+    within: str | None = None,
+) -> User:
+    """Add a user.
+
+    Parameters
+    ----------
+    region
+        Code of the region they see with all below it; None: the whole nation.
+    password
+        None: they sign in by OpenID Connect, or have tokens only.
+    must_change
+        The password must be changed at the first sign-in.
+
+    Raises
+    ------
+    BadNameError, BadPasswordError, NotYoursError, UserExistsError
+        The text says what is wrong.
+    FenghuoError
+        The region is not in the database.
+    """
+    checked = checked_name(name)
+    region = region or nation(connection)
+    _refuse_outside(connection, region, within)
+    if password is not None:
+        check_password(password, name=checked)
+    values = (
+        checked,
+        checked_display_name(display_name or name),
+        role,
+        region,
+        locale,
+        None if password is None else hashed(password),
+        must_change,
+    )
+    try:
+        with connection.transaction():
+            connection.execute(
+                "INSERT INTO users (name, display_name, role, region, locale, password_hash, "
+                "must_change_password) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                values,
+            )
+    except errors.UniqueViolation:
+        raise UserExistsError(f"There is a user {checked!r} already. Take another name.") from None
+    except errors.ForeignKeyViolation:
+        raise _no_region(region) from None
+    return get_user(connection, checked)
+
+
+def nation(connection: psycopg.Connection) -> str:
+    """Return the code of the region above all others."""
+    rows = connection.execute("SELECT code FROM regions WHERE parent IS NULL").fetchall()
+    if len(rows) != 1:
+        raise FenghuoError(
+            f"The registry has {len(rows)} regions without a parent. Name the user's with --region."
+        )
+    return str(rows[0][0])
+
+
+def first_admin(connection: psycopg.Connection) -> FirstAdmin | None:
+    """Add the user `admin` with a one-time password where there are no users; else None."""
+    if connection.execute("SELECT 1 FROM users LIMIT 1").fetchone():
+        return None
+    password = one_time()
+    user = add_user(connection, "admin", role="admin", password=password, must_change=True)
+    return FirstAdmin(user.name, password)
+
+
+def set_access(
+    connection: psycopg.Connection,
+    name: str,
+    *,
+    role: Role | None,
+    region: str | None,
+    within: str | None = None,
+) -> User:
+    """Change what a user may do, where, or both; it holds from their next click on."""
+    user = get_user(connection, name, within=within)
+    if region is not None:
+        _refuse_outside(connection, region, within)
+    try:
+        with connection.transaction():
+            connection.execute(
+                "UPDATE users SET role = coalesce(%s, role), region = coalesce(%s, region) "
+                "WHERE user_id = %s",
+                (role, region, user.user_id),
+            )
+    except errors.ForeignKeyViolation:
+        raise _no_region(region) from None
+    return get_user(connection, name)
+
+
+def set_disabled(
+    connection: psycopg.Connection, name: str, *, disabled: bool, within: str | None = None
+) -> User:
+    """Let a user in no more, or again; nobody who is disabled stays signed in."""
+    user = get_user(connection, name, within=within)
+    with connection.transaction():
+        connection.execute(
+            "UPDATE users SET disabled = %s WHERE user_id = %s", (disabled, user.user_id)
+        )
+        if disabled:
+            end_sessions(connection, user.user_id)
+    return get_user(connection, name)
+
+
+def set_locale(connection: psycopg.Connection, name: str, locale: Language) -> None:
+    """Note which language a user reads."""
+    connection.execute(
+        "UPDATE users SET locale = %s WHERE user_id = %s",
+        (locale, get_user(connection, name).user_id),
+    )
+
+
+def set_password(
+    connection: psycopg.Connection,
+    name: str,
+    password: str,
+    *,
+    must_change: bool,
+    within: str | None = None,
+) -> None:
+    """Change a user's password, and end their sessions.
+
+    Raises
+    ------
+    BadPasswordError, NoUserError, NotYoursError
+        The text says what is wrong.
+    """
+    user = get_user(connection, name, within=within)
+    check_password(password, name=user.name)
+    kept = hashed(password)
+    with connection.transaction():
+        connection.execute(
+            "UPDATE users SET password_hash = %s, must_change_password = %s WHERE user_id = %s",
+            (kept, must_change, user.user_id),
+        )
+        end_sessions(connection, user.user_id)
+
+
+def take_password_away(connection: psycopg.Connection, name: str) -> None:
+    """Have a user sign in by OpenID Connect, or use tokens only, and end their sessions."""
+    user = get_user(connection, name)
+    with connection.transaction():
+        connection.execute(
+            "UPDATE users SET password_hash = NULL, must_change_password = false "
+            "WHERE user_id = %s",
+            (user.user_id,),
+        )
+        end_sessions(connection, user.user_id)
+
+
+def kept_password(connection: psycopg.Connection, user_id: int) -> str | None:
+    """Return what is kept of a user's password."""
+    row = connection.execute(
+        "SELECT password_hash FROM users WHERE user_id = %s", (user_id,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def remove_user(connection: psycopg.Connection, name: str) -> None:
+    """Remove a user with sessions and tokens. What they did keeps their name."""
+    connection.execute(
+        "DELETE FROM users WHERE user_id = %s", (get_user(connection, name).user_id,)
+    )
+
+
+def end_sessions(connection: psycopg.Connection, user_id: int) -> None:
+    """Sign a user out everywhere."""
+    connection.execute("DELETE FROM web_sessions WHERE user_id = %s", (user_id,))
+
+
+# -- OpenID Connect ---------------------------------------------------------------------------
+
+
+def user_of_subject(connection: psycopg.Connection, subject: str) -> User | None:
+    """Return the user who was linked with a subject of an identity provider."""
+    with connection.cursor(row_factory=class_row(User)) as cursor:
+        return cursor.execute(
+            _USERS.format(sql.SQL("WHERE oidc_subject = %s")), (subject,)
+        ).fetchone()
+
+
+def link_subject(connection: psycopg.Connection, user_id: int, subject: str) -> bool:
+    """Link a user with a subject, once; False where another one is linked already."""
+    try:
+        with connection.transaction():
+            cursor = connection.execute(
+                "UPDATE users SET oidc_subject = %s WHERE user_id = %s "
+                "AND (oidc_subject IS NULL OR oidc_subject = %s)",
+                (subject, user_id, subject),
+            )
+            return cursor.rowcount == 1
+    except errors.UniqueViolation:
+        return False
+
+
+# -- tokens -----------------------------------------------------------------------------------
+
+
+def add_token(
+    connection: psycopg.Connection, name: str, *, label: str, lifetime: timedelta | None
+) -> str:
+    """Make a token for programs that act as a user, and return it: it is shown this once."""
+    token = new_token()
+    connection.execute(
+        "INSERT INTO api_tokens (token_hash, user_id, label, expires_at) "
+        "VALUES (%s, %s, %s, clock_timestamp() + %s)",
+        (digest(token), get_user(connection, name).user_id, label, lifetime),
+    )
+    return token
+
+
+def list_tokens(connection: psycopg.Connection, name: str) -> list[Token]:
+    """Return a user's tokens, the oldest first."""
+    with connection.cursor(row_factory=class_row(Token)) as cursor:
+        return cursor.execute(
+            "SELECT token_id, label, created_at, expires_at, used_at FROM api_tokens "
+            "WHERE user_id = %s ORDER BY token_id",
+            (get_user(connection, name).user_id,),
+        ).fetchall()
+
+
+def revoke_token(connection: psycopg.Connection, name: str, token_id: int) -> None:
+    """Take a token back.
+
+    Raises
+    ------
+    FenghuoError
+        The user has no such token.
+    """
+    cursor = connection.execute(
+        "DELETE FROM api_tokens WHERE token_id = %s AND user_id = %s",
+        (token_id, get_user(connection, name).user_id),
+    )
+    if not cursor.rowcount:
+        raise FenghuoError(
+            f"{name} has no token {token_id}. See fenghuo users token {name} --list."
+        )
+
+
+def _refuse_outside(connection: psycopg.Connection, region: str, within: str | None) -> None:
+    if within is not None and not _below(connection, region, within):
+        raise NotYoursError(f"{region} lies outside {within}. Ask an admin of the region above.")
+
+
+def _below(connection: psycopg.Connection, region: str, other: str) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM region_ancestors WHERE region = %s AND ancestor = %s", (region, other)
+    )
+    return found.fetchone() is not None
+
+
+def _no_region(region: str | None) -> FenghuoError:
+    return FenghuoError(
+        f"There is no region {region!r} in the database. Look it up with fenghuo regions find."
+    )
+
+
+_USERS: Final = sql.SQL(
+    "SELECT user_id, name, display_name, role, region, locale, must_change_password, "
+    "password_hash IS NOT NULL AS has_password, disabled, created_at, last_sign_in_at "
+    "FROM users {}"
+)

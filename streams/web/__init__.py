@@ -1,0 +1,1 @@
+"""The triage page and its REST API."""

@@ -1,0 +1,83 @@
+"""Serving the page over HTTP until the process is told to stop."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import socket
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from streams.errors import UnavailableError
+from streams.web.app import create_web
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.config import Configuration
+    from streams.settings import Settings
+
+__all__ = ["listen", "serve"]
+
+#: Longest wait for answers under way when stopping, in seconds.
+_STOP_SECONDS: Final = 10
+
+
+def serve(settings: Settings, configuration: Configuration, *, started: Callable[[], None]) -> None:
+    """Serve the page until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    started
+        Called once connections are accepted.
+
+    Raises
+    ------
+    UnavailableError
+        The address cannot be listened on.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
+    )
+    with listen(settings.page_host, settings.page_port) as listening:
+        config = uvicorn.Config(
+            create_web(settings, configuration),
+            log_config=None,
+            lifespan="on",
+            # What is looked at, and by whom, is nobody's business; a proxy may log where it must.
+            access_log=False,
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.page_proxies,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+        started()
+        # uvicorn stops by these signals and then raises them once more: this ends quietly.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the port, before anything else is started.
+
+    Raises
+    ------
+    UnavailableError
+        It is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: "is taken by another program",
+            errno.EADDRNOTAVAIL: "is no address of this machine",
+            errno.EACCES: "may not be used without more rights",
+        }
+        why = reasons.get(error.errno or 0, str(error.strerror or error))
+        raise UnavailableError(
+            f"{host}:{port} {why}. Name another one with --host and --port."
+        ) from None
