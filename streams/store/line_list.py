@@ -6,14 +6,25 @@ Counts, never records: what is read of an event is where, when and by how much i
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from psycopg.errors import QueryCanceled
+
+from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     from schemas.alerts import Alert
 
-__all__ = ["Cell", "days_of", "read_cells"]
+__all__ = ["Cell", "TooManyEventsError", "days_of", "read_cells"]
+
+#: Longest search, in milliseconds: the days of a whole nation may hold millions of events.
+_PATIENCE: Final = 8000
+
+
+class TooManyEventsError(FenghuoError):
+    """Reading the events would take too long."""
 
 
 class Cell(NamedTuple):
@@ -46,6 +57,13 @@ async def read_cells(
 ) -> list[Cell]:
     """Return what was counted of a signal in a region and below it, from the first to a last day.
 
+    Raises
+    ------
+    TooManyEventsError
+        It takes too long: the region is too large, or the days are too many.
+
+    Notes
+    -----
     Only the latest revision of an event counts, and cancelled events do not. Periods that were
     imported have no events, and thus no cells.
     """
@@ -57,21 +75,30 @@ async def read_cells(
     }
     if not series:
         return []
-    cursor = await connection.execute(
-        _CELLS,
-        {
-            "series": list(series),
-            "regions": sorted({place for place, _ in series.values()}),
-            "first": first,
-            "last": last,
-        },
-    )
+    values = {
+        "series": list(series),
+        "regions": sorted({place for place, _ in series.values()}),
+        "first": first,
+        "last": last,
+    }
+    try:
+        async with connection.transaction():
+            await connection.execute(_LIMIT, (str(_PATIENCE),))
+            cursor = await connection.execute(_CELLS, values)
+            found = await cursor.fetchall()
+    except QueryCanceled:
+        raise TooManyEventsError(
+            f"{region} has too many events from {first} to {last} to list them. "
+            "Look at a region below it."
+        ) from None
     cells = [
         Cell(day, series[number][0], facility, series[number][1], value)
-        for day, facility, number, value in await cursor.fetchall()
+        for day, facility, number, value in found
     ]
     return sorted(cells)
 
+
+_LIMIT = "SELECT set_config('statement_timeout', %s, true)"
 
 _SERIES = """
 SELECT s.series_id, s.region, s.stratum

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 import pytest
+from playwright.sync_api import sync_playwright
 
 from streams.settings import Settings
+from streams.store.alert_history import rebuild
 from streams.web.app import create_web
 from tests.conftest import make_database
 from tests.support.pandemic import demo_configuration, fill_with_pandemic
@@ -55,8 +57,6 @@ def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("there is no chromium: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -95,8 +95,6 @@ def fresh(site: Site) -> Site:
     """The alerts as nobody has touched them yet."""
     with psycopg.connect(site.database) as connection:
         connection.execute("DELETE FROM alert_events WHERE actor <> 'system'")
-    from streams.store.alert_history import rebuild
-
     with psycopg.connect(site.database) as connection:
         rebuild(connection, check_only=False)
     return site

@@ -185,7 +185,8 @@ def _tabs(asked: Asked, counts: dict[AlertStatus, int], reader: Reader) -> list[
 def _chosen(asked: Asked, reader: Reader, user: User) -> dict[str, Any]:
     """Return what the form of filters shows."""
     surveillance, regions = reader.configuration.surveillance, reader.configuration.regions
-    below = [one for one in regions.children(user.region) if one.valid_to is None]
+    own = user.region
+    below = [c for c in regions.children(own) if c.valid_to is None] if own in regions else []
     offered = [one.code for one in below[:_OFFERED_AT_MOST]]
     if asked.region in regions and asked.region not in offered:
         offered.insert(0, asked.region)

@@ -12,11 +12,12 @@ from fastapi.responses import HTMLResponse, Response
 
 from schemas.counts import ALL_STRATA, UNKNOWN_STRATUM
 from streams.people.small_cells import SMALL_BELOW, shown
-from streams.store.line_list import days_of, read_cells
+from streams.store.line_list import TooManyEventsError, days_of, read_cells
 from streams.web.access import alert_for
 from streams.web.pages.alert import AlertId  # noqa: TC001 - FastAPI needs it at run time
 from streams.web.pages.reader import Reader, reader_of
 from streams.web.pages.rows import headline
+from streams.web.problems import Problem
 from streams.web.rendering import render
 from streams.web.state import web_of
 from streams.web.visitor import Signed  # noqa: TC001 - FastAPI needs it at run time
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from psycopg import AsyncConnection
+
+    from schemas.alerts import Alert
     from streams.people.users import Role
     from streams.store.line_list import Cell
 
@@ -35,6 +39,7 @@ router = APIRouter()
 _SHOWN_AT_MOST: Final = 400
 _SMALL: Final = f"<{SMALL_BELOW}"
 _WITHHELD: Final = "–"
+_TOO_MANY: Final = "该地区的记录过多，无法列出明细，请查看其下级地区。"
 
 
 class Line(NamedTuple):
@@ -87,10 +92,7 @@ async def lines(
     reader = reader_of(request)
     async with web_of(request).database.reading() as connection:
         found = await alert_for(connection, visitor.user, alert_id)
-        first, last = days_of(found)
-        cells = await read_cells(
-            connection, signal=found.signal, region=found.region, first=first, last=last
-        )
+        cells = await _cells(connection, found)
     days = sorted({cell.day for cell in cells}, reverse=True)
     strata = _strata(cells, reader)
     chosen = [cell for cell in cells if not day or cell.day.isoformat() == day]
@@ -117,10 +119,7 @@ async def lines_csv(request: Request, visitor: Signed, alert_id: AlertId) -> Res
     """Give the counts as CSV, one line for each cell; small ones as the visitor may see them."""
     async with web_of(request).database.reading() as connection:
         found = await alert_for(connection, visitor.user, alert_id)
-        first, last = days_of(found)
-        cells = await read_cells(
-            connection, signal=found.signal, region=found.region, first=first, last=last
-        )
+        cells = await _cells(connection, found)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["signal", "region", "facility", "day", "age_group", "count"])
@@ -135,6 +134,16 @@ async def lines_csv(request: Request, visitor: Signed, alert_id: AlertId) -> Res
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="alert-{alert_id}.csv"'},
     )
+
+
+async def _cells(connection: AsyncConnection, alert: Alert) -> list[Cell]:
+    first, last = days_of(alert)
+    try:
+        return await read_cells(
+            connection, signal=alert.signal, region=alert.region, first=first, last=last
+        )
+    except TooManyEventsError as error:
+        raise Problem(503, "unavailable", str(error), _TOO_MANY) from None
 
 
 def _plain(name: str) -> str:

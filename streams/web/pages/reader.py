@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader", "reader_of"]
 
-_HOUR, _DAY = 3600, 86_400
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 #: So long an age is told in hours, and after that in days.
 _HOURS_UP_TO = 2 * _DAY
 
@@ -112,8 +112,10 @@ class Reader:
     def ago(self, at: datetime, now: datetime) -> str:
         """Tell how long ago something was."""
         seconds = max((now - at).total_seconds(), 0)
+        if seconds < _MINUTE:
+            return self.t("age.now")
         if seconds < _HOUR:
-            return self.t("age.minutes", n=int(seconds // 60))
+            return self.t("age.minutes", n=int(seconds // _MINUTE))
         if seconds < _HOURS_UP_TO:
             return self.t("age.hours", n=int(seconds // _HOUR))
         return self.t("age.days", n=int(seconds // _DAY))

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_args
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from streams.errors import FenghuoError
 from streams.people.passwords import one_time
 from streams.people.users import Role
-from streams.store.people import add_user, list_users, set_access, set_disabled, set_password
+from streams.store.people import (
+    NotYoursError,
+    add_user,
+    list_users,
+    set_access,
+    set_disabled,
+    set_password,
+)
 from streams.web.pages.reader import Reader, reader_of
+from streams.web.problems import Problem
 from streams.web.rendering import render
 from streams.web.state import web_of
-from streams.web.visitor import Admin, Visitor, admin_only
+from streams.web.visitor import Admin, Visitor  # noqa: TC001 - FastAPI needs it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,23 +31,25 @@ if TYPE_CHECKING:
 
 __all__ = ["router"]
 
-router = APIRouter(dependencies=[Depends(admin_only)])
+router = APIRouter()
 
 #: Regions offered to choose from: the higher levels, where there are many.
 _OFFERED_AT_MOST: Final = 400
+_NOT_YOURS: Final = "该用户或地区不在您的管辖范围内，请由上级管理员操作。"
 
 Text = Annotated[str, Form()]
 
 
 @router.get("/users", response_class=HTMLResponse)
-async def users(request: Request) -> HTMLResponse:
+async def users(request: Request, visitor: Admin) -> HTMLResponse:
     """Show all users."""
-    return await _show(request)
+    return await _show(request, visitor)
 
 
 @router.post("/users", response_class=HTMLResponse)
 async def add(
     request: Request,
+    visitor: Admin,
     *,
     name: Text,
     role: Text,
@@ -49,11 +59,13 @@ async def add(
     """Add a user with a one-time password, which is shown this once."""
     password = one_time()
     try:
-        user = await web_of(request).database.run(
+        user = await _run(
+            request,
+            visitor,
             add_user,
             name,
             role=cast("Role", role if role in get_args(Role) else "viewer"),
-            region=region.strip(),
+            region=region.strip() or visitor.user.region,
             display_name=display_name.strip() or None,
             locale=reader_of(request).lang,
             password=password,
@@ -61,8 +73,8 @@ async def add(
         )
     except FenghuoError as error:
         typed = {"name": name, "display_name": display_name, "role": role, "region": region}
-        return await _show(request, problem=str(error), typed=typed)
-    return await _show(request, password={"name": user.name, "text": password})
+        return await _show(request, visitor, problem=_told(error, request), typed=typed)
+    return await _show(request, visitor, password={"name": user.name, "text": password})
 
 
 @router.post("/users/{name}/role")
@@ -89,14 +101,14 @@ async def enable(request: Request, visitor: Admin, name: str) -> Response:
 
 
 @router.post("/users/{name}/password", response_class=HTMLResponse)
-async def reset_password(request: Request, name: str) -> Response:
+async def reset_password(request: Request, visitor: Admin, name: str) -> Response:
     """Give a user a new one-time password, which is shown this once."""
     password = one_time()
     try:
-        await web_of(request).database.run(set_password, name, password, must_change=True)
+        await _run(request, visitor, set_password, name, password, must_change=True)
     except FenghuoError as error:
-        return await _show(request, problem=str(error))
-    return await _show(request, password={"name": name, "text": password})
+        return await _show(request, visitor, problem=_told(error, request))
+    return await _show(request, visitor, password={"name": name, "text": password})
 
 
 async def _change(
@@ -104,28 +116,43 @@ async def _change(
 ) -> Response:
     if name == visitor.user.name:
         problem = reader_of(request).t("users.not_yourself")
-        return await _show(request, problem=problem)
+        return await _show(request, visitor, problem=problem)
     try:
-        await web_of(request).database.run(change, name, **values)
+        await _run(request, visitor, change, name, **values)
     except FenghuoError as error:
-        return await _show(request, problem=str(error))
+        return await _show(request, visitor, problem=_told(error, request))
     return RedirectResponse("/users", status_code=303)
+
+
+async def _run(request: Request, visitor: Visitor, change: Any, *args: Any, **values: Any) -> Any:
+    """Change users of the visitor's region."""
+    try:
+        return await web_of(request).database.run(
+            change, *args, within=visitor.user.region, **values
+        )
+    except NotYoursError as error:
+        raise Problem(403, "outside-region", str(error), _NOT_YOURS) from None
+
+
+def _told(error: FenghuoError, request: Request) -> str:
+    """Return what is wrong, in Chinese where that is known."""
+    if isinstance(error, Problem):
+        raise error
+    zh = getattr(error, "zh", None)
+    return zh if zh and reader_of(request).lang == "zh" else str(error)
 
 
 async def _show(
     request: Request,
+    visitor: Visitor,
     *,
     problem: str | None = None,
     password: Mapping[str, str] | None = None,
     typed: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     reader = reader_of(request)
-    found = await web_of(request).database.run(list_users)
-    regions = reader.configuration.regions
-    offered = sorted(
-        (one for one in regions if one.valid_to is None),
-        key=lambda one: (one.level.depth, one.code),
-    )[:_OFFERED_AT_MOST]
+    found = await web_of(request).database.run(list_users, within=visitor.user.region)
+    offered = _regions(visitor.user.region, reader)
     return render(
         request,
         "users.html",
@@ -133,11 +160,21 @@ async def _show(
         active="users",
         users=[_user(one, reader) for one in found],
         roles=get_args(Role),
-        places=[(one.code, reader.place(one.code)) for one in offered],
+        places=[(code, reader.place(code)) for code in offered],
         problem=problem,
         password=password,
         typed=typed or {},
     )
+
+
+def _regions(code: str, reader: Reader) -> list[str]:
+    """Return a region and those below it that are in force, the higher levels first."""
+    regions = reader.configuration.regions
+    if code not in regions:
+        return [code]
+    below = [one for one in regions.descendants(code) if one.valid_to is None]
+    below.sort(key=lambda one: (one.level.depth, one.code))
+    return [code, *(one.code for one in below)][:_OFFERED_AT_MOST]
 
 
 def _user(user: User, reader: Reader) -> dict[str, Any]:

@@ -67,8 +67,8 @@ PLACES: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "rules.says": (
-        "{signal}, {level}, {grain}; severity: {severity}; method: {method}",
-        "{signal}，{level}，{grain}；级别：{severity}；方法：{method}",
+        "{signal}, {level}, {grain}; severity: {severity}; method: {method}.",
+        "{signal}，{level}，{grain}；级别：{severity}；方法：{method}。",
     ),
     "rules.least": ("No alert below {n} cases.", "少于 {n} 例不预警。"),
     "rules.gone": ("no longer configured", "已不在配置中"),

@@ -110,6 +110,7 @@ READING: Final[dict[str, tuple[str, str]]] = {
     "alert.period": ("Period", "时段"),
     "alert.above": ("Above threshold", "超过阈值"),
     "alert.yes": ("yes", "是"),
+    "age.now": ("just now", "刚刚"),
     "age.minutes": ("{n} min ago", "{n} 分钟前"),
     "age.hours": ("{n} h ago", "{n} 小时前"),
     "age.days": ("{n} d ago", "{n} 天前"),
