@@ -1,6 +1,8 @@
 # Everything a developer or operator does by hand. `make help` lists it.
 PYTHON ?= python3
 VENV := .venv
+# Test processes: most integration tests wait for servers, so there may be more than processors.
+TEST_PROCESSES ?= 3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -22,7 +24,7 @@ demo: install ## Replay the 2009 influenza pandemic in Taiwan through the whole 
 	$(BIN)/fenghuo demo
 
 test: install ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: install ## Lint, types, layers
 	$(BIN)/ruff check .

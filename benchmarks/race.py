@@ -24,9 +24,21 @@ if TYPE_CHECKING:
     from benchmarks.servers import DatabaseServer
     from streams.config import Configuration
 
-__all__ = ["CONTESTANTS", "ROOT", "Contestant", "Outcome", "Race", "stop"]
+__all__ = [
+    "CONTESTANTS",
+    "NO_SALES",
+    "ROOT",
+    "BenchmarkError",
+    "Contestant",
+    "Outcome",
+    "Race",
+    "cpu_seconds",
+    "stop",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
+#: The worker wants a topic of sales as well.
+NO_SALES = "sales-of-nobody"
 _POLL = 0.05
 _PATIENCE = 300.0
 _STOP_SECONDS = 20.0
@@ -146,7 +158,7 @@ class Race:
             "FENGHUO_CONFIG": str(self.config[judges]),
             "FENGHUO_GROUP": f"bench-{uuid.uuid4().hex[:10]}",
             "FENGHUO_VISITS_TOPIC": topic or self.topic,
-            "FENGHUO_SALES_TOPIC": "sales-of-nobody",
+            "FENGHUO_SALES_TOPIC": NO_SALES,
             "FENGHUO_PARTITIONS": str(self.partitions),
             "FENGHUO_WEB_PORT": "0",
             "FENGHUO_BENCH_LOG": self.log_id,
@@ -194,7 +206,7 @@ class Race:
             with psycopg.connect(database, autocommit=True) as connection:
                 self._wait(contestant, process, connection)
                 end = time.time()
-                cpu, after = _cpu_seconds(process), self.server.cpu_seconds()
+                cpu, after = cpu_seconds(process), self.server.cpu_seconds()
         finally:
             stop(process)
         used = None if before is None or after is None else after - before
@@ -254,7 +266,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _cpu_seconds(process: subprocess.Popen[bytes]) -> float | None:
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float | None:
+    """Return the CPU time of a process so far."""
     with suppress(psutil.NoSuchProcess):
         return float(sum(psutil.Process(process.pid).cpu_times()[:2]))
     return None

@@ -18,7 +18,7 @@ from benchmarks.events import benchmark_events
 from benchmarks.latency import measure_latency
 from benchmarks.peers import peers_python
 from benchmarks.profiling import profile
-from benchmarks.race import CONTESTANTS, Race
+from benchmarks.race import CONTESTANTS, NO_SALES, Race
 from benchmarks.report import machine, markdown, print_report
 from benchmarks.servers import broker, database_server, default_broker
 from streams.config import load_configuration
@@ -106,7 +106,7 @@ def _prepare(
     server = stack.enter_context(database_server(folder))
     create_topics(
         kafka,
-        [_TOPIC, "sales-of-nobody"],
+        [_TOPIC, NO_SALES],
         plain=["alerts"],
         partitions=options.partitions,
         replication=1,

@@ -18,6 +18,7 @@ from scipy.special import ndtr
 from detectors._farrington_baseline import Baseline, Counts, baseline_of, prepare
 from detectors._farrington_reweighting import fit_reweighted, trend_p_value
 from detectors._judging import baseline_reasons, conclude, judge_in_blocks
+from detectors._negative_binomial import LEAST_SIZE
 from detectors.rolling import values_at
 from detectors.seasons import longest_year, steps_per_year
 
@@ -46,7 +47,6 @@ _TREND_YEARS = 3
 _LEAST_FREEDOM = 2
 # Dispersions less than this above 1 cannot be told from it.
 _NEAR_POISSON = 1e-10
-_LEAST_SIZE = 1e-6
 
 
 class Design(NamedTuple):
@@ -135,7 +135,7 @@ def size_of(mean: FloatArray, dispersion: FloatArray) -> FloatArray:
     """
     excess = dispersion - 1.0
     poisson = excess < _NEAR_POISSON
-    size = np.maximum(mean / np.where(poisson, 1.0, excess), _LEAST_SIZE)
+    size = np.maximum(mean / np.where(poisson, 1.0, excess), LEAST_SIZE)
     return np.where(poisson, np.inf, size)
 
 

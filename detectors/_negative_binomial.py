@@ -13,7 +13,7 @@ array([5.])
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy.special import betainc, betaincc, gammainc, gammaincc, gammainccinv, ndtr, ndtri
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from detectors.contract import FloatArray, Positions
 
 __all__ = [
+    "LEAST_SIZE",
     "mixture_quantile",
     "mixture_tail",
     "nb_lower_tail",
@@ -39,8 +40,8 @@ _CONTINUOUS = 1e8
 _NORMAL_SHAPE = 1e8
 # A size this many times the mean (and 1) is as good as infinite.
 _POISSON = 1e12
-# Smaller sizes put all but the last digits of the probability on 0.
-_LEAST_SIZE = 1e-6
+#: Smaller sizes put all but the last digits of the probability on 0.
+LEAST_SIZE: Final = 1e-15
 # Least width of a bracket, as a part of its upper end.
 _LEAST_WIDTH = 1e-14
 # Mixture components that weigh less are left out of tails.
@@ -58,7 +59,7 @@ def nb_size(mean: FloatArray, variance: FloatArray) -> FloatArray:
     extra = variance - mean
     over = extra > 0
     size = np.where(over, mean, 1.0) * (mean / np.where(over, extra, 1.0))
-    return np.where(over, np.maximum(size, _LEAST_SIZE), np.inf)
+    return np.where(over, np.maximum(size, LEAST_SIZE), np.inf)
 
 
 def nb_tail(count: FloatArray, mean: FloatArray, size: FloatArray) -> FloatArray:

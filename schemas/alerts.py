@@ -236,7 +236,10 @@ class Absorbed(_Model):
 
     kind: Literal["absorbed"] = "absorbed"
     alert: int
-    severity: Severity
+    severity: Severity = Field(description="Of the alert that was merged")
+    raised_from: Severity | None = Field(
+        default=None, description="Severity until then, where the merged alert's is higher"
+    )
 
 
 class _ByPerson(_Model):
@@ -287,6 +290,10 @@ class Assessed(_ByPerson):
     kind: Literal["assessed"] = "assessed"
     likelihood: Likelihood
     consequence: Consequence
+    risk: RiskLevel | None = Field(
+        default=None,
+        description="Level by the matrix that was configured then; None: by the default one",
+    )
 
 
 class Confirmed(_ByPerson):

@@ -29,6 +29,7 @@ from schemas.counts import Grain  # noqa: TC001 - pydantic needs it at run time
 from schemas.events import EventKind  # noqa: TC001 - pydantic needs it at run time
 from schemas.notify import Notify
 from schemas.regions import RegionLevel  # noqa: TC001 - pydantic needs it at run time
+from schemas.risk import RISK_MATRIX, RiskMatrix
 
 __all__ = ["AlertHandling", "EventTime", "Match", "Rule", "Signal", "Surveillance", "Title"]
 
@@ -211,6 +212,17 @@ class AlertHandling(_Model):
         description="Minutes until an alert that nobody has read is escalated, by severity; "
         "a severity that is left out is never escalated",
     )
+    update_seconds: float = Field(
+        default=60,
+        ge=0,
+        description="Numbers of an open alert that change by less than a tenth are told at most so "
+        "often; 0: each change",
+    )
+    risk_matrix: RiskMatrix = Field(
+        default=RISK_MATRIX,
+        description="Level of risk by likelihood (rows) and consequence (minimal, minor, moderate, "
+        "major, severe)",
+    )
 
 
 class Surveillance(_Model):
@@ -306,6 +318,6 @@ class Surveillance(_Model):
     @property
     def version(self) -> str:
         """Short fingerprint of what verdicts depend on; equal content has an equal version."""
-        content = self.model_dump(mode="json", exclude={"notify"})
+        content = self.model_dump(mode="json", exclude={"notify", "alerts"})
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -219,6 +219,13 @@ class Notify(_Model):
     give_up_after_hours: float = Field(
         default=24, gt=0, description="A message that was tried for so long is marked as failed"
     )
+    keep_days: int = Field(
+        default=90,
+        ge=1,
+        le=36_500,
+        description="Messages sent so long ago are deleted from the outbox; what waits or has "
+        "failed stays, and so does the history of the alerts",
+    )
     windows: dict[Name, Window] = {}
     channels: dict[Name, Channel] = {}
     rotas: dict[Name, Rota] = {}

@@ -24,6 +24,7 @@ __all__ = [
     "percent",
     "place",
     "plain",
+    "subject_zh",
     "title",
     "unit",
     "when",
@@ -43,6 +44,8 @@ class Unit(NamedTuple):
     one: str
     several: str
     zh: str
+    #: What a Chinese count of it needs before the number.
+    verb_zh: str = ""
 
     def en(self, count: float) -> str:
         """Return the English word for so many."""
@@ -51,7 +54,7 @@ class Unit(NamedTuple):
 
 #: What is counted, by kind of events and measure.
 _UNITS = {
-    ("visits", "events"): Unit("visit", "visits", "人次"),
+    ("visits", "events"): Unit("visit", "visits", "人次", "就诊"),
     ("sales", "events"): Unit("sale", "sales", "笔"),
     ("sales", "quantity"): Unit("pack", "packs", "盒"),
 }
@@ -80,6 +83,14 @@ def title(alert: Alert, configuration: Configuration) -> Sentences:
     if signal is None:
         return Sentences(alert.signal, alert.signal)
     return Sentences(signal.title.en, signal.title.zh)
+
+
+def subject_zh(alert: Alert, configuration: Configuration) -> str:
+    """Return region, signal and what is done there, to be followed by a count in Chinese."""
+    named = title(alert, configuration).zh
+    verb = unit(alert, configuration).verb_zh
+    where = place(alert.region, configuration).zh
+    return f"{where}{named}{'' if verb in named else verb}"
 
 
 def place(code: str, configuration: Configuration) -> Sentences:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streams.clauses import explaining_clauses
 from streams.epi_weeks import week_label
 from streams.phrases import (
     Sentences,
-    ages,
     amount,
     comparison,
-    listed,
-    percent,
     place,
     plain,
+    subject_zh,
     title,
     unit,
     when,
@@ -23,26 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from schemas.alerts import Alert, Contribution, Explanation
+    from schemas.alerts import Alert, Figures
     from streams.config import Configuration
 
-__all__ = ["Sentences", "alert_reasons", "alert_sentences", "period_label"]
+__all__ = ["Sentences", "alert_reasons", "alert_sentences", "period_label", "period_name"]
 
-#: A facility or region is named if it makes up this part of the excess.
-_WORTH_NAMING = 0.15
-_WORTH_NAMING_AGE = 0.3
-#: From this share on, what was reported is as good as complete.
-_COMPLETE = 0.95
-#: A doubling slower than this, in days, is told as a change from week to week.
-_SLOWEST_DOUBLING = 14
-#: So many times the week before is told as such.
-_LEAP = 4.0
-_STEADY = 0.1
 _UNLIKELY = 0.001
 _STILL_CHANCE = 0.2
-#: More neighbours than these are counted rather than named.
-_NAMED_NEIGHBOURS = 3
-_NAMED_SILENT = 2
 
 
 def period_label(period: date, grain: str, configuration: Configuration) -> str:
@@ -50,6 +36,17 @@ def period_label(period: date, grain: str, configuration: Configuration) -> str:
     if grain == "week":
         return week_label(period, configuration.surveillance.epi_week)
     return period.isoformat()
+
+
+def period_name(period: date, grain: str, configuration: Configuration) -> Sentences:
+    """Return a period's name for titles and one-line messages, which say what it spans."""
+    label = period_label(period, grain, configuration)
+    if grain == "week":
+        year, _, week = label.partition("-W")
+        return Sentences(label, f"{year}年第{int(week)}周")
+    if grain == "rolling7":
+        return Sentences(f"7 days to {label}", f"截至{label}的7天")
+    return Sentences(label, label)
 
 
 def alert_sentences(alert: Alert, configuration: Configuration) -> Sentences:
@@ -87,12 +84,7 @@ def _reasons(alert: Alert, configuration: Configuration) -> list[Sentences]:
         explanation = None  # of older numbers
     clauses = [_since(alert, configuration), _chance(alert)]
     if explanation is not None:
-        clauses += [
-            _growth(explanation),
-            _origin(alert, explanation, configuration),
-            _nearby(explanation, configuration),
-            _completeness(explanation),
-        ]
+        clauses += explaining_clauses(alert, explanation, configuration)
     return [clause for clause in clauses if clause is not None]
 
 
@@ -103,7 +95,8 @@ def _figures(alert: Alert, configuration: Configuration) -> Sentences:
     time = when(alert.last_period, alert.grain, configuration)
     observed = amount(alert.observed)
     en = f"{named.en} in {where.en}: {observed} {counted.en(alert.observed)} {time.en}"
-    zh = f"{time.zh}，{where.zh}{named.zh}{plain(alert.observed)}{counted.zh}"
+    subject = subject_zh(alert, configuration)
+    zh = f"{time.zh}，{subject}{plain(alert.observed)}{counted.zh}"
     if alert.expected is not None:
         against = comparison(alert.observed, alert.expected, counted)
         en, zh = f"{en}, {against.en}", f"{zh}，{against.zh}"
@@ -127,20 +120,34 @@ def _taken_back(alert: Alert, configuration: Configuration) -> Sentences:
     where = place(alert.region, configuration)
     period = alert.revised.period if alert.revised else alert.last_period
     time = when(period, alert.grain, configuration)
-    was = amount(alert.observed)
+    was, was_zh = amount(alert.observed), f"{plain(alert.observed)}{counted.zh}"
+    en, zh = f"{named.en} in {where.en}", f"{time.zh}，{subject_zh(alert, configuration)}"
     if alert.revised is None:
-        return Sentences(
-            f"{named.en} in {where.en}: corrections have taken the {was} "
-            f"{counted.en(alert.observed)} {time.en} back, and nothing is above the alarm "
-            "threshold any more.",
-            f"{time.zh}，{where.zh}{named.zh}{plain(alert.observed)}{counted.zh}，经数据更正，目前已无超过预警阈值的情况。",
+        en += f": corrections have taken the {was} {counted.en(alert.observed)} {time.en} back"
+        zh += f"{was_zh}，经数据更正已撤回"
+    elif amount(alert.revised.observed) == was:
+        # Corrections of the days before have raised what is usual.
+        en += f": {was} {counted.en(alert.observed)} {time.en}{_below(alert.revised).en}"
+        zh += f"{was_zh}{_below(alert.revised).zh}"
+    else:
+        now = alert.revised.observed
+        en += (
+            f": {amount(now)} {counted.en(now)} {time.en} after corrections, not {was} as first "
+            "reported"
         )
-    now = alert.revised.observed
+        zh += f"由{was_zh}更正为{plain(now)}{counted.zh}"
     return Sentences(
-        f"{named.en} in {where.en}: {amount(now)} {counted.en(now)} {time.en} after corrections, "
-        f"not {was} as first reported, and nothing is above the alarm threshold any more.",
-        f"{time.zh}，{where.zh}{named.zh}由{plain(alert.observed)}{counted.zh}更正为{plain(now)}{counted.zh}，"
-        "目前已无超过预警阈值的情况。",
+        f"{en}; nothing is above the alarm threshold any more.",
+        f"{zh}；目前已无超过预警阈值的情况。",
+    )
+
+
+def _below(now: Figures) -> Sentences:
+    if now.upper is None:
+        return Sentences(" as before", "未变")
+    return Sentences(
+        f" as before, but the alarm threshold is now {amount(now.upper)}",
+        f"未变，但预警阈值现为{plain(now.upper)}",
     )
 
 
@@ -162,139 +169,11 @@ def _chance(alert: Alert) -> Sentences | None:
         return None
     if p < _UNLIKELY:
         return Sentences(
-            "by the method's reckoning less than 1 in 1,000 to be chance",
-            "按该方法估计，属偶然波动的可能性不足千分之一",
+            "by the method's reckoning chance alone gives so many less than once in 1,000 times",
+            "按该方法估计，仅凭偶然波动达到此数的可能性不足千分之一",
         )
     odds = float(f"{1 / p:.1g}")
     return Sentences(
-        f"by the method's reckoning about 1 in {amount(odds)} to be chance",
-        f"按该方法估计，属偶然波动的可能性约为{plain(odds)}分之一",
-    )
-
-
-def _growth(explanation: Explanation) -> Sentences | None:
-    latest, before = explanation.latest_week, explanation.week_before
-    if explanation.growth_per_day is None or not latest or not before:
-        return None
-    ratio = latest / before
-    if ratio >= _LEAP:
-        return Sentences(
-            f"{amount(round(ratio))} times as many in the latest 7 days as in the 7 days before",
-            f"近7天为前7天的{plain(round(ratio))}倍",
-        )
-    days = explanation.doubling_days
-    if days is not None and days <= _SLOWEST_DOUBLING:
-        return Sentences(
-            f"doubling about every {round(days)} days", f"近期约每{round(days)}天翻一番"
-        )
-    if abs(ratio - 1) < _STEADY:
-        return Sentences("about the same as the week before", "与前一周基本持平")
-    if ratio > 1:
-        return Sentences(
-            f"up {percent(ratio - 1)} on the week before", f"较前一周上升{percent(ratio - 1)}"
-        )
-    return Sentences(
-        f"already falling, down {percent(1 - ratio)} on the week before",
-        f"较前一周已下降{percent(1 - ratio)}",
-    )
-
-
-def _origin(
-    alert: Alert, explanation: Explanation, configuration: Configuration
-) -> Sentences | None:
-    """Tell which ages and places the excess comes from."""
-    counted = unit(alert, configuration)
-    groups = _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)
-    whole = explanation.excess or 0.0
-    if explanation.regions:
-        places = _outstanding(explanation.regions, _WORTH_NAMING, whole, most=3)
-        names = [place(one.name, configuration) for one in places]
-        spread = Sentences("many areas", "多个地区")
-    else:
-        places = _outstanding(explanation.facilities, _WORTH_NAMING, whole)
-        names = [Sentences(one.name, one.name) for one in places]
-        spread = Sentences("many facilities", "多家机构")
-    en, zh = [], []
-    if groups:
-        told = ages([one.name for one in groups])
-        en.append(f"mainly in {told.en}")
-        zh.append(f"以{told.zh}为主")
-    if places:
-        shown = [(name, _against(one, counted.zh)) for name, one in zip(names, places, strict=True)]
-        which = "in" if explanation.regions else "at"
-        en.append(
-            (f"{which} " if groups else f"mainly {which} ")
-            + listed([f"{name.en} ({numbers.en})" for name, numbers in shown], "and")
-        )
-        zh.append("主要来自" + "、".join(f"{name.zh}（{numbers.zh}）" for name, numbers in shown))
-    elif explanation.facilities or explanation.regions:
-        en.append(f"spread over {spread.en}")
-        zh.append(f"分布于{spread.zh}")
-    if not en:
-        return None
-    return Sentences(f"the rise is {', '.join(en)}", f"增加部分{'，'.join(zh)}")
-
-
-def _against(one: Contribution, counted: str) -> Sentences:
-    now, now_zh = amount(one.observed), f"{plain(one.observed)}{counted}"
-    if one.expected is None:
-        return Sentences(now, now_zh)
-    return Sentences(
-        f"{now}, usually {amount(one.expected)}", f"{now_zh}，平时{plain(one.expected)}{counted}"
-    )
-
-
-def _outstanding(
-    found: Sequence[Contribution], share: float, whole: float = 0.0, *, most: int = 2
-) -> list[Contribution]:
-    """Keep those with history that make up a good part of the excess, the largest first."""
-    known = [one for one in found if one.expected is not None and one.excess > 0]
-    whole = max(whole, sum(one.excess for one in known))
-    return [one for one in known if one.excess >= share * whole][:most]
-
-
-def _nearby(explanation: Explanation, configuration: Configuration) -> Sentences | None:
-    judged, high = explanation.neighbours_judged, explanation.neighbours
-    if not judged:
-        return None
-    if not high:
-        return Sentences(
-            "no neighbouring area is high" if judged > 1 else "the neighbouring area is not high",
-            "周边地区同期未见偏高",
-        )
-    if len(high) > _NAMED_NEIGHBOURS:
-        return Sentences(
-            f"all {judged} neighbouring areas are high too"
-            if len(high) == judged
-            else f"{len(high)} of {judged} neighbouring areas are high too",
-            f"周边{judged}个地区同期均偏高"
-            if len(high) == judged
-            else f"周边{judged}个地区中有{len(high)}个同期也偏高",
-        )
-    names = [place(one.region, configuration) for one in high]
-    verb = "is" if len(high) == 1 else "are"
-    return Sentences(
-        f"nearby {listed([name.en for name in names], 'and')} {verb} high too",
-        f"周边的{'、'.join(name.zh for name in names)}同期也偏高",
-    )
-
-
-def _completeness(explanation: Explanation) -> Sentences | None:
-    share, silent = explanation.completeness, explanation.silent
-    if share is None:
-        return None
-    if share >= _COMPLETE and not silent:
-        return Sentences("reporting is complete", "报告基本齐全")
-    en = f"{percent(share)} of the usual reports are in"
-    zh = f"数据到报率约{percent(share)}"
-    if not silent:
-        return Sentences(en, zh)
-    names = explanation.silent_facilities[:_NAMED_SILENT]
-    if silent <= _NAMED_SILENT:
-        return Sentences(
-            f"{en}, with nothing from {listed(names, 'and')}", f"{zh}，{'、'.join(names)}尚无报告"
-        )
-    return Sentences(
-        f"{en}, with nothing from {silent} facilities such as {names[0]}",
-        f"{zh}，{names[0]}等{silent}家机构尚无报告",
+        f"by the method's reckoning chance alone gives so many about once in {amount(odds)} times",
+        f"按该方法估计，仅凭偶然波动达到此数的可能性约为{plain(odds)}分之一",
     )

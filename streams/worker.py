@@ -7,13 +7,14 @@ import faulthandler
 import gc
 import logging
 from contextlib import AsyncExitStack, contextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import faust
 import psycopg
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from streams.alerts.following import explain_changed, keep_rolling_up
 from streams.alerts.publishing import publish_events
@@ -26,16 +27,18 @@ from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
 from streams.judging.loop import JudgingLoop
-from streams.notify.dispatcher import running_dispatcher
+from streams.notify.running import running_dispatcher
 from streams.preflight import check_ready
 from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions, note_log_ends
+from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
 from streams.store.surveyed import describe_surveillance
 from streams.transport import BatchSchema
+from streams.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from faust.types import TP
 
@@ -56,13 +59,15 @@ _STOP_SECONDS = 10.0
 _END_SECONDS = 60.0
 #: A topic that is deleted and made anew is found again so soon; so are added partitions.
 _LOOK_FOR_TOPICS_MS = 10_000
+#: Between looks at the events of alerts; those of this worker are seen at once.
+_FOLLOW_SECONDS = 0.5
 #: Between looks for alerts that nobody has read, or whose days go by without cases.
 _WATCH_SECONDS = 15.0
 #: Between looks at how far the logs reach, which tells the lag.
 _LOG_ENDS_SECONDS = 15.0
 #: New objects until the youngest generation is looked through.
 _COLLECT_AFTER = 20_000
-#: Of the judge, the roll-up and the five timers: none may keep a commit waiting.
+#: Of the judge, the roll-up, the two followers and the three timers: none may keep a commit waiting.
 _OTHER_CONNECTIONS = 7
 
 
@@ -83,6 +88,7 @@ class FenghuoApp(faust.App):
         self._open = AsyncExitStack()
         self.progress = Progress()
         self._rebalanced = _nothing
+        self.to_publish, self.to_explain, self.to_notify = Wakeup(), Wakeup(), Wakeup()
 
     def _create_directories(self) -> None:
         """Make none: this app keeps nothing on disk."""
@@ -100,7 +106,12 @@ class FenghuoApp(faust.App):
                 configure=prepare_connection,
             )
         )
-        self.judging = JudgingLoop(self.pool, self.configuration, settings.judge_interval)
+        self.judging = JudgingLoop(
+            self.pool,
+            self.configuration,
+            settings.judge_interval,
+            changed=self._alerts_changed,
+        )
         intake = Intake(self.configuration)
         self.ingest = Ingest(
             self.pool,
@@ -114,7 +125,9 @@ class FenghuoApp(faust.App):
             self.ingest.prepare, failed=self._failed, in_flight=settings.commits_in_flight
         )
         self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
-        await self._open.enter_async_context(running_dispatcher(settings, self.configuration))
+        await self._open.enter_async_context(
+            running_dispatcher(settings, self.configuration, wakeup=self.to_notify)
+        )
         await self._open.enter_async_context(running_pusher(settings, self.configuration))
         transport: BatchTransport = self.transport
         transport.position_source = StoredPositions(self.pool)
@@ -154,6 +167,16 @@ class FenghuoApp(faust.App):
     def _after_commit(self, done: Committed) -> None:
         if done.inserted or done.replaced:
             self.judging.wake()
+
+    def _alerts_changed(self) -> None:
+        for wakeup in (self.to_explain, self.to_publish, self.to_notify):
+            wakeup.set()
+
+    async def explain(self) -> None:
+        """Explain what changed, and have the others know."""
+        if await explain_changed(self.pool, self.configuration):
+            self.to_publish.set()
+            self.to_notify.set()
 
 
 def create_app(settings: Settings, configuration: Configuration | None = None) -> FenghuoApp:
@@ -205,12 +228,17 @@ def _define(app: FenghuoApp) -> None:
         async for event in stream.noack().events():
             await app.pump.put(event.value, _noted(app.progress, event))
 
+    _define_tasks(app)
+    _define_timers(app)
+
     @app.on_partitions_revoked.connect
     async def before_they_go(*_: Any, **__: Any) -> None:
         # Only to spare work: what is committed late is fenced by the stored offset. A database
         # that hangs must not hold up the group's rebalance.
         await app.finish_commits(app.settings.session_timeout / 2)
 
+
+def _define_tasks(app: FenghuoApp) -> None:
     @app.task
     async def judge() -> None:
         await app.judging.run()
@@ -219,31 +247,29 @@ def _define(app: FenghuoApp) -> None:
     async def facilities() -> None:
         await keep_rolling_up(app.pool)
 
-    # What the timers carry is safe in the database: neither Kafka nor the database being away may
-    # stop ingest.
+    @app.task
+    async def alert_events() -> None:
+        async def publish() -> None:
+            await publish_events(app.pool, app.producer, app.settings.alerts_topic)
 
+        await _follow("Events of alerts wait", publish, app.to_publish)
+
+    @app.task
+    async def explain_alerts() -> None:
+        await _follow("Alerts wait to be explained", app.explain, app.to_explain)
+
+
+def _define_timers(app: FenghuoApp) -> None:
     @app.timer(interval=1.0)
     async def dead_letters() -> None:
         with _waiting("Dead letters wait"):
             await hand_over(app.pool, app.producer)
 
-    @app.timer(interval=0.5)
-    async def alert_events() -> None:
-        with _waiting("Events of alerts wait"):
-            await publish_events(app.pool, app.producer, app.settings.alerts_topic)
-
-    @app.timer(interval=0.5)
-    async def explain_alerts() -> None:
-        with _waiting("Alerts wait to be explained"):
-            await explain_changed(app.pool, app.configuration)
-
 
 def _define_watching(app: FenghuoApp) -> None:
     @app.timer(interval=_WATCH_SECONDS)
     async def watch() -> None:
-        with _waiting("Alerts wait to be looked through"):
-            await escalate_unread(app.pool, app.configuration.surveillance)
-            await look_again(app.pool, app.configuration.surveillance)
+        await _look_through(app)
 
     @app.timer(interval=_LOG_ENDS_SECONDS)
     async def log_ends() -> None:
@@ -272,10 +298,35 @@ def _noted(progress: Progress, event: Any) -> Callable[[], None]:
 def _nothing() -> None: ...
 
 
+async def _look_through(app: FenghuoApp) -> None:
+    """Do what time alone brings."""
+    surveillance = app.configuration.surveillance
+    with _waiting("Alerts wait to be looked through"):
+        await escalate_unread(app.pool, surveillance)
+        await look_again(app.pool, surveillance)
+    with _waiting("Old notifications wait to be deleted"):
+        await forget_sent(app.pool, timedelta(days=surveillance.notify.keep_days))
+
+
+async def _follow(what: str, step: Callable[[], Awaitable[None]], wakeup: Wakeup) -> None:
+    """Do a step for each wake-up, and now and then: other processes change alerts as well."""
+    while True:
+        try:
+            with _waiting(what):
+                await step()
+        except PoolClosed:
+            return
+        await wakeup.wait(_FOLLOW_SECONDS)
+
+
+# What followers and timers carry is safe in the database: neither Kafka nor the database being away
+# may stop ingest.
 @contextmanager
 def _waiting(what: str) -> Iterator[None]:
     try:
         yield
+    except PoolClosed:
+        raise
     except (KafkaError, ProducerSendError, psycopg.Error, PoolTimeout) as error:
         log.warning("%s for the next try: %s", what, error)
 

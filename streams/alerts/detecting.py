@@ -28,8 +28,12 @@ __all__ = [
     "divide",
     "follow_up",
     "head_for",
+    "may_wait",
     "open_one",
 ]
+
+#: A change of a count or a threshold by this part of what it was is told at once.
+_TELLING = 0.1
 
 
 class Former(NamedTuple):
@@ -165,6 +169,32 @@ def follow_up(judgement: Judgement, alert: Alert, found: Found) -> list[Change]:
         )
         since = since if since and found.latest.period < since else None
     return changes + _ended(judgement, since, found)
+
+
+def may_wait(alert: Alert, changes: Sequence[Change]) -> bool:
+    """Tell whether nothing but counts and thresholds have changed, each by less than a tenth.
+
+    Under a steady stream an open alert's count changes with every judgement. What is told at once
+    is bounded: by the number of periods, and for each by how often a count can grow by a tenth.
+    """
+    if len(changes) != 1 or not isinstance(changes[0], Updated):
+        return False
+    told, new = changes[0], changes[0].figures
+    return (
+        (told.first_period, told.exceedances, new.period)
+        == (alert.first_period, alert.exceedances, alert.last_period)
+        and (told.detector, told.config_version) == (alert.detector, alert.config_version)
+        and _near(alert.observed, new.observed)
+        and _near(alert.peak, told.peak)
+        and _near(alert.expected, new.expected)
+        and _near(alert.upper, new.upper)
+    )
+
+
+def _near(before: float | None, now: float | None) -> bool:
+    if before is None or now is None:
+        return before is now
+    return before == now or abs(now - before) < _TELLING * abs(before)
 
 
 def _ended(judgement: Judgement, since: date | None, found: Found) -> list[Change]:

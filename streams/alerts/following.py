@@ -77,14 +77,15 @@ async def explain_changed(pool: AsyncConnectionPool, configuration: Configuratio
                 for alert in await read_alerts(connection, changed)
                 if alert.status in OPEN_STATUSES and alert.exceedances
             ]
-            explanations = await explain(connection, alerts, configuration, row[0])
-            # Last, since it holds up everybody else who changes alerts.
-            await append_many(
-                connection,
-                [
-                    (alert.alert_id, Explained(explanation=explanation))
-                    for alert, explanation in zip(alerts, explanations, strict=True)
-                ],
-            )
+            if alerts:
+                explanations = await explain(connection, alerts, configuration, row[0])
+                # Last, since it holds up everybody else who changes alerts.
+                await append_many(
+                    connection,
+                    [
+                        (alert.alert_id, Explained(explanation=explanation))
+                        for alert, explanation in zip(alerts, explanations, strict=True)
+                    ],
+                )
             await followed_to(connection, FOLLOWER, followed[-1].event_id)
         explained += len(alerts)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.alerts import SYSTEM, AlertEvent
-from streams.alerts.lifecycle import apply
+from schemas.alerts import SYSTEM, Absorbed, AlertEvent
+from streams.alerts.lifecycle import apply, higher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +54,17 @@ class Journal:
         self._alerts[alert_id] = after
         self._touched[alert_id] = None
         return after
+
+    def absorb(self, head: int, merged: Alert, *, actor: str = SYSTEM) -> Alert:
+        """Add to an alert that another one was merged into it."""
+        before = self._alerts[head].severity
+        raised = higher(before, merged.severity) != before
+        absorbed = Absorbed(
+            alert=merged.alert_id,
+            severity=merged.severity,
+            raised_from=before if raised else None,
+        )
+        return self.record(head, absorbed, actor=actor)
 
     @property
     def changed(self) -> list[Alert]:

@@ -32,7 +32,7 @@ from schemas.alerts import (
     Updated,
     Verified,
 )
-from streams.alerts.risk import risk_level
+from schemas.risk import risk_level
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -238,8 +238,8 @@ def _effects(alert: Alert, event: AlertEvent) -> dict[str, Any]:
             effects = {"assigned_to": to}
         case Verified():
             effects = {"assigned_to": alert.assigned_to or event.actor}
-        case Assessed(likelihood=likelihood, consequence=consequence):
-            risk = risk_level(likelihood, consequence)
+        case Assessed(likelihood=likelihood, consequence=consequence, risk=risk):
+            risk = risk or risk_level(likelihood, consequence)
             effects = {"likelihood": likelihood, "consequence": consequence, "risk": risk}
         case Discarded() | Closed() as end:
             effects = {"outcome": end.outcome, "closed_at": event.at, "judged_to": end.judged_to}

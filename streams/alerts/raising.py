@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from schemas.alerts import Absorbed, Merged, Suppressed
+from schemas.alerts import Merged, Suppressed
 from streams.alerts.detecting import (
     Division,
     Judgement,
     divide,
     follow_up,
     head_for,
+    may_wait,
     open_one,
 )
 from streams.alerts.journal import Journal
 from streams.store.alerts import hold_alerts_async, read_alerts, write_async
+from streams.store.held_updates import hold_updates
 from streams.store.standing import (
     Key,
     Look,
@@ -29,7 +31,7 @@ from streams.store.standing import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date, datetime
+    from datetime import date, datetime, timedelta
 
     from psycopg import AsyncConnection
 
@@ -53,6 +55,8 @@ class _Plan(NamedTuple):
 
     opened: dict[Key, list[Change]]
     told: list[tuple[int, Change]]
+    #: Alerts whose numbers have changed a little, and when they are told.
+    held: dict[int, datetime]
 
 
 async def raise_alerts(
@@ -62,6 +66,7 @@ async def raise_alerts(
     *,
     as_of: datetime,
     config_version: str,
+    update_every: timedelta,
 ) -> list[Alert]:
     """Open, update, revise, suppress and merge alerts as the stored verdicts demand.
 
@@ -73,6 +78,8 @@ async def raise_alerts(
     ----------
     rules
         All that are configured.
+    update_every
+        Small changes of an alert's numbers are told at most so often.
 
     Returns
     -------
@@ -103,7 +110,8 @@ async def raise_alerts(
     divided = await _divide(
         connection, {key: ranges[key] for key in exceeded}, signals, current, rules
     )
-    plan = await _plan(connection, ranges, current, divided, judgements)
+    plan = await _plan(connection, ranges, current, divided, judgements, update_every=update_every)
+    await hold_updates(connection, plan.held)
     if not plan.opened and not plan.told:
         return []
     ids = await new_ids(connection, len(plan.opened)) if plan.opened else []
@@ -149,6 +157,8 @@ async def _plan(
     current: Mapping[Key, Alert],
     divided: Mapping[Key, Division],
     judgements: Mapping[str, Judgement],
+    *,
+    update_every: timedelta,
 ) -> _Plan:
     looks = []
     # In the order of the configuration: which of two new alerts is merged into the other.
@@ -167,13 +177,19 @@ async def _plan(
         for alert_id, figures in division.suppressed
     ]
     opened: dict[Key, list[Change]] = {}
+    held: dict[int, datetime] = {}
     for look in looks:
         key, judgement = look.key, judgements[look.key.rule]
         if alert := current.get(key):
-            told += [(alert.alert_id, change) for change in follow_up(judgement, alert, found[key])]
+            changes = follow_up(judgement, alert, found[key])
+            # The verdicts are written: whoever looks again later finds the latest numbers.
+            if may_wait(alert, changes) and judgement.as_of < (due := alert.as_of + update_every):
+                held[alert.alert_id] = due
+            else:
+                told += [(alert.alert_id, change) for change in changes]
         elif changes := open_one(judgement, judgement.rule.signal, key.region, found[key]):
             opened[key] = changes
-    return _Plan(opened, told)
+    return _Plan(opened, told, held)
 
 
 def _open(
@@ -194,4 +210,4 @@ def _open(
             beside.append(alert)
             continue
         journal.record(alert.alert_id, Merged(into=head.alert_id))
-        journal.record(head.alert_id, Absorbed(alert=alert.alert_id, severity=alert.severity))
+        journal.absorb(head.alert_id, alert)

@@ -23,7 +23,7 @@ from schemas.alerts import (
     Reopened,
     Verified,
 )
-from streams.cli.common import DatabaseOption, settings
+from streams.cli.common import ConfigOption, DatabaseOption, read_config, settings
 from streams.cli.output import JsonOption, open_database, print_json, results
 from streams.errors import FenghuoError
 
@@ -57,42 +57,56 @@ Seen = Annotated[
 
 def register(group: typer.Typer) -> None:
     """Add the commands."""
-    for command in (
-        acknowledge, verify, monitor, assess, confirm, discard, close, assign, comment, merge,
-        reopen, rebuild,
-    ):  # fmt: skip
+    group.command()(acknowledge)
+    _add_step(
+        group,
+        "verify",
+        Verified,
+        "Begin to verify: is it real, are the data right? It becomes yours if it is nobody's.",
+    )
+    _add_step(
+        group, "monitor", Monitored, "Watch an alert that is neither discarded nor assessed yet."
+    )
+    group.command()(assess)
+    _add_step(group, "confirm", Confirmed, "Confirm that it is an event that calls for a response.")
+    for command in (discard, close, assign, comment, merge):
         group.command()(command)
+    _add_step(group, "reopen", Reopened, "Take back that an alert was closed, discarded or merged.")
+    group.command()(rebuild)
+
+
+def _add_step(
+    group: typer.Typer,
+    name: str,
+    change: type[Verified | Monitored | Confirmed | Reopened],
+    text: str,
+) -> None:
+    """Add a command that takes an alert one step on, with no more to say than why."""
+
+    def step(
+        alert_id: Id,
+        *,
+        note: Note = None,
+        as_: As = None,
+        version: Seen = None,
+        as_json: JsonOption = False,
+        database: DatabaseOption = None,
+    ) -> None:
+        _act(alert_id, change(note=note), as_, version, database, as_json=as_json)
+
+    group.command(name, help=text)(step)
 
 
 def acknowledge(
-    alert_id: Id, *, note: Note = None, as_: As = None, database: DatabaseOption = None
+    alert_id: Id,
+    *,
+    note: Note = None,
+    as_: As = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
 ) -> None:
     """Tell that you have seen an alert."""
-    _act(alert_id, Acknowledged(note=note), as_, None, database)
-
-
-def verify(
-    alert_id: Id,
-    *,
-    note: Note = None,
-    as_: As = None,
-    version: Seen = None,
-    database: DatabaseOption = None,
-) -> None:
-    """Begin to verify: is it real, are the data right? It becomes yours if it is nobody's."""
-    _act(alert_id, Verified(note=note), as_, version, database)
-
-
-def monitor(
-    alert_id: Id,
-    *,
-    note: Note = None,
-    as_: As = None,
-    version: Seen = None,
-    database: DatabaseOption = None,
-) -> None:
-    """Watch an alert that is neither discarded nor assessed yet."""
-    _act(alert_id, Monitored(note=note), as_, version, database)
+    _act(alert_id, Acknowledged(note=note), as_, None, database, as_json=as_json)
 
 
 def assess(
@@ -103,23 +117,21 @@ def assess(
     note: Note = None,
     as_: As = None,
     version: Seen = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
     database: DatabaseOption = None,
 ) -> None:
-    """Assess the risk: the level follows from likelihood and consequence."""
-    change = Assessed(likelihood=likelihood, consequence=consequence, note=note)
-    _act(alert_id, change, as_, version, database)
+    """Assess the risk: the level follows from both, by the matrix of the configuration."""
+    from schemas.risk import risk_level  # noqa: PLC0415 - keeps --help fast
 
-
-def confirm(
-    alert_id: Id,
-    *,
-    note: Note = None,
-    as_: As = None,
-    version: Seen = None,
-    database: DatabaseOption = None,
-) -> None:
-    """Confirm that it is an event that calls for a response."""
-    _act(alert_id, Confirmed(note=note), as_, version, database)
+    handling = read_config(settings(config=config)).surveillance.alerts
+    change = Assessed(
+        likelihood=likelihood,
+        consequence=consequence,
+        risk=risk_level(likelihood, consequence, handling.risk_matrix),
+        note=note,
+    )
+    _act(alert_id, change, as_, version, database, as_json=as_json)
 
 
 def discard(
@@ -132,10 +144,11 @@ def discard(
     note: Note = None,
     as_: As = None,
     version: Seen = None,
+    as_json: JsonOption = False,
     database: DatabaseOption = None,
 ) -> None:
     """Discard an alert that is no event."""
-    _act(alert_id, Discarded(outcome=outcome, note=note), as_, version, database)
+    _act(alert_id, Discarded(outcome=outcome, note=note), as_, version, database, as_json=as_json)
 
 
 def close(
@@ -145,10 +158,11 @@ def close(
     note: Note = None,
     as_: As = None,
     version: Seen = None,
+    as_json: JsonOption = False,
     database: DatabaseOption = None,
 ) -> None:
     """Close an alert when the response, or the watching, is over."""
-    _act(alert_id, Closed(outcome=outcome, note=note), as_, version, database)
+    _act(alert_id, Closed(outcome=outcome, note=note), as_, version, database, as_json=as_json)
 
 
 def assign(
@@ -158,10 +172,11 @@ def assign(
     note: Note = None,
     as_: As = None,
     version: Seen = None,
+    as_json: JsonOption = False,
     database: DatabaseOption = None,
 ) -> None:
     """Say who is responsible for an alert."""
-    _act(alert_id, Assigned(to=to, note=note), as_, version, database)
+    _act(alert_id, Assigned(to=to, note=note), as_, version, database, as_json=as_json)
 
 
 def comment(
@@ -169,12 +184,13 @@ def comment(
     text: Annotated[str, typer.Argument(metavar="TEXT")],
     *,
     as_: As = None,
+    as_json: JsonOption = False,
     database: DatabaseOption = None,
 ) -> None:
     """Add a remark to an alert."""
     if not text.strip():
         raise FenghuoError("A remark has at least one letter.")
-    _act(alert_id, Commented(note=text), as_, None, database)
+    _act(alert_id, Commented(note=text), as_, None, database, as_json=as_json)
 
 
 def merge(
@@ -184,22 +200,11 @@ def merge(
     note: Note = None,
     as_: As = None,
     version: Seen = None,
+    as_json: JsonOption = False,
     database: DatabaseOption = None,
 ) -> None:
     """Merge an alert into another one that is about the same event."""
-    _act(alert_id, Merged(into=into, note=note), as_, version, database)
-
-
-def reopen(
-    alert_id: Id,
-    *,
-    note: Note = None,
-    as_: As = None,
-    version: Seen = None,
-    database: DatabaseOption = None,
-) -> None:
-    """Take back that an alert was closed, discarded or merged."""
-    _act(alert_id, Reopened(note=note), as_, version, database)
+    _act(alert_id, Merged(into=into, note=note), as_, version, database, as_json=as_json)
 
 
 def rebuild(
@@ -227,13 +232,22 @@ def rebuild(
 
 
 def _act(
-    alert_id: int, change: Change, as_: str | None, version: int | None, database: str | None
+    alert_id: int,
+    change: Change,
+    as_: str | None,
+    version: int | None,
+    database: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     from streams.store.decisions import act  # noqa: PLC0415 - keeps --help fast
 
     actor = as_ or _login_name()
     with open_database(settings(database=database).database) as connection:
         alert = act(connection, alert_id, change, actor=actor, seen=version)
+    if as_json:
+        print_json(alert.model_dump(mode="json"))
+        return
     results().print(_outcome(alert, change, actor), markup=False, soft_wrap=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams.cli.output import number
+from streams.phrases import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,9 @@ def _growth(told: Explanation) -> str:
 def _completeness(told: Explanation) -> str:
     if told.completeness is None:
         return "-"
-    text = f"{told.completeness:.0%} of the usual reports of {told.usual_facilities} facilities"
+    text = (
+        f"{percent(told.completeness)} of the usual reports of {told.usual_facilities} facilities"
+    )
     if not told.silent:
         return text
     listed = ", ".join(told.silent_facilities)

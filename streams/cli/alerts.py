@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from schemas.alerts import AlertStatus, Severity  # noqa: TC001 - typer needs them at run time
 from streams.cli import alert_actions
 from streams.cli.alert_explanation import explanation_facts
+from streams.cli.alert_facts import alert_json, decisions, numbers, region_name, signal_name
 from streams.cli.common import ConfigOption, DatabaseOption, console, read_config, settings
 from streams.cli.output import (
     JsonOption,
@@ -48,7 +48,9 @@ def list_(
     ] = False,
     status: Annotated[AlertStatus | None, typer.Option(help="Only alerts of this status.")] = None,
     severity: Annotated[Severity | None, typer.Option(help="Only of this severity.")] = None,
-    region: Annotated[str | None, typer.Option(help="Only of this region's code.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Only of this region and below, by its code.")
+    ] = None,
     signal: Annotated[str | None, typer.Option(help="Only of this signal.")] = None,
     rule: Annotated[str | None, typer.Option(help="Only of this rule.")] = None,
     assigned_to: Annotated[str | None, typer.Option(help="Only what this officer has.")] = None,
@@ -78,7 +80,7 @@ def list_(
         )
         values = predictive_values(connection)
     if as_json:
-        print_json([_as_json(alert, configuration, values) for alert in alerts])
+        print_json([alert_json(alert, configuration, values) for alert in alerts])
         return
     if not alerts:
         chosen = open_only or any(value is not None for value in only.values())
@@ -91,27 +93,29 @@ def list_(
 
 
 def _print_alerts(alerts: list[Alert], configuration: Configuration) -> None:
-    from streams.wording import period_label  # noqa: PLC0415 - keeps --help fast
+    from streams.phrases import amount  # noqa: PLC0415 - keeps --help fast
+    from streams.wording import period_label  # noqa: PLC0415
 
     shown = table(
         "Alerts",
         "id", "severity\nstatus", "region\nassigned to", "signal\nrule", "first\nlast",
-        "observed", "expected", "threshold", "exceed-\nances",
-        right=("id", "observed", "expected", "threshold", "exceed-\nances"),
+        "observed\nexpected", "threshold\nexceedances",
+        right=("id", "observed\nexpected", "threshold\nexceedances"),
         wrap=("region\nassigned to", "signal\nrule"),
     )  # fmt: skip
     for alert in alerts:
+        observed = amount(alert.observed)
+        if alert.exceedances == 0:  # corrections took it back
+            observed += f" → {amount(alert.revised.observed) if alert.revised else '-'}"
         shown.add_row(
             str(alert.alert_id),
             f"{alert.severity}\n{alert.status}",
-            f"{_region(alert, configuration)}\n{alert.assigned_to or '-'}",
-            f"{_signal(alert, configuration)}\n{alert.rule}",
+            f"{region_name(alert, configuration)}\n{alert.assigned_to or '-'}",
+            f"{signal_name(alert, configuration)}\n{alert.rule}",
             f"{period_label(alert.first_period, alert.grain, configuration)}\n"
             f"{period_label(alert.last_period, alert.grain, configuration)}",
-            number(alert.observed),
-            number(alert.expected),
-            number(alert.upper),
-            str(alert.exceedances),
+            f"{observed}\n{'-' if alert.expected is None else amount(alert.expected)}",
+            f"{'-' if alert.upper is None else amount(alert.upper)}\n{alert.exceedances}",
         )
     results().print(shown, markup=False)
 
@@ -135,16 +139,16 @@ def show(
     if alert is None:
         raise _no_alert(alert_id)
     if as_json:
-        print_json(_as_json(alert, configuration, values))
+        print_json(alert_json(alert, configuration, values))
         return
     for sentence in alert_sentences(alert, configuration):
         results().print(sentence, markup=False, soft_wrap=True)
     results().print()
     value = values.get(alert.rule)
     for name, text in [
-        *_facts(alert, configuration),
+        *numbers(alert, configuration),
         *explanation_facts(alert, configuration),
-        *_decisions(alert),
+        *decisions(alert),
         ("rule was right", _value_text(value)),
         ("opened", moment(alert.opened_at)),
         ("updated", moment(alert.updated_at)),
@@ -236,88 +240,3 @@ def _detail(event: AlertEvent) -> str:
         told = {"period": before["period"], "from": number(before["observed"]), "to": after}
     parts = [f"{name}: {value}" for name, value in told.items() if value is not None]
     return "; ".join([*([note] if note else []), *parts])
-
-
-def _facts(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]:
-    from streams.wording import period_label  # noqa: PLC0415 - keeps --help fast
-
-    def label(period: Any) -> str:
-        return period_label(period, alert.grain, configuration)
-
-    facts = [
-        ("alert", str(alert.alert_id)),
-        ("severity", alert.severity),
-        ("status", alert.status),
-        ("region", f"{alert.region} {_region(alert, configuration)}"),
-        ("signal", f"{alert.signal} {_signal(alert, configuration)}"),
-        ("rule", f"{alert.rule} ({alert.grain})"),
-        ("first exceedance", label(alert.first_period)),
-        ("last exceedance", label(alert.last_period)),
-        ("exceedances", str(alert.exceedances)),
-        ("observed", number(alert.observed)),
-        ("expected", number(alert.expected)),
-        ("threshold", number(alert.upper)),
-        ("score", "-" if alert.score is None else f"{alert.score:.2f}"),
-        ("p-value", "-" if alert.p_value is None else f"{alert.p_value:.3g}"),
-        ("highest count", number(alert.peak)),
-        ("detector", json.dumps(alert.detector, ensure_ascii=False)),
-        ("config version", alert.config_version),
-        ("data as of", moment(alert.as_of)),
-    ]
-    if alert.exceedances == 0:
-        was = number(alert.observed)
-        now = number(alert.revised.observed) if alert.revised else "nothing"
-        facts.append(("corrected", f"{label(alert.last_period)}: from {was} to {now}"))
-    if alert.quiet_since:
-        facts.append(("ended", f"no exceedance since {label(alert.quiet_since)}; may be closed"))
-    return facts
-
-
-def _decisions(alert: Alert) -> list[tuple[str, str]]:
-    facts = [("assigned to", alert.assigned_to or "nobody")]
-    if alert.acknowledged_at:
-        facts.append(("read", f"{moment(alert.acknowledged_at)} by {alert.acknowledged_by}"))
-    if alert.escalated_at:
-        facts.append(("escalated", moment(alert.escalated_at)))
-    if alert.risk:
-        facts.append(("risk", f"{alert.risk} ({alert.likelihood}, {alert.consequence})"))
-    if alert.closed_at:
-        facts.append((alert.status, moment(alert.closed_at)))
-    if alert.outcome:
-        facts.append(("outcome", alert.outcome))
-    if alert.merged_into:
-        facts.append(("merged into", f"alert {alert.merged_into}"))
-    if alert.suppressed:
-        facts.append(("after that", f"{alert.suppressed} exceedances that raised no alert"))
-    return facts
-
-
-def _region(alert: Alert, configuration: Configuration) -> str:
-    region = configuration.regions.get(alert.region)
-    if region is None:
-        return alert.region
-    return " ".join(filter(None, (region.name_zh, region.name_en)))
-
-
-def _signal(alert: Alert, configuration: Configuration) -> str:
-    signal = configuration.surveillance.signals.get(alert.signal)
-    return alert.signal if signal is None else f"{signal.title.zh} {signal.title.en}"
-
-
-def _as_json(
-    alert: Alert, configuration: Configuration, values: dict[str, PredictiveValue]
-) -> dict[str, Any]:
-    from streams.alerts.predictive_value import predictive_value  # noqa: PLC0415 - quick --help
-    from streams.wording import alert_sentences, period_label  # noqa: PLC0415
-
-    region = configuration.regions.get(alert.region)
-    signal = configuration.surveillance.signals.get(alert.signal)
-    return {
-        **alert.model_dump(mode="json"),
-        "first_label": period_label(alert.first_period, alert.grain, configuration),
-        "last_label": period_label(alert.last_period, alert.grain, configuration),
-        "region_name": {"zh": region.name_zh, "en": region.name_en} if region else None,
-        "signal_title": signal.title.model_dump() if signal else None,
-        "sentence": alert_sentences(alert, configuration)._asdict(),
-        "rule_predictive_value": values.get(alert.rule, predictive_value(0, 0))._asdict(),
-    }

@@ -29,6 +29,8 @@ class Hook(NamedTuple):
     path: str
     headers: dict[str, str]
     body: Any
+    at: float
+    """When all of it had come, in seconds since 1970."""
 
     @property
     def key(self) -> str:
@@ -99,7 +101,8 @@ def _handler(receive: Callable[[Hook], int]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            answer = receive(Hook(self.path, dict(self.headers), json.loads(body)))
+            at = time.time()
+            answer = receive(Hook(self.path, dict(self.headers), json.loads(body), at))
             try:
                 self.send_response(answer)
                 self.send_header("Content-Length", "0")

@@ -23,13 +23,14 @@ from psycopg_pool import PoolClosed
 from detectors.contract import Panel
 from streams.alerts.raising import Judged, raise_alerts
 from streams.judging.periods import period_of, periods_between, step_days
+from streams.store.held_updates import release_updates
 from streams.store.judging_runs import JudgingRun, note_judging
 from streams.store.locks import JUDGING, TAKE
 from streams.store.panels import read_extent, read_panel
 from streams.store.verdicts import JudgedSeries, store_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
@@ -61,14 +62,26 @@ class Span(NamedTuple):
 
 
 class JudgingLoop:
-    """Judges soon after each commit, at most once in every interval."""
+    """Judges soon after each commit, at most once in every interval.
+
+    Parameters
+    ----------
+    changed
+        Called when alerts have changed.
+    """
 
     def __init__(
-        self, pool: AsyncConnectionPool, configuration: Configuration, interval: float
+        self,
+        pool: AsyncConnectionPool,
+        configuration: Configuration,
+        interval: float,
+        *,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._pool = pool
         self._configuration = configuration
         self._interval = interval
+        self._alerts_changed = changed
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
@@ -80,7 +93,11 @@ class JudgingLoop:
         while True:
             began = time.monotonic()
             try:
-                more = await judge_pending(self._pool, self._configuration)
+                async with self._pool.connection() as connection:
+                    await release_updates(connection)
+                more = await judge_pending(
+                    self._pool, self._configuration, changed=self._alerts_changed
+                )
             except PoolClosed:
                 return
             except psycopg.OperationalError as error:
@@ -107,8 +124,18 @@ class JudgingLoop:
             return
 
 
-async def judge_pending(pool: AsyncConnectionPool, configuration: Configuration) -> int:
+async def judge_pending(
+    pool: AsyncConnectionPool,
+    configuration: Configuration,
+    *,
+    changed: Callable[[], None] = lambda: None,
+) -> int:
     """Judge the series that changed, in one transaction.
+
+    Parameters
+    ----------
+    changed
+        Called after it, when alerts have changed.
 
     Returns
     -------
@@ -116,15 +143,30 @@ async def judge_pending(pool: AsyncConnectionPool, configuration: Configuration)
         Rows taken from `pending_judgements`.
     """
     async with pool.connection() as connection, connection.transaction():
-        taken, changed = await _take(connection)
-        if not changed:
+        taken, spans = await _take(connection)
+        if not spans:
             return taken
         as_of = await _database_time(connection)
-        runs = []
+        rules = {
+            name: rule
+            for name, rule in configuration.surveillance.rules.items()
+            if rule.signal in spans
+        }
+        extents = {
+            signal: await read_extent(connection, signal)
+            for signal in {rule.signal for rule in rules.values()}
+        }
+        runs: list[JudgingRun] = []
         judgements: list[Judged] = []
-        for name, rule in configuration.surveillance.rules.items():
+        for name, rule in rules.items():
             began = time.monotonic()
-            found = await _judge_rule(connection, name, rule, changed, configuration)
+            found = await _judge_rule(
+                connection,
+                name,
+                spans[rule.signal],
+                extent=extents[rule.signal],
+                configuration=configuration,
+            )
             judgements.append(Judged(name, rule, found))
             periods = sum(len(series.periods) for series in found)
             runs.append(JudgingRun(name, periods, time.monotonic() - began))
@@ -135,13 +177,16 @@ async def judge_pending(pool: AsyncConnectionPool, configuration: Configuration)
         version = configuration.version
         for name, _, judged in judgements:
             await store_verdicts(connection, name, judged, as_of=as_of, config_version=version)
-        await raise_alerts(
+        alerts = await raise_alerts(
             connection,
             judgements,
             configuration.surveillance.rules,
             as_of=as_of,
             config_version=version,
+            update_every=timedelta(seconds=configuration.surveillance.alerts.update_seconds),
         )
+    if alerts:
+        changed()
     return taken
 
 
@@ -176,11 +221,11 @@ async def _take(
 
 
 def _affected(
-    rule: Rule, changed: Mapping[str, Mapping[str, Span]], configuration: Configuration
+    rule: Rule, changed: Mapping[str, Span], configuration: Configuration
 ) -> dict[str, Span]:
     """Lift the changed series to the rule's level."""
     spans: dict[str, Span] = {}
-    for code, span in changed.get(rule.signal, {}).items():
+    for code, span in changed.items():
         region = configuration.regions.parent_at(code, rule.level)
         if region is not None:
             known = spans.get(region.code)
@@ -191,12 +236,13 @@ def _affected(
 async def _judge_rule(
     connection: AsyncConnection,
     name: str,
-    rule: Rule,
-    changed: Mapping[str, Mapping[str, Span]],
+    changed: Mapping[str, Span],
+    *,
+    extent: Extent | None,
     configuration: Configuration,
 ) -> list[JudgedSeries]:
+    rule = configuration.surveillance.rules[name]
     spans = _affected(rule, changed, configuration)
-    extent = await read_extent(connection, rule.signal) if spans else None
     if extent is None:
         return []
     detector = configuration.detectors[name]

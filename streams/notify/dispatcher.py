@@ -8,36 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from streams.errors import FenghuoError
-from streams.notify.channels import LazySender, SendError
+from streams.notify.channels import SendError
 from streams.notify.entries import make_entry
 from streams.notify.limits import Backoff
 from streams.notify.masking import expand
-from streams.notify.rendering import Templates
 from streams.notify.routing import plan
-from streams.store import outbox
+from streams.store import deliveries, outbox
+from streams.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from psycopg_pool import AsyncConnectionPool
 
     from schemas.alerts import Alert, AlertEvent
     from schemas.notify import Channel
     from streams.config import Configuration
     from streams.notify.channels import Sender
     from streams.notify.message import Message
+    from streams.notify.rendering import Templates
     from streams.notify.routing import Planned
-    from streams.settings import Settings
-    from streams.store.outbox import Taken
+    from streams.store.deliveries import Taken
 
-__all__ = ["Dispatcher", "Waits", "open_dispatcher", "running_dispatcher"]
+__all__ = ["Dispatcher", "Waits"]
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +48,12 @@ T = TypeVar("T")
 _ANSWERS: Final = 6
 #: What a lease has on top, for the database and for clocks that differ.
 _MARGIN: Final = timedelta(seconds=30)
-_CONNECTIONS: Final = 3
 
 
 class Waits(NamedTuple):
     """How long the dispatcher waits for what."""
 
+    #: Between looks, unless woken.
     look: float = 0.5
     #: Of one message between attempts.
     retry: Backoff = Backoff(5, 900)
@@ -73,6 +74,8 @@ class Dispatcher:
         By the names of the configured channels.
     clock
         Tells the present moment.
+    wakeup
+        Set by whoever knows that alerts have changed.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Dispatcher:
         templates: Templates,
         waits: Waits = Waits(),  # noqa: B008 - immutable
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wakeup: Wakeup | None = None,
     ) -> None:
         self._pool = pool
         self._configuration = configuration
@@ -92,6 +96,7 @@ class Dispatcher:
         self._templates = templates
         self._waits = waits
         self._clock = clock
+        self._wakeup = wakeup or Wakeup()
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._attempts = 0
 
@@ -105,7 +110,7 @@ class Dispatcher:
                     log.warning("Notifications wait for the database: %s", error)
                 except Exception:
                     log.exception("Notifications could not be prepared; they are tried again.")
-                await asyncio.sleep(self._waits.look)
+                await self._wakeup.wait(self._waits.look)
         finally:
             await self._stop()
 
@@ -152,7 +157,7 @@ class Dispatcher:
 
     async def _send_next(self, name: str, channel: Channel) -> bool:
         longest = timedelta(seconds=_ANSWERS * channel.timeout_seconds)
-        taken = await outbox.take(
+        taken = await deliveries.take(
             self._pool,
             name,
             self._clock(),
@@ -192,7 +197,7 @@ class Dispatcher:
                 await asyncio.sleep(self._waits.look)
 
     async def _arrived(self, name: str, taken: Taken, remark: str | None) -> None:
-        await outbox.mark_sent(self._pool, name, taken, self._clock(), remark=remark)
+        await deliveries.mark_sent(self._pool, name, taken, self._clock(), remark=remark)
 
     async def _written(self, name: str, channel: Channel, taken: Taken) -> Message:
         """Write a message, and keep it: each attempt says the same."""
@@ -210,7 +215,7 @@ class Dispatcher:
             configuration,
             digest=taken.digest,
         )
-        await outbox.keep_message(self._pool, taken, message)
+        await deliveries.keep_message(self._pool, taken, message)
         return message
 
     def _secret(self) -> str | None:
@@ -223,7 +228,7 @@ class Dispatcher:
             return None
 
     async def _failed(self, name: str, taken: Taken, reason: str) -> None:
-        given_up = await outbox.mark_failed(
+        given_up = await deliveries.mark_failed(
             self._pool,
             name,
             taken,
@@ -252,66 +257,3 @@ class Dispatcher:
         for sender in self._senders.values():
             with suppress(Exception):
                 await sender.close()
-
-
-@asynccontextmanager
-async def running_dispatcher(
-    settings: Settings, configuration: Configuration
-) -> AsyncIterator[None]:
-    """Have a dispatcher work beside everything else; at the end it stops first.
-
-    Raises
-    ------
-    ConfigError
-        When a template is wrong.
-    """
-    async with open_dispatcher(
-        settings.database, settings.kafka, configuration, folder=settings.config.parent
-    ) as dispatcher:
-        task = asyncio.create_task(dispatcher.run(), name="notify")
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-@asynccontextmanager
-async def open_dispatcher(
-    database: str,
-    kafka: str,
-    configuration: Configuration,
-    *,
-    folder: Path = Path(),
-    waits: Waits = Waits(),  # noqa: B008 - immutable
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> AsyncIterator[Dispatcher]:
-    """Make a dispatcher with connections of its own; they are closed at the end.
-
-    Parameters
-    ----------
-    folder
-        Where the configuration file lies: the folder of templates is named from there.
-
-    Raises
-    ------
-    ConfigError
-        When a template is wrong.
-    """
-    notify = configuration.surveillance.notify
-    own = None if notify.templates is None else folder / notify.templates
-    templates = await asyncio.to_thread(Templates, own)
-    senders = {name: LazySender(one, kafka=kafka) for name, one in notify.channels.items()}
-    pool = AsyncConnectionPool(
-        database, min_size=1, max_size=_CONNECTIONS, open=False, kwargs={"autocommit": True}
-    )
-    await pool.open()
-    try:
-        yield Dispatcher(
-            pool, configuration, senders, templates=templates, waits=waits, clock=clock
-        )
-    finally:
-        for sender in senders.values():
-            await sender.close()
-        await pool.close()

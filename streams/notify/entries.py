@@ -8,10 +8,12 @@ from urllib.parse import quote
 from schemas.config import Title
 from streams.notify.message import Entry
 from streams.notify.tokens import LIFETIME, make_token
-from streams.notify.words import KIND_WORDS, SEVERITY_WORDS, STATUS_WORDS, Fact
-from streams.wording import alert_sentences, period_label
+from streams.notify.words import SEVERITY_WORDS, STATUS_WORDS, Fact, event_words
+from streams.phrases import Sentences, amount, percent, plain
+from streams.wording import alert_sentences, period_label, period_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from schemas.alerts import Alert, AlertEvent
@@ -64,12 +66,12 @@ def variables(entry: Entry, language: Language, configuration: Configuration) ->
     """Return an entry as templates see it."""
     alert, event = entry.alert, entry.event
 
-    def say(title: Title) -> str:
-        return title.zh if language == "zh" else title.en
+    def say(words: Title | Sentences) -> str:
+        return words.zh if language == "zh" else words.en
 
     return {
         "id": alert.alert_id,
-        "what": say(KIND_WORDS[event.change.kind]),
+        "what": say(event_words(event.change, alert)),
         "kind": event.change.kind,
         "severity": say(SEVERITY_WORDS[alert.severity]),
         "severity_key": alert.severity,
@@ -77,10 +79,9 @@ def variables(entry: Entry, language: Language, configuration: Configuration) ->
         "region": say(entry.region_name),
         "signal": say(entry.signal_title),
         "sentence": say(entry.sentence),
-        "period": entry.period,
-        "observed": _amount(alert.observed),
-        "upper": None if alert.upper is None else _amount(alert.upper),
-        "facts": [(say(label), text) for label, text in _facts(alert, configuration, language)],
+        "period": say(period_name(alert.last_period, alert.grain, configuration)),
+        **_figures(alert, plain if language == "zh" else amount),
+        "facts": [(say(label), say(text)) for label, text in _facts(alert, configuration)],
         "at": event.at.astimezone(configuration.surveillance.zone).strftime("%Y-%m-%d %H:%M"),
         "actor": event.actor,
         "note": getattr(event.change, "note", None),
@@ -90,29 +91,60 @@ def variables(entry: Entry, language: Language, configuration: Configuration) ->
     }
 
 
-def _facts(
-    alert: Alert, configuration: Configuration, language: Language
-) -> list[tuple[Title, str]]:
-    zone, zh = configuration.surveillance.zone, language == "zh"
-    why = alert.explanation
-    found: list[tuple[Title, str | None]] = [
+def _figures(alert: Alert, write: Callable[[float], str]) -> dict[str, str | None]:
+    """Return the numbers of a message of one line."""
+    observed, upper = write(alert.observed), alert.upper
+    threshold = None if upper is None else write(upper)
+    if upper is not None and threshold == observed:
+        # Rounded, a count may look equal to the threshold that it exceeds.
+        threshold = f"{upper:.1f}"
+    corrected = None
+    if alert.exceedances == 0:
+        corrected = write(alert.revised.observed) if alert.revised else "-"
+    return {"observed": observed, "upper": threshold, "corrected": corrected}
+
+
+def _facts(alert: Alert, configuration: Configuration) -> list[tuple[Title, Sentences]]:
+    """Return the numbers of a message with their labels."""
+    numbers = _corrected(alert) if alert.exceedances == 0 else _exceeding(alert)
+    as_of = alert.as_of.astimezone(configuration.surveillance.zone)
+    numbers += [
+        (Fact.DETECTOR, str(alert.detector.get("type", "-"))),
+        (Fact.AS_OF, as_of.strftime("%Y-%m-%d %H:%M")),
+    ]
+    return [
+        (label, text if isinstance(text, Sentences) else Sentences(text, text))
+        for label, text in numbers
+        if text is not None
+    ]
+
+
+def _corrected(alert: Alert) -> list[tuple[Title, Sentences | str | None]]:
+    now = alert.revised
+    return [
+        (Fact.BEFORE, _amount(alert.observed)),
+        (Fact.NOW, Sentences("not judged", "无数据") if now is None else _amount(now.observed)),
+        (Fact.UPPER, None if now is None or now.upper is None else _amount(now.upper)),
+    ]
+
+
+def _exceeding(alert: Alert) -> list[tuple[Title, Sentences | str | None]]:
+    found: list[tuple[Title, Sentences | str | None]] = [
         (Fact.OBSERVED, _amount(alert.observed)),
         (Fact.EXPECTED, None if alert.expected is None else _amount(alert.expected)),
         (Fact.UPPER, None if alert.upper is None else _amount(alert.upper)),
         (Fact.P_VALUE, None if alert.p_value is None else f"{alert.p_value:.2g}"),
     ]
-    if why:
-        days = why.doubling_days
-        found += [
-            (Fact.EXCESS, None if why.excess is None else _amount(why.excess)),
-            (Fact.DOUBLING, None if days is None else f"{days:.1f} {'天' if zh else 'days'}"),
-            (Fact.COMPLETENESS, None if why.completeness is None else f"{why.completeness:.0%}"),
-        ]
-    found += [
-        (Fact.DETECTOR, str(alert.detector.get("type", "-"))),
-        (Fact.AS_OF, alert.as_of.astimezone(zone).strftime("%Y-%m-%d %H:%M")),
+    why = alert.explanation
+    if why is None or why.period != alert.last_period:
+        return found  # an explanation of older numbers
+    days = why.doubling_days
+    return [
+        *found,
+        (Fact.EXCESS, None if why.excess is None else _amount(why.excess)),
+        (Fact.DOUBLING, None if days is None else Sentences(f"{days:.1f} days", f"{days:.1f} 天")),
+        (Fact.COMPLETENESS, None if why.completeness is None else percent(why.completeness)),
     ]
-    return [(label, text) for label, text in found if text is not None]
 
 
 def _amount(value: float) -> str:

@@ -67,11 +67,11 @@ class Templates:
     ) -> Message:
         """Write a message about one event, or a digest of several."""
         ordered = sorted(entries, key=lambda entry: SEVERITIES.index(entry.alert.severity))
-        seen = [variables(entry, language, configuration) for entry in ordered]
+        seen = _by_alert([variables(entry, language, configuration) for entry in ordered], language)
         counts = [
-            (SEVERITY_WORDS[severity].model_dump()[language], len(same))
+            (SEVERITY_WORDS[severity].model_dump()[language], number)
             for severity in SEVERITIES
-            if (same := [entry for entry in ordered if entry.alert.severity == severity])
+            if (number := sum(item["severity_key"] == severity for item in seen))
         ]
         context = {"items": seen, "counts": counts, "ref": key[:8]}
         if not digest:
@@ -105,6 +105,22 @@ class Templates:
                 # The alarm goes out all the same.
                 log.warning("Template %s: %s; the built-in one is used instead.", name, error)
         return self._built_in.get_template(name).render(context)
+
+
+def _by_alert(seen: Sequence[dict[str, Any]], language: Language) -> list[dict[str, Any]]:
+    """Put together what happened to one alert: people read each alert once."""
+    found: dict[int, dict[str, Any]] = {}
+    for item in seen:
+        notes = [(item["actor"], item["note"])] if item["note"] else []
+        before = found.get(item["id"])
+        if before is None:
+            found[item["id"]] = {**item, "notes": notes}
+            continue
+        what = before["what"]
+        if item["what"] not in what:
+            what += ("；" if language == "zh" else "; ") + item["what"]
+        found[item["id"]] = {**item, "what": what, "notes": before["notes"] + notes}
+    return list(found.values())
 
 
 def _environment(folder: Path) -> ImmutableSandboxedEnvironment:

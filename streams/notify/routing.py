@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from schemas.alerts import SYSTEM
+from schemas.alerts import SYSTEM, Absorbed
 from streams.notify.schedule import end_of_window, in_window, next_multiple, next_of, on_call
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _fits(
 ) -> bool:
     windows, zone = configuration.surveillance.notify.windows, configuration.surveillance.zone
     return (
-        event.change.kind in route.on
+        not _kinds(event).isdisjoint(route.on)
         and (not route.severities or alert.severity in route.severities)
         and (not route.signals or alert.signal in route.signals)
         and (not route.rules or alert.rule in route.rules)
@@ -77,6 +77,16 @@ def _fits(
         and (route.during is None or in_window(windows[route.during], now, zone))
         and (route.outside is None or not in_window(windows[route.outside], now, zone))
     )
+
+
+def _kinds(event: AlertEvent) -> set[str]:
+    """Return what routes know an event by.
+
+    Whoever asks for new alerts of a severity asks for those as well that merging has raised to it:
+    the alert that brought it is not told, since it was merged as soon as it opened.
+    """
+    raised = isinstance(event.change, Absorbed) and event.change.raised_from is not None
+    return {event.change.kind, "opened"} if raised else {event.change.kind}
 
 
 def _within(code: str, route: Route, configuration: Configuration) -> bool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from schemas.alerts import Absorbed, Ended, Revised
 from schemas.config import Title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from schemas.alerts import AlertStatus, Severity
+    from schemas.alerts import Alert, AlertStatus, Change, Severity
 
-__all__ = ["KIND_WORDS", "SEVERITY_WORDS", "STATUS_WORDS", "Fact"]
+__all__ = ["KIND_WORDS", "SEVERITY_WORDS", "STATUS_WORDS", "Fact", "event_words"]
 
 SEVERITY_WORDS: Final[Mapping[Severity, Title]] = {
     "critical": Title(en="critical", zh="严重"),
@@ -38,8 +39,8 @@ KIND_WORDS: Final[Mapping[str, Title]] = {
     "ended": Title(en="exceedances have ended, closing is proposed", zh="超阈值已结束，建议关闭"),
     "suppressed": Title(en="exceedance without a new alert", zh="再次超阈值（不另发预警）"),
     "explained": Title(en="explanation", zh="预警说明"),
-    "escalated": Title(en="nobody has looked at it", zh="超时未处理"),
-    "absorbed": Title(en="another alert was merged into it", zh="并入另一预警"),
+    "escalated": Title(en="nobody has looked at it", zh="超时无人查看"),
+    "absorbed": Title(en="another alert was merged into it", zh="另一预警已并入"),
     "acknowledged": Title(en="acknowledged", zh="已知悉"),
     "assigned": Title(en="assigned", zh="已指派"),
     "commented": Title(en="comment", zh="备注"),
@@ -54,11 +55,47 @@ KIND_WORDS: Final[Mapping[str, Title]] = {
 }
 
 
+#: What is told later than it happened, when it does not hold any more.
+_OVERTAKEN: Final[Mapping[str, Title]] = {
+    "revised": Title(
+        en="gone after corrections, but back by now", zh="数据更正后曾不再超阈值，现又超阈值"
+    ),
+    "ended": Title(
+        en="exceedances had ended, but there are new ones", zh="超阈值曾结束，现又超阈值"
+    ),
+}
+
+
+def event_words(change: Change, alert: Alert) -> Title:
+    """Tell what has happened to an alert.
+
+    Parameters
+    ----------
+    alert
+        As it is now.
+    """
+    words = KIND_WORDS[change.kind]
+    match change:
+        case Revised() if alert.exceedances:
+            return _OVERTAKEN[change.kind]
+        case Ended() if alert.exceedances and alert.quiet_since is None:
+            return _OVERTAKEN[change.kind]
+        case Absorbed(raised_from=str(before)):
+            was, now = SEVERITY_WORDS[before], SEVERITY_WORDS[change.severity]
+            return Title(
+                en=f"raised from {was.en} to {now.en}, {words.en}",
+                zh=f"级别由{was.zh}升为{now.zh}，{words.zh}",
+            )
+    return words
+
+
 class Fact:
     """Labels of the numbers."""
 
-    OBSERVED: Final = Title(en="Observed", zh="观察值")
-    EXPECTED: Final = Title(en="Expected", zh="预期值")
+    OBSERVED: Final = Title(en="Observed", zh="实际数")
+    BEFORE: Final = Title(en="As first reported", zh="更正前")
+    NOW: Final = Title(en="After corrections", zh="更正后")
+    EXPECTED: Final = Title(en="Expected", zh="预期数")
     UPPER: Final = Title(en="Threshold", zh="预警阈值")
     EXCESS: Final = Title(en="Excess", zh="超出预期")
     P_VALUE: Final = Title(en="p-value", zh="p 值")

@@ -55,7 +55,8 @@ def list_alerts(
     Parameters
     ----------
     only
-        Values of columns: status, severity, signal, region, rule or assigned_to.
+        Values of columns: status, severity, signal, region (with all below it), rule or
+        assigned_to.
     open_only
         Leave out those that are decided.
     """
@@ -65,7 +66,10 @@ def list_alerts(
         raise ValueError(f"Alerts are not selected by {', '.join(sorted(unknown))}")
     conditions = [
         sql.SQL(_OPEN if open_only else "true"),
-        *(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in wanted),
+        *(
+            sql.SQL(_WITHIN if column == "region" else "{} = %s").format(sql.Identifier(column))
+            for column in wanted
+        ),
     ]
     query = sql.SQL(
         "SELECT * FROM alerts WHERE {} ORDER BY opened_at DESC, alert_id DESC LIMIT %s"
@@ -193,6 +197,11 @@ _EVENTS: Final = TypeAdapter(list[AlertEvent])
 _ROWS: Final = TypeAdapter(list[Alert])
 
 _OPEN: Final[LiteralString] = "status NOT IN ('discarded', 'closed', 'merged')"
+# A region that the registry does not know any more is its own only ancestor.
+_WITHIN: Final[LiteralString] = (
+    "%s IN (SELECT {0} UNION ALL "
+    "SELECT r.ancestor FROM region_ancestors r WHERE r.region = alerts.{0})"
+)
 _FILTERS: Final = frozenset({"status", "severity", "signal", "region", "rule", "assigned_to"})
 
 # The clock is asked for when the lock is held, so that later events have a later time.

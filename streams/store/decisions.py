@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from psycopg.rows import class_row
@@ -20,6 +21,7 @@ from schemas.alerts import (
     Merged,
     Reopened,
 )
+from schemas.privacy import text_looks_personal
 from streams.alerts.journal import Journal
 from streams.alerts.lifecycle import IllegalTransitionError, check, fold
 from streams.errors import FenghuoError
@@ -30,13 +32,17 @@ if TYPE_CHECKING:
 
     from schemas.alerts import AlertEvent, AlertStatus
 
-__all__ = ["ConflictError", "NoAlertError", "act"]
+__all__ = ["ConflictError", "MovedError", "NoAlertError", "PersonalDataError", "act"]
 
 #: They contradict nothing that somebody else may have done.
 _NEVER_IN_CONFLICT: Final = (Acknowledged, Commented)
 
 
 class ConflictError(FenghuoError):
+    """The alert is not what was seen."""
+
+
+class MovedError(ConflictError):
     """Somebody else was quicker; the text says who did what.
 
     Attributes
@@ -53,15 +59,21 @@ class ConflictError(FenghuoError):
         self.event = event
         self.status = status
         self.saw = saw
+        at = event.at.astimezone()
+        day = "" if at.date() == datetime.now(at.tzinfo).date() else f" on {at:%Y-%m-%d}"
         super().__init__(
-            f"Alert {event.alert_id} was {_told(event, status)} by {event.actor} at "
-            f"{event.at.astimezone():%H:%M}; you saw {saw}. "
+            f"Alert {event.alert_id} was {_told(event, status)} by {event.actor}{day} at "
+            f"{at:%H:%M}; you saw {saw}. "
             f"Look again: fenghuo alerts show {event.alert_id}"
         )
 
 
 class NoAlertError(FenghuoError):
     """There is no alert of this id."""
+
+
+class PersonalDataError(FenghuoError):
+    """A note holds what identifies a person; the text tells what kind of thing, and not more."""
 
 
 def act(
@@ -90,14 +102,18 @@ def act(
     Raises
     ------
     ConflictError
-        The alert was moved by somebody else after it was seen.
+        The alert was moved by somebody else after it was seen (MovedError), or cannot have been
+        seen so.
     IllegalTransitionError
         The change is not possible now.
     NoAlertError
         There is no such alert.
+    PersonalDataError
+        The note holds what identifies a person.
     """
     if not actor.strip() or actor == SYSTEM:
         raise FenghuoError(f"{actor!r} is no officer's name. Say who you are.")
+    _refuse_personal(change)
     with connection.transaction():
         at = hold_alerts(connection)
         alert = _get(connection, alert_id)
@@ -111,12 +127,23 @@ def act(
         journal = Journal(at, known)
         after = journal.record(alert_id, _completed(connection, alert, change), actor=actor)
         if isinstance(change, Merged):
-            absorbed = Absorbed(alert=alert_id, severity=alert.severity)
-            journal.record(change.into, absorbed, actor=actor)
+            journal.absorb(change.into, alert, actor=actor)
         write(connection, journal)
         if isinstance(change, Reopened):
             _judge_again(connection, after)
     return after
+
+
+def _refuse_personal(change: Change) -> None:
+    found = text_looks_personal(getattr(change, "note", None))
+    if found is None and isinstance(change, Assigned):
+        found = text_looks_personal(change.to)
+    if found is not None:
+        what = "The name" if isinstance(change, Assigned) and not change.note else "The note"
+        raise PersonalDataError(
+            f"{what} holds what looks like a {found}. It would go to every system that follows "
+            "alerts, and stay in the history: leave it out, and name the record by its event id."
+        )
 
 
 def _get(connection: psycopg.Connection, alert_id: int) -> Alert:
@@ -129,12 +156,17 @@ def _get(connection: psycopg.Connection, alert_id: int) -> Alert:
 def _refuse_conflict(
     connection: psycopg.Connection, alert: Alert, change: Change, seen: int | None
 ) -> None:
+    if seen is not None and seen > alert.version:
+        raise ConflictError(
+            f"Alert {alert.alert_id} is at version {alert.version}: you cannot have seen {seen}. "
+            f"Look again: fenghuo alerts show {alert.alert_id}"
+        )
     if seen is None or seen >= alert.decided_version or isinstance(change, _NEVER_IN_CONFLICT):
         return
     history = get_history(connection, alert.alert_id)
     last = history[alert.decided_version - 1]
     before = fold(history[: max(seen, 1)]).status
-    raise ConflictError(last, alert.status, before)
+    raise MovedError(last, alert.status, before)
 
 
 def _told(event: AlertEvent, status: AlertStatus) -> str:

@@ -1,20 +1,17 @@
-"""The outbox of notifications: what is to be told, and the messages by which it is.
+"""The outbox of notifications: what is to be told, and to whom.
 
 Every function is one transaction of its own. Moments are passed in, so that schedules can be tested
-without waiting; the clocks of workers have to agree to within seconds.
+without waiting; the clocks of workers have to agree to within seconds. The messages by which people
+are told are in `streams.store.deliveries`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
-from uuid import UUID  # noqa: TC003 - class_row makes it
+from typing import TYPE_CHECKING, Final
 
-from psycopg.rows import class_row, scalar_row
-from psycopg.types.json import Jsonb
+from psycopg.rows import scalar_row
 
 from schemas.alerts import AlertEvent
-from streams.notify.limits import SEVERITIES, Due, allowance, group
-from streams.notify.message import Message
 from streams.notify.routing import FOR_EXPLANATION
 from streams.store.alert_history import begin_following, follow, followed_to
 from streams.store.alerts import read_alerts
@@ -22,38 +19,19 @@ from streams.store.alerts import read_alerts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime, timedelta
+    from uuid import UUID
 
     from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
 
     from schemas.alerts import Alert
-    from streams.notify.limits import Backoff
     from streams.notify.routing import Planned
 
-__all__ = [
-    "FOLLOWER",
-    "Taken",
-    "busy_channels",
-    "contents",
-    "keep_message",
-    "mark_failed",
-    "mark_sent",
-    "route_events",
-    "take",
-]
+__all__ = ["FOLLOWER", "busy_channels", "contents", "forget_sent", "route_events"]
 
 #: Its place among `alert_followers`.
 FOLLOWER: Final = "notify"
 _AT_ONCE: Final = 500
-
-
-class Taken(NamedTuple):
-    """A message whose turn it is; nobody else tries it before the lease ends."""
-
-    delivery_id: UUID
-    attempts: int
-    digest: bool
-    message: Message | None
 
 
 async def route_events(
@@ -121,103 +99,6 @@ async def busy_channels(pool: AsyncConnectionPool, now: datetime) -> set[str]:
         return set(await cursor.fetchall())
 
 
-async def take(
-    pool: AsyncConnectionPool,
-    channel: str,
-    now: datetime,
-    *,
-    rate: int | None,
-    lease: timedelta,
-) -> Taken | None:
-    """Take the next message of a channel, and make messages of what is due where none waits.
-
-    Parameters
-    ----------
-    rate
-        Most attempts in a minute.
-    lease
-        For how long nobody else tries the message.
-
-    Returns
-    -------
-    Taken or None
-        None: nothing is due, the channel has reached its rate or is paused after a failure, or
-        another worker is about to take.
-    """
-    async with pool.connection() as connection, connection.transaction():
-        await connection.execute(
-            "INSERT INTO notification_lanes (channel) VALUES (%s) ON CONFLICT DO NOTHING",
-            (channel,),
-        )
-        cursor = await connection.execute(
-            "SELECT recent FROM notification_lanes WHERE channel = %s "
-            "AND (paused_until IS NULL OR paused_until <= %s) FOR UPDATE SKIP LOCKED",
-            (channel, now),
-        )
-        lane = await cursor.fetchone()
-        if lane is None:
-            return None
-        recent, budget = allowance(lane[0], rate, now)
-        if budget == 0:
-            return None
-        taken = await _lease(connection, channel, now, lease)
-        if taken is None and await _form(connection, channel, now, budget):
-            taken = await _lease(connection, channel, now, lease)
-        if taken is not None and rate is not None:
-            await connection.execute(
-                "UPDATE notification_lanes SET recent = %s WHERE channel = %s",
-                ([*recent, now], channel),
-            )
-        return taken
-
-
-async def _lease(
-    connection: AsyncConnection, channel: str, now: datetime, lease: timedelta
-) -> Taken | None:
-    cursor = await connection.execute(
-        _LEASE, {"channel": channel, "now": now, "until": now + lease}
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        return None
-    message = None if row[3] is None else Message.model_validate(row[3])
-    return Taken(row[0], row[1], row[2], message)
-
-
-async def _form(
-    connection: AsyncConnection, channel: str, now: datetime, budget: int | None
-) -> bool:
-    """Make messages of what is due; tell whether there was anything."""
-    async with connection.cursor(row_factory=class_row(Due)) as reading:
-        await reading.execute(
-            "SELECT n.notification_id, a.severity, n.digest FROM notifications n "
-            "JOIN alerts a USING (alert_id) "
-            "WHERE n.channel = %s AND n.delivery_id IS NULL AND n.due_at <= %s "
-            "ORDER BY array_position(%s, a.severity), n.due_at, n.notification_id LIMIT %s "
-            "FOR UPDATE OF n",
-            (channel, now, list(SEVERITIES), _AT_ONCE),
-        )
-        due = await reading.fetchall()
-    for together in group(due, budget):
-        digest = len(together) > 1 or together[0].digest
-        rank = min(SEVERITIES.index(one.severity) for one in together)
-        await connection.execute(
-            "WITH made AS (INSERT INTO notification_deliveries "
-            "(channel, rank, digest, formed_at, next_attempt_at) "
-            "VALUES (%(channel)s, %(rank)s, %(digest)s, %(now)s, %(now)s) RETURNING delivery_id) "
-            "UPDATE notifications SET delivery_id = made.delivery_id FROM made "
-            "WHERE notification_id = ANY(%(ids)s)",
-            {
-                "channel": channel,
-                "rank": rank,
-                "digest": digest,
-                "now": now,
-                "ids": [one.notification_id for one in together],
-            },
-        )
-    return bool(due)
-
-
 async def contents(pool: AsyncConnectionPool, delivery_id: UUID) -> list[tuple[AlertEvent, Alert]]:
     """Return the events that a message tells of, oldest first, with their alerts as they are."""
     async with pool.connection() as connection:
@@ -235,91 +116,15 @@ async def contents(pool: AsyncConnectionPool, delivery_id: UUID) -> list[tuple[A
     return [(event, alerts[event.alert_id]) for event in events]
 
 
-async def keep_message(pool: AsyncConnectionPool, taken: Taken, message: Message) -> None:
-    """Store what a message says, before the first attempt."""
+async def forget_sent(pool: AsyncConnectionPool, keep: timedelta) -> int:
+    """Delete some of the messages that were sent long ago; return how many.
+
+    What waits or has failed stays, however old it is. Nothing is told again: the follower `notify`
+    has passed those events long since.
+    """
     async with pool.connection() as connection:
-        await connection.execute(
-            "UPDATE notification_deliveries SET message = %s WHERE delivery_id = %s",
-            (Jsonb(message.model_dump(mode="json")), taken.delivery_id),
-        )
-
-
-async def mark_sent(
-    pool: AsyncConnectionPool, channel: str, taken: Taken, now: datetime, *, remark: str | None
-) -> None:
-    """Note that a message has arrived; what waits in its channel after a failure goes on at once.
-
-    Parameters
-    ----------
-    remark
-        Something to know all the same, such as a recipient that was refused.
-    """
-    async with pool.connection() as connection, connection.transaction():
-        # What systems were sent is in the history of the alerts; what people read is kept.
-        await connection.execute(
-            "UPDATE notification_deliveries SET state = 'sent', sent_at = %s, leased_until = NULL, "
-            "last_error = %s, message = message - 'entries' - 'html' "
-            "WHERE delivery_id = %s AND state <> 'sent'",
-            (now, remark, taken.delivery_id),
-        )
-        cursor = await connection.execute(
-            "UPDATE notification_lanes SET failures = 0, paused_until = NULL "
-            "WHERE channel = %s AND failures > 0",
-            (channel,),
-        )
-        if cursor.rowcount:
-            await connection.execute(
-                "UPDATE notification_deliveries SET next_attempt_at = %(now)s "
-                "WHERE channel = %(channel)s AND state = 'waiting' AND next_attempt_at > %(now)s",
-                {"now": now, "channel": channel},
-            )
-
-
-async def mark_failed(
-    pool: AsyncConnectionPool,
-    channel: str,
-    taken: Taken,
-    now: datetime,
-    *,
-    error: str,
-    retry: Backoff,
-    pause: Backoff,
-    give_up_after: timedelta,
-) -> bool:
-    """Note a failed attempt; return whether it was the last one.
-
-    Parameters
-    ----------
-    retry
-        Waits of the message.
-    pause
-        Waits of the channel, which are the shorter ones: one message that the channel refuses must
-        not keep the others waiting, and a channel that is away is not asked all the time.
-    """
-    async with pool.connection() as connection, connection.transaction():
-        cursor = await connection.execute(
-            _FAIL,
-            {
-                "delivery": taken.delivery_id,
-                "attempts": taken.attempts,
-                "error": error,
-                "next": now + retry.after(taken.attempts),
-                "give_up": now - give_up_after,
-            },
-        )
-        row = await cursor.fetchone()
-        cursor = await connection.execute(
-            "UPDATE notification_lanes SET failures = failures + 1 WHERE channel = %s "
-            "RETURNING failures",
-            (channel,),
-        )
-        lane = await cursor.fetchone()
-        if lane:
-            await connection.execute(
-                "UPDATE notification_lanes SET paused_until = %s WHERE channel = %s",
-                (now + pause.after(lane[0]), channel),
-            )
-    return row is not None and row[0] == "failed"
+        cursor = await connection.execute(_FORGET, {"keep": keep, "limit": _AT_ONCE})
+        return cursor.rowcount
 
 
 def _event(alert_id: int, seq: int, at: datetime, actor: str, change: object) -> AlertEvent:
@@ -328,25 +133,15 @@ def _event(alert_id: int, seq: int, at: datetime, actor: str, change: object) ->
     )
 
 
-_LEASE = """
-UPDATE notification_deliveries d
-SET leased_until = %(until)s, attempts = d.attempts + 1,
-    first_attempt_at = coalesce(d.first_attempt_at, %(now)s)
-WHERE d.delivery_id = (
-    SELECT w.delivery_id FROM notification_deliveries w
-    WHERE w.channel = %(channel)s AND w.state = 'waiting' AND w.next_attempt_at <= %(now)s
-      AND (w.leased_until IS NULL OR w.leased_until <= %(now)s)
-    ORDER BY w.rank, w.next_attempt_at, w.formed_no
-    LIMIT 1
-    FOR UPDATE SKIP LOCKED)
-RETURNING d.delivery_id, d.attempts, d.digest, d.message
-"""
-
-# A worker whose lease has run out must not undo what another one has done since.
-_FAIL = """
-UPDATE notification_deliveries
-SET last_error = %(error)s, leased_until = NULL, next_attempt_at = %(next)s,
-    state = CASE WHEN first_attempt_at <= %(give_up)s THEN 'failed' ELSE 'waiting' END
-WHERE delivery_id = %(delivery)s AND attempts = %(attempts)s AND state = 'waiting'
-RETURNING state
+# A few at a time, so that nobody waits for it; it is called again soon.
+_FORGET = """
+WITH old AS (
+    SELECT delivery_id FROM notification_deliveries
+    WHERE state = 'sent' AND sent_at < clock_timestamp() - %(keep)s
+    ORDER BY sent_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), told AS (
+    DELETE FROM notifications n USING old WHERE n.delivery_id = old.delivery_id
+)
+DELETE FROM notification_deliveries d USING old WHERE d.delivery_id = old.delivery_id
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, LiteralString, NamedTuple
 
 import numpy as np
 
@@ -89,8 +89,10 @@ async def read_panel(
             "regions": list(regions),
             "first": read_from,
             "last": last,
-            "last_day": last + timedelta(days=6),
+            "last_day": last + timedelta(days=6) if base == "week" else last,
             "live_from": live_from,
+            # Of a week that begins before, also its days before: imports may have completed it.
+            "live_since": read_from if base == "week" else max(read_from, live_from),
         },
     )
     for region, period, value in await cursor.fetchall():
@@ -113,35 +115,61 @@ FROM series s, LATERAL (
 WHERE s.signal = %s
 """
 
-_DAYS = """
-SELECT a.ancestor, c.day, sum(c.value)::float8
-FROM region_ancestors a
-JOIN counts_by_day c ON c.region = a.region
-WHERE a.ancestor = ANY(%(regions)s) AND c.signal = %(signal)s
-  AND c.day BETWEEN %(first)s AND %(last)s
-  AND (c.imported OR c.day >= %(live_from)s)
-GROUP BY 1, 2
+# NOT IN looks in a hash. With NOT EXISTS a planner that knows nothing of the tables yet would go
+# through all that was imported for a day, once for each count.
+_COUNTED: LiteralString = """
+WITH part AS MATERIALIZED (
+    SELECT ancestor, region FROM region_ancestors WHERE ancestor = ANY(%(regions)s)
+), imported AS MATERIALIZED (
+    SELECT region, period AS day, sum(value) AS value
+    FROM imported_counts
+    WHERE signal = %(signal)s AND grain = 'day' AND period BETWEEN %(first)s AND %(last_day)s
+    GROUP BY 1, 2
+), live AS (
+    SELECT p.ancestor, p.region, c.day, c.value
+    FROM part p
+    JOIN series s ON s.region = p.region AND s.signal = %(signal)s
+    JOIN daily_counts c USING (series_id)
+    WHERE c.day BETWEEN %(live_since)s AND %(last_day)s
+      AND (p.region, c.day) NOT IN (SELECT i.region, i.day FROM imported i)
+)
 """
 
-_WEEKS = """
-SELECT region, week, sum(value)::float8
+_DAYS: LiteralString = (
+    _COUNTED  # noqa: S608 - constants
+    + """
+SELECT ancestor, day, sum(value)::float8
 FROM (
-    SELECT a.ancestor AS region, i.period AS week, i.value, true AS imported
-    FROM region_ancestors a
-    JOIN imported_counts i ON i.region = a.region
-    WHERE a.ancestor = ANY(%(regions)s) AND i.signal = %(signal)s AND i.grain = 'week'
-      AND i.period BETWEEN %(first)s AND %(last)s
+    SELECT ancestor, day, value FROM live
     UNION ALL
-    SELECT a.ancestor, epi_week(c.day), c.value, c.imported
-    FROM region_ancestors a
-    JOIN counts_by_day c ON c.region = a.region
-    WHERE a.ancestor = ANY(%(regions)s) AND c.signal = %(signal)s
-      AND c.day BETWEEN %(first)s AND %(last_day)s
-      AND NOT EXISTS (
-          SELECT FROM imported_counts i
-          WHERE i.signal = c.signal AND i.region = c.region AND i.grain = 'week'
-            AND i.period = epi_week(c.day))
-) AS part
+    SELECT p.ancestor, i.day, i.value FROM imported i JOIN part p USING (region)
+) AS counted
+GROUP BY 1, 2
+"""
+)
+
+_WEEKS: LiteralString = (
+    _COUNTED  # noqa: S608 - constants
+    + """
+, by_week AS MATERIALIZED (
+    SELECT region, period AS week, sum(value) AS value
+    FROM imported_counts
+    WHERE signal = %(signal)s AND grain = 'week' AND period BETWEEN %(first)s AND %(last)s
+    GROUP BY 1, 2
+), by_day AS (
+    SELECT ancestor, region, epi_week(day) AS week, value, false AS imported FROM live
+    UNION ALL
+    SELECT p.ancestor, p.region, epi_week(i.day), i.value, true
+    FROM imported i JOIN part p USING (region)
+)
+SELECT ancestor, week, sum(value)::float8
+FROM (
+    SELECT p.ancestor, w.week, w.value, true AS imported FROM by_week w JOIN part p USING (region)
+    UNION ALL
+    SELECT ancestor, week, value, imported FROM by_day
+    WHERE (region, week) NOT IN (SELECT w.region, w.week FROM by_week w)
+) AS counted
 GROUP BY 1, 2
 HAVING bool_or(imported) OR week >= %(live_from)s
 """
+)

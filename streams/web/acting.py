@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.alerts import Alert, Assigned, Change, Merged
+from schemas.alerts import Alert, Assessed, Assigned, Change, Merged
+from schemas.risk import risk_level
 from streams.alerts.lifecycle import IllegalTransitionError
-from streams.store.decisions import ConflictError, NoAlertError, act
+from streams.store.decisions import (
+    ConflictError,
+    MovedError,
+    NoAlertError,
+    PersonalDataError,
+    act,
+)
 from streams.store.people import find_user
 from streams.web.access import alert_for, no_alert, require_acting
 from streams.web.problems import Problem
@@ -52,11 +59,27 @@ async def decide(
     if isinstance(change, Assigned) and change.to is not None:
         user = await web.database.run(_assignee, change.to, alert.region)
         change = change.model_copy(update={"to": user.name})
+    if isinstance(change, Assessed):
+        matrix = web.configuration.surveillance.alerts.risk_matrix
+        level = risk_level(change.likelihood, change.consequence, matrix)
+        change = change.model_copy(update={"risk": level})
     try:
         return await web.database.run(act, alert_id, change, actor=visitor.user.name, seen=seen)
-    except ConflictError as error:
+    except MovedError as error:
         told = conflict_sentence(error, web.configuration)
         raise Problem(409, "changed-meanwhile", told.en, told.zh) from None
+    except ConflictError as error:
+        raise Problem(
+            422, "invalid", str(error), f"预警{alert_id}没有您所说的版本，请重新查看。"
+        ) from None
+    except PersonalDataError as error:
+        raise Problem(
+            422,
+            "invalid",
+            str(error),
+            "备注或姓名中似乎含有手机号码或身份证号码。备注会发给所有订阅预警的系统并永久保存，"
+            "请删去后再提交；如需指明某条记录，请写其事件编号（event id）。",
+        ) from None
     except IllegalTransitionError as error:
         async with web.database.reading() as connection:
             now = await alert_for(connection, visitor.user, alert_id)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from schemas.alerts import Alert, Change
     from streams.alerts.lifecycle import IllegalTransitionError
     from streams.config import Configuration
-    from streams.store.decisions import ConflictError
+    from streams.store.decisions import MovedError
 
 __all__ = ["VERBS_ZH", "conflict_sentence", "not_possible_sentence"]
 
@@ -33,7 +33,7 @@ VERBS_ZH: Final = {
 }
 
 
-def conflict_sentence(error: ConflictError, configuration: Configuration) -> Sentences:
+def conflict_sentence(error: MovedError, configuration: Configuration) -> Sentences:
     """Tell who was quicker, with what, and when."""
     event, change = error.event, error.event.change
     now = event.at.astimezone(configuration.surveillance.zone)

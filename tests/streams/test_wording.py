@@ -7,7 +7,7 @@ import pytest
 
 from schemas.alerts import Alert, Contribution, Explanation, Figures, Neighbour
 from streams.phrases import Unit, ages, amount, comparison, percent
-from streams.wording import alert_sentences, period_label
+from streams.wording import alert_sentences, period_label, period_name
 
 if TYPE_CHECKING:
     from streams.config import Configuration
@@ -51,7 +51,7 @@ def test_figures_alone(configuration: Configuration) -> None:
         "the 30 expected and above the alarm threshold of 48."
     )
     assert zh == (
-        f"2025年第35周（8月25日至31日），臺北市{title.zh}90人次，约为预期（30人次）的3倍，"
+        f"2025年第35周（8月25日至31日），臺北市{title.zh}就诊90人次，约为预期（30人次）的3倍，"
         "超过预警阈值（48人次）。"
     )
 
@@ -73,9 +73,13 @@ def test_figures_alone(configuration: Configuration) -> None:
         ({"observed": 1.0, "expected": 0.02, "upper": 0.5}, "1 visit in", "而预期几乎为零"),
         ({"observed": 90.2, "upper": 89.9}, "just above the alarm threshold.", "略超预警阈值。"),
         ({"expected": None}, "(25–31 August), above the alarm", "90人次，超过预警阈值（48人次）"),
-        ({"expected": None, "upper": None}, "(25–31 August).", "臺北市流感样病例90人次。"),
-        ({"p_value": 1e-9}, "less than 1 in 1,000 to be chance", "可能性不足千分之一"),
-        ({"p_value": 0.012}, "about 1 in 80 to be chance", "可能性约为80分之一"),
+        ({"expected": None, "upper": None}, "(25–31 August).", "臺北市流感样病例就诊90人次。"),
+        (
+            {"p_value": 1e-9},
+            "gives so many less than once in 1,000 times",
+            "可能性不足千分之一",
+        ),
+        ({"p_value": 0.012}, "gives so many about once in 80 times", "可能性约为80分之一"),
         (
             {"exceedances": 3, "first_period": date(2025, 8, 4)},
             "above the threshold in 3 weeks since week 32.",
@@ -87,7 +91,7 @@ def test_figures_alone(configuration: Configuration) -> None:
             "2024年12月30日以来累计2天超过阈值。",
         ),
         ({"signal": "former"}, "former in Taipei City: 90 cases", "臺北市former90例"),
-        ({"region": "XX"}, "in XX: 90", "XX流感样病例90人次"),
+        ({"region": "XX"}, "in XX: 90", "XX流感样病例就诊90人次"),
     ],
 )
 def test_figures(configuration: Configuration, changes: dict[str, Any], en: str, zh: str) -> None:
@@ -128,24 +132,29 @@ def test_figures(configuration: Configuration, changes: dict[str, Any], en: str,
         (
             {"age_groups": [part("7-12", 50, 10), part("65+", 20, 5), part("0-6", 20, 15)],
              "facilities": [part("H1", 60, 20), part("H2", 9, 8)]},
-            "; the rise is mainly in ages 7 to 12, at H1 (60, usually 20).",
-            "；增加部分以7至12岁为主，主要来自H1（60人次，平时20人次）。",
+            "; the excess is mainly in ages 7 to 12, at H1 (60, usually 20).",
+            "；超出部分以7至12岁为主，主要来自H1（60人次，平时20人次）。",
         ),
         (
             {"facilities": [part("H1", 8, 4), part("H2", 7, 4)]},
-            "; the rise is spread over many facilities.",
-            "；增加部分分布于多家机构。",
+            "; the excess is spread over many facilities.",
+            "；超出部分分布于多家机构。",
         ),
         (
-            {"facilities": [part("H1", 60, None)]},
-            "; the rise is spread over many facilities.",
-            "；增加部分分布于多家机构。",
+            {"facilities": [part("H1", 60, None), part("H2", 9, 8)]},
+            "; the excess is mainly at H1 (60, new there).",
+            "；超出部分主要来自H1（60人次，此前无报告）。",
+        ),
+        (
+            {"facilities": [part("H1", 60, None)], "completeness": 1.0},
+            "threshold of 48; reporting is complete.",
+            "（48人次）；报告基本齐全。",
         ),
         (
             {"regions": [part("TW-NWT", 40, 10), part("TW-KHH", 20, 5.5)],
              "facilities": [part("H1", 60, 20)]},
             " in New Taipei City (40, usually 10) and Kaohsiung City (20, usually 5.5).",
-            "；增加部分主要来自新北市（40人次，平时10人次）、高雄市（20人次，平时5.5人次）。",
+            "；超出部分主要来自新北市（40人次，平时10人次）、高雄市（20人次，平时5.5人次）。",
         ),
         (
             {"neighbours_judged": 6},
@@ -160,12 +169,12 @@ def test_figures(configuration: Configuration, changes: dict[str, Any], en: str,
         (
             {"completeness": 0.8, "silent": 1, "silent_facilities": ["H3"]},
             "; 80% of the usual reports are in, with nothing from H3.",
-            "；数据到报率约80%，H3尚无报告。",
+            "；报告完整率约80%，H3尚无报告。",
         ),
         (
             {"completeness": 0.996, "silent": 3, "silent_facilities": ["H3", "H4", "H5"]},
             "; 99% of the usual reports are in, with nothing from 3 facilities such as H3.",
-            "；数据到报率约99%，H3等3家机构尚无报告。",
+            "；报告完整率约99%，H3等3家机构尚无报告。",
         ),
     ],
 )  # fmt: skip
@@ -205,10 +214,15 @@ def test_what_corrections_took_back(configuration: Configuration) -> None:
     now = Figures(period=WEEK, observed=12, expected=30, upper=48)
     en, zh = told(configuration, exceedances=0, revised=now)
     assert "12 visits in week 35 of 2025 (25–31 August) after corrections, not 90 as first" in en
-    assert "由90人次更正为12人次，目前已无超过预警阈值的情况。" in zh
+    assert "就诊由90人次更正为12人次；目前已无超过预警阈值的情况。" in zh
     en, zh = told(configuration, exceedances=0)
     assert "corrections have taken the 90 visits in week 35" in en
-    assert "90人次，经数据更正，目前已无超过预警阈值的情况。" in zh
+    assert "就诊90人次，经数据更正已撤回；目前已无超过预警阈值的情况。" in zh
+    same = Figures(period=WEEK, observed=90, expected=70, upper=120)
+    en, zh = told(configuration, exceedances=0, revised=same)
+    assert "90 visits in week 35 of 2025 (25–31 August) as before, but the alarm threshold" in en
+    assert "threshold is now 120; nothing is above" in en
+    assert "就诊90人次未变，但预警阈值现为120；目前已无" in zh
 
 
 @pytest.mark.parametrize(
@@ -239,3 +253,12 @@ def test_ages() -> None:
 def test_period_labels(configuration: Configuration) -> None:
     assert period_label(WEEK, "week", configuration) == "2025-W35"
     assert period_label(WEEK, "day", configuration) == "2025-08-25"
+
+
+def test_period_names_say_what_they_span(configuration: Configuration) -> None:
+    assert period_name(WEEK, "week", configuration) == ("2025-W35", "2025年第35周")
+    assert period_name(WEEK, "rolling7", configuration) == (
+        "7 days to 2025-08-25",
+        "截至2025-08-25的7天",
+    )
+    assert period_name(WEEK, "day", configuration) == ("2025-08-25", "2025-08-25")

@@ -116,7 +116,7 @@ def empty(database: str) -> None:
     tables = (
         "stream_offsets", "batches", "batch_sources", "event_heads", "events", "count_history",
         "hourly_counts", "daily_counts", "dead_letters", "pending_judgements", "verdicts", "alerts",
-        "alert_events", "alert_followers",
+        "alert_events", "alert_followers", "held_updates",
         "notifications", "notification_deliveries", "notification_lanes",
         "grafana_annotations",
         "imported_counts", "facility_counts", "facility_days", "pending_facilities",

@@ -31,6 +31,10 @@ def alertmanager_payload(message: Message) -> dict[str, Any]:
 
     An alert fires as long as its question is open: until it is discarded, closed or merged. Its
     labels, but for the severity, and its fingerprint stay the same to the end.
+
+    Receivers tell groups by their key and take a group for over when it is resolved. Each alert is
+    therefore a group of its own to the end; alerts that are told together are a group of that one
+    message.
     """
     latest: dict[int, Entry] = {}
     for entry in sorted(message.entries, key=lambda entry: entry.alert.version):
@@ -38,9 +42,12 @@ def alertmanager_payload(message: Message) -> dict[str, Any]:
     alerts = [_alert(entry, message) for entry in latest.values()]
     firing = any(alert["status"] == "firing" for alert in alerts)
     group = {"alertname": _ALERT_NAME}
+    if len(alerts) == 1:
+        group["alert_id"] = alerts[0]["labels"]["alert_id"]
+    key = f"{{}}/{message.channel}:{{{_labels_text(group)}}}"
     return {
         "version": "4",
-        "groupKey": f"{{}}:{{{_labels_text(group)}}}:{message.channel}",
+        "groupKey": key if len(alerts) == 1 else f"{key}:{message.key}",
         "truncatedAlerts": 0,
         "status": "firing" if firing else "resolved",
         "receiver": message.channel,

@@ -85,7 +85,7 @@ DECLARE
     until timestamptz;
 BEGIN
     -- One at a time: whoever explains next finds the whole, not all but what another one is at.
-    PERFORM pg_advisory_xact_lock(5103481002);
+    PERFORM pg_advisory_xact_lock(5103481003);
     WITH gone AS (
         DELETE FROM pending_facilities p
         WHERE p.ctid = ANY(ARRAY(SELECT q.ctid FROM pending_facilities q LIMIT most))

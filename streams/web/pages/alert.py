@@ -171,7 +171,12 @@ async def show_alert(
         mergeable=mergeable,
         notice=_notice(request, reader),
         **_of_token(request, found, visitor, reader),
-        **choices(found, user, [one for one in colleagues if _sees(one, found, reader)]),
+        **choices(
+            found,
+            user,
+            [one for one in colleagues if _sees(one, found, reader)],
+            matrix=reader.configuration.surveillance.alerts.risk_matrix,
+        ),
         **_refusal(refused, reader),
     )
 

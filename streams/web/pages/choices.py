@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from schemas.alerts import Consequence, Likelihood
+from schemas.risk import risk_level
 from streams.alerts.lifecycle import possible
-from streams.alerts.risk import risk_level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schemas.alerts import Alert
+    from schemas.risk import RiskMatrix
     from streams.people.users import User
 
 __all__ = ["choices", "proposed"]
@@ -41,8 +43,16 @@ def proposed(alert: Alert) -> str | None:
     return _NEXT.get(alert.status)
 
 
-def choices(alert: Alert, user: User, colleagues: Sequence[User]) -> dict[str, Any]:
-    """Return what the template of the actions needs."""
+def choices(
+    alert: Alert, user: User, colleagues: Sequence[User], *, matrix: RiskMatrix
+) -> dict[str, Any]:
+    """Return what the template of the actions needs.
+
+    Parameters
+    ----------
+    matrix
+        Of risk, as configured.
+    """
     can = set(possible(alert.status)) if user.may_act else set()
     if alert.acknowledged_at is not None:
         can.discard("acknowledge")
@@ -58,6 +68,6 @@ def choices(alert: Alert, user: User, colleagues: Sequence[User]) -> dict[str, A
         # From the gravest down, as matrices of risk are drawn.
         "likelihoods": tuple(reversed(get_args(Likelihood))),
         "consequences": get_args(Consequence),
-        "risk_level": risk_level,
+        "risk_level": partial(risk_level, matrix=matrix),
         "present_risk": risk,
     }

@@ -19,7 +19,7 @@ from schemas.alerts import (
     Suppressed,
     Updated,
 )
-from streams.alerts.risk import risk_level
+from schemas.risk import risk_level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,8 @@ def _decision(change: Change, reader: Reader) -> str:
         case Assigned():
             return t("history.to", name=change.to) if change.to else t("history.to_nobody")
         case Assessed():
-            level = t(f"risk.{risk_level(change.likelihood, change.consequence)}")
+            risk = change.risk or risk_level(change.likelihood, change.consequence)
+            level = t(f"risk.{risk}")
             likelihood = t(f"likelihood.{change.likelihood}")
             return f"{level} ({likelihood} × {t(f'consequence.{change.consequence}')})"
         case Closed() | Discarded():

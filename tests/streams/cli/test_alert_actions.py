@@ -12,10 +12,12 @@ from streams.alerts.lifecycle import IllegalTransitionError
 from streams.errors import FenghuoError
 from streams.store.alerts import get_history
 from streams.store.decisions import ConflictError
+from tests.conftest import CONFIG
 from tests.support.alerts import alert_of, open_alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from typer.testing import Result
 
@@ -80,6 +82,36 @@ def test_who_acts(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert actors == ["system", getpass.getuser(), "wang", "li"]
     with pytest.raises(FenghuoError, match="'system' is no officer's name"):
         run("alerts", "verify", alert, "--as", "system")
+
+
+def test_the_risk_follows_from_the_matrix_of_the_configuration(
+    run: Run, database: str, tmp_path: Path
+) -> None:
+    alert = open_alert(database)
+    run("alerts", "verify", alert)
+    row = "[low, low, low, low, low]"
+    names = ("very_unlikely", "unlikely", "likely", "highly_likely", "almost_certain")
+    matrix = "".join(f"    {name}: {row}\n" for name in names)
+    own = tmp_path / "own.yaml"
+    own.write_text(CONFIG.read_text() + "alerts:\n  risk_matrix:\n" + matrix)
+    assert "risk high" in run("alerts", "assess", alert, "likely", "major").stdout
+    told = run("alerts", "assess", alert, "likely", "major", "--config", own).stdout
+    assert "risk low" in told
+    # The level is part of the history: other configurations do not change it afterwards.
+    assert "0 of 1 alerts differ" in run("alerts", "rebuild", "--check").stdout
+
+
+def test_an_action_as_json(run: Run, database: str) -> None:
+    alert = open_alert(database)
+    found = json.loads(run("alerts", "verify", alert, "--as", "li", "--json").stdout)
+    assert (found["status"], found["assigned_to"], found["version"]) == ("verifying", "li", 2)
+
+
+def test_a_note_that_identifies_a_person_is_refused(run: Run, database: str) -> None:
+    alert = open_alert(database)
+    with pytest.raises(FenghuoError, match="looks like a mobile number"):
+        run("alerts", "comment", alert, "母亲电话 13800138000")
+    assert len(history(database, alert)) == 1
 
 
 def test_what_is_not_possible_is_refused_with_what_is(run: Run, database: str) -> None:

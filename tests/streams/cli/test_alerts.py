@@ -59,9 +59,23 @@ def test_the_list(run: Run, database: str) -> None:
     shown = run("alerts", "list").stdout
     for text in ("critical", "new", "臺北市", "流感样病例", "Influenza-like", "ili-week"):
         assert text in shown
-    for text in ("2009-W31", "2009-W32", "45", "20.50", "38.25"):
+    for text in ("2009-W31", "2009-W32", "45", "20", "38"):
         assert text in shown
     assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_the_list_is_read_at_80_columns(
+    run: Run, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_alert(database)
+    gone = add_alert(database, signal="fever")
+    tell(database, gone, Revised(before=figures(), now=figures(7), as_of=AS_OF))
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run("alerts", "list").stdout.splitlines()
+    # Wide letters take two columns.
+    assert max(len(line) + sum(letter >= "一" for letter in line) for line in lines) <= 80
+    assert any("45 → 7" in line for line in lines)
+    assert any("臺北市 Taipei" in line for line in lines)
 
 
 def test_the_list_as_json(run: Run, database: str) -> None:
@@ -79,9 +93,12 @@ def test_one_alert_is_told_in_both_languages(run: Run, database: str) -> None:
     assert (
         "Influenza-like illness in Taipei City: 45 visits in week 32 of 2009 (3–9 August), about "
         "twice the 20 expected and above the alarm threshold of 38; above the threshold in 2 weeks "
-        "since week 31; by the method's reckoning less than 1 in 1,000 to be chance."
+        "since week 31; by the method's reckoning chance alone gives so many less than once in "
+        "1,000 times."
     ) in shown
-    assert "2009年第32周（8月3日至9日），臺北市流感样病例45人次，约为预期（20人次）的2倍" in shown
+    assert (
+        "2009年第32周（8月3日至9日），臺北市流感样病例就诊45人次，约为预期（20人次）的2倍" in shown
+    )
     assert "；第31周以来累计2周超过阈值；" in shown
     assert 'detector: {"type": "ears"}' in shown
 
@@ -200,6 +217,8 @@ def test_the_rules_with_their_outcomes(run: Run, database: str) -> None:
         (["--severity", "critical"], {"day", "week"}),
         (["--severity", "info"], set()),
         (["--region", "TW-TPE", "--signal", "ili"], {"week"}),
+        (["--region", "TW"], {"day", "week"}),
+        (["--region", "TW-KHH"], set()),
         (["--assigned-to", "wang"], {"week"}),
     ],
 )

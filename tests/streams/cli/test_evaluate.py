@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def app() -> typer.Typer:
+def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    monkeypatch.delenv("COLUMNS", raising=False)
     made = typer.Typer()
     made.callback()(lambda: None)
     evaluate.register(made)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from schemas.alerts import Closed, Monitored, Verified
+from schemas.alerts import (
+    Closed,
+    Discarded,
+    Ended,
+    Escalated,
+    Merged,
+    Monitored,
+    Revised,
+    Verified,
+)
 from schemas.notify import Channel
 from streams.demo.receivers import MailReceiver, WebhookReceiver
 from streams.errors import ConfigError
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
+    from schemas.alerts import Change
     from streams.notify.message import Message
 
 KEY = "11111111-2222-3333-4444-555555555555"
@@ -309,6 +319,34 @@ def test_an_alert_that_is_closed_is_resolved(message: Callable[..., Message]) ->
     assert last["alerts"][0]["endsAt"] == NOW.isoformat()
     assert last["alerts"][0]["fingerprint"] == first["alerts"][0]["fingerprint"]
     assert last["alerts"][0]["labels"] == first["alerts"][0]["labels"]
+    # Whoever keeps incidents by group has this one resolved, and no other.
+    assert last["groupKey"] == first["groupKey"]
+    assert last["groupLabels"] == {"alertname": "FenghuoAlert", "alert_id": "12"}
+    together = alertmanager_payload(message(alerts=3))
+    assert together["groupKey"] != first["groupKey"]
+    assert together["groupLabels"] == {"alertname": "FenghuoAlert"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "event"),
+    [
+        ((Escalated(after_minutes=15),), "firing", "escalated"),
+        ((Revised(before=opened().figures, now=None, as_of=NOW),), "firing", "revised"),
+        ((Ended(quiet_since=NOW.date(), as_of=NOW),), "firing", "ended"),
+        ((Discarded(outcome="data_error"),), "resolved", "discarded"),
+        ((Merged(into=3),), "resolved", "merged"),
+    ],
+)
+def test_alertmanager_is_told_what_happened(
+    message: Callable[..., Message], changes: tuple[Change, ...], status: str, event: str
+) -> None:
+    payload = alertmanager_payload(message(*changes))
+    Draft202012Validator(ALERTMANAGER).validate(payload)
+    (alert,) = payload["alerts"]
+    assert (payload["status"], alert["status"], alert["annotations"]["event"]) == (
+        status, status, event,
+    )  # fmt: skip
+    assert payload["commonAnnotations"]["summary"] in message(*changes).subject
 
 
 async def test_a_call_that_goes_on_is_not_overtaken() -> None:

@@ -12,10 +12,13 @@ import pytest
 
 from schemas.alerts import Explained, Explanation, Verified
 from streams.demo.receivers import MailReceiver, WebhookReceiver
-from streams.notify.dispatcher import Waits, open_dispatcher
+from streams.notify.dispatcher import Waits
 from streams.notify.limits import Backoff
 from streams.notify.routing import FOR_EXPLANATION
+from streams.notify.running import open_dispatcher
+from streams.store.outbox import forget_sent
 from streams.store.outbox_reading import channel_states, list_outbox, retry
+from streams.store.pool import open_pool
 from tests.streams.notify.support import NOW, change, configured, open_alert, opened
 from tests.support.store import rows
 
@@ -346,6 +349,45 @@ async def test_what_is_sent_keeps_its_text_in_the_outbox(
     for (message,) in rows(database_url, "SELECT message FROM notification_deliveries"):
         assert "#1" in message["text"]
         assert "entries" not in message
+
+
+async def test_what_was_sent_long_ago_is_forgotten_and_nothing_else(
+    database_url: str, tmp_path: Path, clock: Clock, hook: WebhookReceiver, mail: MailReceiver
+) -> None:
+    configuration = configured(tmp_path, both(hook, mail))
+    for number in (1, 2, 3):
+        open_alert(database_url, number)
+    async with dispatching(database_url, configuration, clock) as dispatcher:
+        await told(dispatcher, clock)
+        hook.answer = 500
+        open_alert(database_url, 4)
+        await told(dispatcher, clock)
+        await after(dispatcher, clock, 25 * HOUR)
+    sent = {(n, channel): "sent" for n in (1, 2, 3) for channel in ("hook", "mail")}
+    assert states(database_url) == {**sent, (4, "hook"): "failed", (4, "mail"): "sent"}
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE notification_deliveries SET sent_at = clock_timestamp() - interval '89 days' "
+            "- CASE WHEN delivery_id IN (SELECT delivery_id FROM notifications WHERE alert_id = 1) "
+            "THEN interval '2 days' ELSE interval '0' END WHERE state = 'sent'"
+        )
+        connection.execute(
+            "UPDATE notification_deliveries SET formed_at = formed_at - interval '1 year', "
+            "first_attempt_at = first_attempt_at - interval '1 year' WHERE state = 'failed'"
+        )
+    open_alert(database_url, 5)  # nobody is told yet
+    async with open_pool(database_url, size=1) as pool:
+        assert await forget_sent(pool, timedelta(days=90)) == 2
+        assert await forget_sent(pool, timedelta(days=90)) == 0
+    del sent[1, "hook"], sent[1, "mail"]
+    assert states(database_url) == {**sent, (4, "hook"): "failed", (4, "mail"): "sent"}
+    assert rows(database_url, "SELECT count(*) FROM notification_deliveries") == [(6,)]
+    hooks, mails = len(hook.hooks), len(mail.mails)
+    hook.answer = 200
+    async with dispatching(database_url, configuration, clock) as dispatcher:
+        await told(dispatcher, clock)
+        await after(dispatcher, clock, HOUR)
+    assert (len(hook.hooks), len(mail.mails)) == (hooks + 1, mails + 1)  # of alert 5
 
 
 async def test_a_database_that_goes_away_is_waited_for(

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from schemas.alerts import Commented
+from schemas.alerts import (
+    Absorbed,
+    Commented,
+    Ended,
+    Escalated,
+    Explained,
+    Explanation,
+    Figures,
+    Revised,
+    Updated,
+)
 from schemas.notify import KINDS
 from streams.errors import ConfigError
 from streams.notify.entries import make_entry
@@ -34,6 +45,20 @@ def entry(configuration: Configuration, *changes: Any, alert_id: int = 12, **mor
     return make_entry(event, alert, configuration, channel="duty", secret=None, now=NOW)
 
 
+def figures(
+    *, observed: float = 45, upper: float = 38.25, period: date = date(2009, 8, 3)
+) -> Figures:
+    return Figures(period=period, observed=observed, expected=20.5, upper=upper)
+
+
+def updated(*, observed: float = 60, period: date = date(2009, 8, 3)) -> Updated:
+    return Updated(
+        first_period=date(2009, 8, 3), exceedances=1, peak=observed,
+        figures=figures(observed=observed, period=period), detector={"type": "ears"},
+        config_version="abc", as_of=NOW,
+    )  # fmt: skip
+
+
 def written(
     configuration: Configuration,
     *entries: Entry,
@@ -53,7 +78,7 @@ def test_one_alert_in_chinese(configuration: Configuration) -> None:
         for part in ("流感样病例", "45", "20.5", "38.2", "待处理", "01234567", "/alerts/12"):
             assert part in text
     assert message.short == (
-        "【严重】臺北市流感样病例新预警，2009-W32观察45，阈值38.2 #12 "
+        "【严重】臺北市流感样病例：新预警，2009年第32周实际数45，阈值38 #12 "
         "https://fenghuo.example.org/alerts/12"
     )
 
@@ -64,7 +89,7 @@ def test_one_alert_in_english(configuration: Configuration) -> None:
     for text in (message.text, message.html):
         for part in ("Observed", "45", "20.5", "new", "01234567", "/alerts/12"):
             assert part in text
-        assert "观察" not in text
+        assert "实际数" not in text
     assert "\n" not in message.short
 
 
@@ -88,6 +113,85 @@ def test_every_event_has_words(configuration: Configuration, language: Language)
         configuration, entry(configuration, Commented(note="已电话核实")), language=language
     )
     assert "已电话核实" in message.text
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_correction_is_told_with_both_values(
+    configuration: Configuration, language: Language
+) -> None:
+    now = figures(observed=12, upper=40)
+    one = entry(configuration, Revised(before=figures(), now=now, as_of=NOW))
+    message = written(configuration, one, language=language)
+    what, short, rows = {
+        "en": (
+            "gone after corrections",
+            ", 2009-W32: 45, now 12 #12",
+            ("As first reported: 45", "After corrections: 12", "Threshold: 40"),
+        ),
+        "zh": (
+            "数据更正后不再超阈值",
+            "，2009年第32周由45更正为12 #12",
+            ("更正前：45", "更正后：12"),
+        ),
+    }[language]
+    assert what in message.subject
+    assert short in message.short
+    for row in rows:
+        assert row in message.text
+    assert "38.2" not in message.text  # the threshold of the count that was
+
+
+def test_what_does_not_hold_any_more_is_said(configuration: Configuration) -> None:
+    revised = Revised(before=figures(), now=None, as_of=NOW)
+    event, _ = alert_of([opened(), revised])
+    _, back = alert_of([opened(), revised, updated(observed=60)])
+    late = make_entry(event, back, configuration, channel="duty", secret=None, now=NOW)
+    assert "but back by now" in written(configuration, late, language="en").subject
+    ended = Ended(quiet_since=date(2009, 8, 10), as_of=NOW)
+    event, _ = alert_of([opened(), ended])
+    _, back = alert_of([opened(), ended, updated(period=date(2009, 8, 17))])
+    late = make_entry(event, back, configuration, channel="duty", secret=None, now=NOW)
+    assert "现又超阈值" in written(configuration, late).subject
+    assert "建议关闭" in written(configuration, entry(configuration, ended)).subject
+
+
+def test_a_raised_severity_is_said(configuration: Configuration) -> None:
+    raised = Absorbed(alert=3, severity="critical", raised_from="warning")
+    one = entry(configuration, raised)
+    assert written(configuration, one).subject == (
+        "【严重】臺北市流感样病例：级别由警告升为严重，另一预警已并入（#12）"
+    )
+    assert "raised from warning to critical" in written(configuration, one, language="en").subject
+
+
+def test_numbers_of_an_older_explanation_are_left_out(configuration: Configuration) -> None:
+    why = Explanation(
+        as_of=NOW, period=opened().figures.period, excess=24.5, growth_per_day=0.1,
+        doubling_days=6.9, completeness=0.996,
+    )  # fmt: skip
+    told = written(configuration, entry(configuration, Explained(explanation=why)), language="en")
+    assert "Doubling time: 6.9 days" in told.text
+    assert "Reporting completeness: 99%" in told.text
+    later = updated(period=date(2009, 8, 10))
+    told = written(configuration, entry(configuration, Explained(explanation=why), later))
+    assert "6.9" not in told.text
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_digest_tells_of_each_alert_once(
+    configuration: Configuration, language: Language
+) -> None:
+    changes: list[Any] = [Escalated(after_minutes=120), Commented(note="已电话核实")]
+    entries = [entry(configuration, *changes[:count]) for count in range(3)]
+    entries.append(entry(configuration, alert_id=13, severity="info"))
+    message = written(configuration, *entries, language=language, digest=True)
+    assert len(message.entries) == 4
+    assert message.subject.startswith("预警汇总：2 条" if language == "zh" else "Alerts: 2 (")
+    for text in (message.text, message.html):
+        assert text.count("#12") == 1
+        assert text.count("已电话核实") == 1
+        assert ("新预警；超时无人查看；备注" in text) == (language == "zh")
+        assert ("new alert; nobody has looked at it; comment" in text) == (language == "en")
 
 
 def test_what_people_wrote_is_no_html_and_breaks_no_subject(configuration: Configuration) -> None:

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.alerts import Acknowledged, Escalated, Explained, Explanation, Merged, Revised
+from schemas.alerts import (
+    Absorbed,
+    Acknowledged,
+    Escalated,
+    Explained,
+    Explanation,
+    Merged,
+    Revised,
+)
 from schemas.notify import QuietHours
 from streams.notify.routing import FOR_EXPLANATION, Planned, plan
 from streams.notify.schedule import in_window
@@ -137,6 +145,17 @@ def test_an_alert_that_was_merged_at_once_is_not_told(configuration: Configurati
     first, _ = alert_of([opened()])
     _, merged = alert_of([opened(), Merged(into=3)])
     assert plan(first, merged, configuration, NOW) == ()
+
+
+def test_a_severity_that_rises_by_merging_is_told_like_a_new_alert(
+    configuration: Configuration,
+) -> None:
+    raised = Absorbed(alert=3, severity="critical", raised_from="warning")
+    found = plan(*alert_of([opened(), raised]), configuration, NOW)
+    assert {one.channel for one in found} == {"duty", "li", "mail"}
+    assert {one.due for one in found} == {NOW}
+    same = Absorbed(alert=3, severity="warning")
+    assert plan(*alert_of([opened(), same]), configuration, NOW) == ()
 
 
 def test_the_earlier_of_two_routes_to_a_channel(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from schemas.alerts import (
 from streams.alerts.lifecycle import IllegalTransitionError
 from streams.errors import FenghuoError
 from streams.store.alerts import get_history, hold_alerts
-from streams.store.decisions import ConflictError, NoAlertError
+from streams.store.decisions import ConflictError, NoAlertError, PersonalDataError
 from tests.support.alerts import AS_OF, alert_of, decide, open_alert, tell
 from tests.support.store import rows
 
@@ -211,6 +211,53 @@ def test_an_action_waits_for_whoever_is_changing_alerts(database_url: str) -> No
         assert not done
     thread.join()
     assert done[0].status == "verifying"
+
+
+def test_a_version_that_nobody_can_have_seen(database_url: str) -> None:
+    alert_id = open_alert(database_url)
+    with pytest.raises(ConflictError, match=r"is at version 1: you cannot have seen 7\."):
+        decide(database_url, alert_id, Verified(), seen=7)
+    assert alert_of(database_url, alert_id).status == "new"
+
+
+def test_a_conflict_of_another_day_tells_the_day(database_url: str) -> None:
+    alert_id = open_alert(database_url)
+    decide(database_url, alert_id, Verified(), actor="wang")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alert_events SET at = at - interval '3 days'")
+    with pytest.raises(
+        ConflictError, match=r"by wang on \d{4}-\d\d-\d\d at \d\d:\d\d; you saw new"
+    ):
+        decide(database_url, alert_id, Monitored(), seen=1)
+
+
+# ---------------------------------------------------------------- nothing personal
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            Commented(note="家长电话 138-0013-8000"),
+            "The note holds what looks like a mobile number",
+        ),
+        (Verified(note="110105 19491231 002X"), "The note holds what looks like a resident id"),
+        (
+            Discarded(outcome="explained", note="１３８００１３８０００"),
+            "The note holds what looks like a mobile number",
+        ),
+        (Assigned(to="13800138000"), "The name holds what looks like a mobile number"),
+    ],
+)
+def test_what_identifies_a_person_is_refused(
+    database_url: str, change: Change, expected: str
+) -> None:
+    alert_id = open_alert(database_url)
+    with pytest.raises(PersonalDataError, match=expected) as refused:
+        decide(database_url, alert_id, change)
+    assert not re.search(r"\d{3}", str(refused.value))
+    assert kinds(database_url, alert_id) == [("opened", "system")]
+    decide(database_url, alert_id, Commented(note="3例，同一学校，2026-11-20起病，体温38.6"))
 
 
 # ---------------------------------------------------------------- merging and reopening

@@ -4,17 +4,17 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.alerts.explaining import roll_up
 from streams.alerts.following import keep_rolling_up
+from streams.store.locks import ALERTS, FACILITIES, JUDGING, TAKE
 from tests.support.events import NEW_TAIPEI, TAIPEI, records, visit
 from tests.support.store import blocked, empty, rows, worker
 
 if TYPE_CHECKING:
-    import pytest
-
     from streams.config import Configuration
     from tests.support.store import Rows, Worker
 
@@ -176,3 +176,17 @@ async def test_the_roll_up_goes_on_by_itself_until_the_pool_is_closed(
     async with asyncio.timeout(30):
         await task
     assert rows(database_url, "SELECT FROM pending_facilities") == []
+
+
+def test_it_waits_for_another_roll_up_and_for_no_judge(database_url: str) -> None:
+    with (
+        psycopg.connect(database_url) as holding,
+        psycopg.connect(database_url, autocommit=True) as rolling,
+    ):
+        rolling.execute("SET lock_timeout = '100ms'")
+        for lock in (JUDGING, ALERTS):
+            holding.execute(TAKE, (lock,))
+        assert rolling.execute("SELECT roll_up_facilities(10)").fetchone() == (0,)
+        holding.execute(TAKE, (FACILITIES,))
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            rolling.execute("SELECT roll_up_facilities(10)")

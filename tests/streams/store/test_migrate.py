@@ -38,6 +38,7 @@ MIGRATIONS = [
     "0008_alert_events",
     "0009_outbox",
     "0010_explaining",
+    "0011_held_updates",
 ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, timedelta
-from math import asin, cos, log, radians, sin, sqrt
+from math import asin, cos, erfc, log, radians, sin, sqrt
+from statistics import NormalDist, fmean, stdev
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -98,6 +99,7 @@ class PlainCount:
         }
         leading = [leaf for leaf, _ in ranked(by_leaf) if by_leaf[leaf][0] > 0][:5]
         return {
+            **self._judged(alert),
             "excess": alert.observed - (alert.expected or 0),
             "observed": self.sum(signal, alert.region, days, week_rule),
             "growth_until": until,
@@ -111,6 +113,31 @@ class PlainCount:
             "age_groups": self._ages(signal, alert.region, days, known, week_rule),
             **self._completeness(signal, alert.region, days, live),
             **self._neighbours(alert),
+        }
+
+    def _judged(self, alert: Alert) -> dict[str, Any]:
+        """Judge the alert's period as EARS does: mean and deviation of counts before."""
+        detector, weekly = alert.detector, alert.grain == "week"
+        lag = detector.get("lag", {"C1": 0, "C2": 2}[detector["method"]])
+        step = timedelta(days=7 if weekly else 1)
+        days = period_days(alert)
+        before = [
+            [day - step * back for day in days]
+            for back in range(lag + 1, lag + 1 + detector.get("baseline", 7))
+        ]
+        counts = [
+            self.sum(alert.signal, alert.region, period, weekly)
+            for period in before
+            if self.covered(alert.signal, period, weekly)
+        ]
+        expected, spread = fmean(counts), stdev(counts)
+        score = (self.sum(alert.signal, alert.region, days, weekly) - expected) / spread
+        normal = NormalDist()
+        return {
+            "expected": expected,
+            "upper": expected + normal.inv_cdf(0.999) * spread,
+            "score": score,
+            "p_value": erfc(score / sqrt(2)) / 2,
         }
 
     def covered(self, signal: str, days: list[date], weekly: bool) -> bool:  # noqa: FBT001

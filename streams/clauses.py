@@ -1,0 +1,179 @@
+"""Clauses of an alert's sentence that its explanation gives, in English and in Chinese."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streams.phrases import Sentences, ages, amount, listed, percent, place, plain, unit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas.alerts import Alert, Contribution, Explanation
+    from streams.config import Configuration
+
+__all__ = ["explaining_clauses"]
+
+#: A facility or region is named if it makes up this part of the excess.
+_WORTH_NAMING = 0.15
+_WORTH_NAMING_AGE = 0.3
+#: From this share on, what was reported is as good as complete.
+_COMPLETE = 0.95
+#: A doubling slower than this, in days, is told as a change from week to week.
+_SLOWEST_DOUBLING = 14
+#: So many times the week before is told as such.
+_LEAP = 4.0
+_STEADY = 0.1
+#: More neighbours than these are counted rather than named.
+_NAMED_NEIGHBOURS = 3
+_NAMED_SILENT = 2
+
+
+def explaining_clauses(
+    alert: Alert, explanation: Explanation, configuration: Configuration
+) -> list[Sentences | None]:
+    """Tell how fast it grows, where it comes from, what is around, how complete the data are.
+
+    None stands for what the explanation leaves open.
+    """
+    return [
+        _growth(explanation),
+        _origin(alert, explanation, configuration),
+        _nearby(explanation, configuration),
+        _completeness(explanation),
+    ]
+
+
+def _growth(explanation: Explanation) -> Sentences | None:
+    latest, before = explanation.latest_week, explanation.week_before
+    if explanation.growth_per_day is None or not latest or not before:
+        return None
+    ratio = latest / before
+    if ratio >= _LEAP:
+        return Sentences(
+            f"{amount(round(ratio))} times as many in the latest 7 days as in the 7 days before",
+            f"近7天为前7天的{plain(round(ratio))}倍",
+        )
+    days = explanation.doubling_days
+    if days is not None and days <= _SLOWEST_DOUBLING:
+        return Sentences(
+            f"doubling about every {round(days)} days", f"近期约每{round(days)}天翻一番"
+        )
+    if abs(ratio - 1) < _STEADY:
+        return Sentences("about the same as the week before", "与前一周基本持平")
+    if ratio > 1:
+        return Sentences(
+            f"up {percent(ratio - 1)} on the week before", f"较前一周上升{percent(ratio - 1)}"
+        )
+    return Sentences(
+        f"already falling, down {percent(1 - ratio)} on the week before",
+        f"较前一周已下降{percent(1 - ratio)}",
+    )
+
+
+def _origin(
+    alert: Alert, explanation: Explanation, configuration: Configuration
+) -> Sentences | None:
+    """Tell which ages and places the excess comes from."""
+    counted = unit(alert, configuration)
+    groups = _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)
+    whole = explanation.excess or 0.0
+    if explanation.regions:
+        parts = explanation.regions
+        places = _outstanding(parts, _WORTH_NAMING, whole, most=3)
+        names = [place(one.name, configuration) for one in places]
+        spread = Sentences("many areas", "多个地区")
+    else:
+        parts = explanation.facilities
+        places = _outstanding(parts, _WORTH_NAMING, whole)
+        names = [Sentences(one.name, one.name) for one in places]
+        spread = Sentences("many facilities", "多家机构")
+    en, zh = [], []
+    if groups:
+        told = ages([one.name for one in groups])
+        en.append(f"mainly in {told.en}")
+        zh.append(f"以{told.zh}为主")
+    if places:
+        shown = [(name, _against(one, counted.zh)) for name, one in zip(names, places, strict=True)]
+        which = "in" if explanation.regions else "at"
+        en.append(
+            (f"{which} " if groups else f"mainly {which} ")
+            + listed([f"{name.en} ({numbers.en})" for name, numbers in shown], "and")
+        )
+        zh.append("主要来自" + "、".join(f"{name.zh}（{numbers.zh}）" for name, numbers in shown))
+    elif any(one.expected is not None for one in parts):
+        en.append(f"spread over {spread.en}")
+        zh.append(f"分布于{spread.zh}")
+    if not en:
+        return None
+    return Sentences(f"the excess is {', '.join(en)}", f"超出部分{'，'.join(zh)}")
+
+
+def _against(one: Contribution, counted: str) -> Sentences:
+    now, now_zh = amount(one.observed), f"{plain(one.observed)}{counted}"
+    if one.expected is None:
+        return Sentences(f"{now}, new there", f"{now_zh}，此前无报告")
+    return Sentences(
+        f"{now}, usually {amount(one.expected)}", f"{now_zh}，平时{plain(one.expected)}{counted}"
+    )
+
+
+def _outstanding(
+    found: Sequence[Contribution], share: float, whole: float = 0.0, *, most: int = 2
+) -> list[Contribution]:
+    """Keep those that make up a good part of the excess, the largest first.
+
+    None where nobody has a history: then it is the counts that are new, not the facilities.
+    """
+    if all(one.expected is None for one in found):
+        return []
+    higher = [one for one in found if one.excess > 0]
+    whole = max(whole, sum(one.excess for one in higher))
+    return [one for one in higher if one.excess >= share * whole][:most]
+
+
+def _nearby(explanation: Explanation, configuration: Configuration) -> Sentences | None:
+    judged, high = explanation.neighbours_judged, explanation.neighbours
+    if not judged:
+        return None
+    if not high:
+        return Sentences(
+            "no neighbouring area is high" if judged > 1 else "the neighbouring area is not high",
+            "周边地区同期未见偏高",
+        )
+    if len(high) > _NAMED_NEIGHBOURS:
+        return Sentences(
+            f"all {judged} neighbouring areas are high too"
+            if len(high) == judged
+            else f"{len(high)} of {judged} neighbouring areas are high too",
+            f"周边{judged}个地区同期均偏高"
+            if len(high) == judged
+            else f"周边{judged}个地区中有{len(high)}个同期也偏高",
+        )
+    names = [place(one.region, configuration) for one in high]
+    verb = "is" if len(high) == 1 else "are"
+    return Sentences(
+        f"nearby {listed([name.en for name in names], 'and')} {verb} high too",
+        f"周边的{'、'.join(name.zh for name in names)}同期也偏高",
+    )
+
+
+def _completeness(explanation: Explanation) -> Sentences | None:
+    share, silent = explanation.completeness, explanation.silent
+    if share is None:
+        return None
+    if share >= _COMPLETE and not silent:
+        return Sentences("reporting is complete", "报告基本齐全")
+    en = f"{percent(share)} of the usual reports are in"
+    zh = f"报告完整率约{percent(share)}"
+    if not silent:
+        return Sentences(en, zh)
+    names = explanation.silent_facilities[:_NAMED_SILENT]
+    if silent <= _NAMED_SILENT:
+        return Sentences(
+            f"{en}, with nothing from {listed(names, 'and')}", f"{zh}，{'、'.join(names)}尚无报告"
+        )
+    return Sentences(
+        f"{en}, with nothing from {silent} facilities such as {names[0]}",
+        f"{zh}，{names[0]}等{silent}家机构尚无报告",
+    )
