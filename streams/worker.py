@@ -67,7 +67,7 @@ _WATCH_SECONDS = 15.0
 _LOG_ENDS_SECONDS = 15.0
 #: New objects until the youngest generation is looked through.
 _COLLECT_AFTER = 20_000
-#: Of the judge, the roll-up, the two followers and the three timers: none may keep a commit waiting.
+#: Of judge, roll-up, two followers and three timers: none may keep a commit waiting.
 _OTHER_CONNECTIONS = 7
 
 

@@ -1,7 +1,8 @@
 """Telling other systems of alerts: every event, on a Kafka topic.
 
 A record is the JSON of an `AlertEvent`, its key the alert's id: events of an alert keep their
-order. They are sent at least once; `seq` tells a repetition.
+order. They are sent at least once; `seq` tells a repetition. Small cells of explanations stay in
+the database.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from streams.alerts.small_cells import event_to_tell
 from streams.store.alert_history import begin_following, follow, followed_to
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ async def publish_events(pool: AsyncConnectionPool, producer: Any, topic: str) -
                 await producer.send(
                     topic,
                     str(event.alert_id).encode(),
-                    event.model_dump_json().encode(),
+                    event_to_tell(event).model_dump_json().encode(),
                     None,
                     None,
                     None,

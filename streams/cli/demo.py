@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import signal
 import tempfile
@@ -28,7 +29,9 @@ from streams.errors import FenghuoError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from streams.config import Configuration
     from streams.demo.run import DemoResult
+    from streams.settings import Settings
 
 __all__ = ["register"]
 
@@ -143,19 +146,48 @@ def demo(
     config = resources.files("streams") / "demo" / "data" / "demo.yaml"
     with resources.as_file(config) as path, _work_folder(keep=keep) as folder:
         current = settings(config=path).model_copy(update={"web_port": 0, "session_timeout": 3.0})
+        configuration = load_configuration(path)
         with _Display() as display:
-            result = run_demo(
+
+            def done(result: DemoResult, running: Settings) -> None:
+                display.stop()
+                _show(result)
+                if json:
+                    typer.echo(result.model_dump_json())
+                if keep:
+                    _serve(running, configuration)
+
+            run_demo(
                 current,
-                load_configuration(path),
+                configuration,
                 folder=folder,
                 output=output,
                 seed=seed,
                 on_step=display.step,
                 on_progress=display.progress,
+                on_done=done,
             )
-    _show(result)
-    if json:
-        typer.echo(result.model_dump_json())
+
+
+def _serve(running: Settings, configuration: Configuration) -> None:
+    """Serve the triage page of the demo until Ctrl-C."""
+    from streams.demo.page import DEMO_USER, let_in, with_free_port  # noqa: PLC0415 - quick --help
+    from streams.web.serving import serve  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.WARNING)  # the page's own log is for services
+    current = with_free_port(running)
+    password = let_in(current.database)
+    serve(
+        current,
+        configuration,
+        started=lambda: results().print(
+            f"The triage page is at {current.page_url}\n"
+            f"  user      {DEMO_USER}\n"
+            f"  password  {password}  (for this demo only)\n"
+            "Which county had it worst? Choose Regions. Stop with Ctrl-C."
+        ),
+    )
+    console.print("Stopping …", highlight=False)
 
 
 @contextmanager
@@ -192,6 +224,10 @@ class _Display:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal to others."""
         self._bars.stop()
 
     def step(self, text: str) -> None:

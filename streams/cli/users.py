@@ -175,7 +175,7 @@ def token(
     database: DatabaseOption = None,
 ) -> None:
     """Make a token with which programs act as a user; it is printed this once."""
-    from streams.store.people import add_token  # noqa: PLC0415 - quick --help
+    from streams.store.credentials import add_token  # noqa: PLC0415 - quick --help
 
     lifetime = None if days is None else timedelta(days=days)
     with open_database(settings(database=database).database) as connection:
@@ -186,7 +186,7 @@ def token(
 
 def tokens(name: Name, *, as_json: JsonOption = False, database: DatabaseOption = None) -> None:
     """List a user's tokens, without the secrets."""
-    from streams.store.people import list_tokens  # noqa: PLC0415 - quick --help
+    from streams.store.credentials import list_tokens  # noqa: PLC0415 - quick --help
 
     with open_database(settings(database=database).database) as connection:
         found = list_tokens(connection, name)
@@ -212,7 +212,7 @@ def revoke(
     database: DatabaseOption = None,
 ) -> None:
     """Take a token back; it holds no more from now on."""
-    from streams.store.people import revoke_token  # noqa: PLC0415 - quick --help
+    from streams.store.credentials import revoke_token  # noqa: PLC0415 - quick --help
 
     with open_database(settings(database=database).database) as connection:
         revoke_token(connection, name, token_id)

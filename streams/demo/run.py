@@ -72,6 +72,7 @@ def run_demo(
     seed: int,
     on_step: Callable[[str], None],
     on_progress: Callable[[int, int, int], None],
+    on_done: Callable[[DemoResult, Settings], None] = lambda *_: None,
 ) -> DemoResult:
     """Run the demo on an embedded broker and database.
 
@@ -85,6 +86,8 @@ def run_demo(
         Told what is being done.
     on_progress
         Told events in all, published and stored.
+    on_done
+        Given the result and the settings of what still runs: it all ends when this returns.
 
     Raises
     ------
@@ -117,16 +120,21 @@ def run_demo(
         on_step("Waiting for the digest")
         wait_until_told(connection)
         delivered = receivers.delivered()
-    return result.model_copy(
-        update={
-            "notifications": delivered.webhook + delivered.mail,
-            "notifications_by_channel": {"webhook": delivered.webhook, "mail": delivered.mail},
-            "digests": delivered.digests,
-            "pictures": [str(path) for path in pictures],
-            "first_alerts": [FirstAlert.model_validate(alert) for alert in alerts],
-            "seconds": round(time.monotonic() - began, 1),
-        }
-    )
+        result = result.model_copy(
+            update={
+                "notifications": delivered.webhook + delivered.mail,
+                "notifications_by_channel": {
+                    "webhook": delivered.webhook,
+                    "mail": delivered.mail,
+                },
+                "digests": delivered.digests,
+                "pictures": [str(path) for path in pictures],
+                "first_alerts": [FirstAlert.model_validate(alert) for alert in alerts],
+                "seconds": round(time.monotonic() - began, 1),
+            }
+        )
+        on_done(result, stack.settings)
+    return result
 
 
 def _replay(

@@ -12,6 +12,7 @@ from datetime import datetime, time, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from streams.alerts.small_cells import alert_to_tell
 from streams.judging.periods import step_days
 from streams.notify.words import STATUS_WORDS
 from streams.wording import alert_sentences
@@ -119,7 +120,7 @@ def _value(text: str) -> str:
 
 
 def _text(alert: Alert, configuration: Configuration, web_url: str) -> str:
-    sentences = alert_sentences(alert, configuration)
+    sentences = alert_sentences(alert_to_tell(alert), configuration)
     status = STATUS_WORDS[alert.status]
     last = f"{status.zh} / {status.en}"
     if web_url:

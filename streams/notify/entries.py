@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from schemas.config import Title
+from streams.alerts.small_cells import alert_to_tell, event_to_tell
 from streams.notify.message import Entry
 from streams.notify.tokens import LIFETIME, make_token
 from streams.notify.words import SEVERITY_WORDS, STATUS_WORDS, Fact, event_words
@@ -32,13 +33,14 @@ def make_entry(
     secret: str | None,
     now: datetime,
 ) -> Entry:
-    """Put together what a message tells of an event.
+    """Put together what a message tells of an event; small cells are left out.
 
     Parameters
     ----------
     secret
         Signs the token of the link.
     """
+    event, alert = event_to_tell(event), alert_to_tell(alert)
     surveillance = configuration.surveillance
     region = configuration.regions.get(alert.region)
     signal = surveillance.signals.get(alert.signal)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from streams.errors import FenghuoError
 from streams.people.users import BadNameError
-from streams.store.people import add_user, find_user, link_subject, user_of_subject
+from streams.store.credentials import link_subject, user_of_subject
+from streams.store.people import add_user, find_user
 
 if TYPE_CHECKING:
     import psycopg

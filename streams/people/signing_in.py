@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from streams.people.passwords import BadPasswordError, verified
 from streams.people.throttling import keys
-from streams.store.people import find_user, kept_password, set_password
+from streams.store.credentials import kept_password
+from streams.store.people import find_user, set_password
 from streams.store.sessions import count_attempt, forgive
 
 if TYPE_CHECKING:

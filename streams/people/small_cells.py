@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from streams.alerts.small_cells import alert_to_tell, is_small, without_small_cells
 
 if TYPE_CHECKING:
-    from schemas.alerts import Alert, Contribution, Explanation
+    from schemas.alerts import Alert, Explanation
     from streams.people.users import Role
 
-__all__ = ["SMALL_BELOW", "explanation_for", "for_role", "shown"]
-
-#: Counts from 1 to one less are small.
-SMALL_BELOW: Final = 5
+__all__ = ["explanation_for", "for_role", "shown"]
 
 
 def shown(value: float, role: Role) -> float | None:
@@ -22,7 +21,7 @@ def shown(value: float, role: Role) -> float | None:
     >>> shown(4, "viewer"), shown(4, "officer"), shown(5, "viewer"), shown(0, "viewer")
     (None, 4, 5, 0)
     """
-    return None if role == "viewer" and 0 < value < SMALL_BELOW else value
+    return None if role == "viewer" and is_small(value) else value
 
 
 def for_role(alert: Alert, role: Role) -> Alert:
@@ -30,20 +29,9 @@ def for_role(alert: Alert, role: Role) -> Alert:
 
     Put an alert through this before it is put into words.
     """
-    if alert.explanation is None:
-        return alert
-    return alert.model_copy(update={"explanation": explanation_for(alert.explanation, role)})
+    return alert_to_tell(alert) if role == "viewer" else alert
 
 
 def explanation_for(explanation: Explanation, role: Role) -> Explanation:
     """Return an explanation without the facilities and age groups that a role must not see."""
-
-    def visible(parts: tuple[Contribution, ...]) -> tuple[Contribution, ...]:
-        return tuple(part for part in parts if shown(part.observed, role) is not None)
-
-    return explanation.model_copy(
-        update={
-            "facilities": visible(explanation.facilities),
-            "age_groups": visible(explanation.age_groups),
-        }
-    )
+    return without_small_cells(explanation) if role == "viewer" else explanation

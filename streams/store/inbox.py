@@ -86,10 +86,7 @@ async def read_inbox(
         ``newest``: latest opened first.
     """
     where, values = _conditions(scope, only)
-    query = sql.SQL(
-        "SELECT a.*, k.q_value, k.rank FROM alerts a LEFT JOIN alert_ranks k USING (alert_id) "
-        "WHERE {where} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s"
-    ).format(where=where, order=_ORDERS[order])
+    query = _PAGE.format(where=where, order=_ORDERS[order])
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(query, values | {"limit": limit, "offset": offset})
         rows = [_ranked(row) for row in await cursor.fetchall()]
@@ -218,6 +215,20 @@ ORDER BY array_position(ARRAY['nation', 'province', 'prefecture', 'county'], g.l
          f.zh <> 1 AND f.en <> 1, g.code
 LIMIT %(limit)s
 """
+
+# The numbers are put in order first, and then the few rows read: alerts are wide.
+_PAGE: Final = sql.SQL("""
+WITH page AS (
+    SELECT a.alert_id, k.q_value, k.rank, row_number() OVER (ORDER BY {order}) AS place
+    FROM alerts a LEFT JOIN alert_ranks k USING (alert_id)
+    WHERE {where}
+    ORDER BY place
+    LIMIT %(limit)s OFFSET %(offset)s
+)
+SELECT a.*, p.q_value, p.rank
+FROM page p JOIN alerts a USING (alert_id)
+ORDER BY p.place
+""")
 
 _COLUMNS: Final = {
     "statuses": "status",

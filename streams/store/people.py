@@ -1,4 +1,4 @@
-"""Users and their API tokens in the database.
+"""Users in the database.
 
 Where a function takes `within`, it is the region of the admin who asks: users of other regions are
 not theirs to manage, nor may they give access to other regions. None: whoever runs the command
@@ -7,51 +7,41 @@ line, who may do anything.
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - class_row needs no import, NamedTuple's readers do
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from psycopg import errors, sql
 from psycopg.rows import class_row
 
 from streams.errors import FenghuoError
-from streams.people.credentials import digest, new_token
 from streams.people.passwords import check_password, hashed, one_time
 from streams.people.users import User, checked_display_name, checked_name, folded_name
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     import psycopg
 
     from schemas.notify import Language
     from streams.people.users import Role
 
 __all__ = [
+    "USERS",
     "FirstAdmin",
     "NoUserError",
     "NotYoursError",
-    "Token",
     "UserExistsError",
-    "add_token",
     "add_user",
     "any_user",
     "end_sessions",
     "find_user",
     "first_admin",
     "get_user",
-    "kept_password",
-    "link_subject",
-    "list_tokens",
     "list_users",
     "nation",
     "remove_user",
-    "revoke_token",
     "set_access",
     "set_disabled",
     "set_locale",
     "set_password",
     "take_password_away",
-    "user_of_subject",
 ]
 
 
@@ -74,19 +64,6 @@ class FirstAdmin(NamedTuple):
     password: str
 
 
-class Token(NamedTuple):
-    """A token for programs, without the secret."""
-
-    token_id: int
-    label: str
-    created_at: datetime
-    expires_at: datetime | None
-    used_at: datetime | None
-
-
-# -- users ------------------------------------------------------------------------------------
-
-
 def any_user(connection: psycopg.Connection) -> bool:
     """Tell whether anybody may sign in."""
     return (
@@ -97,7 +74,7 @@ def any_user(connection: psycopg.Connection) -> bool:
 def list_users(connection: psycopg.Connection, *, within: str | None = None) -> list[User]:
     """Return all users, by name."""
     with connection.cursor(row_factory=class_row(User)) as cursor:
-        users = cursor.execute(_USERS.format(sql.SQL("ORDER BY name"))).fetchall()
+        users = cursor.execute(USERS.format(sql.SQL("ORDER BY name"))).fetchall()
     if within is None:
         return users
     return [user for user in users if _below(connection, user.region, within)]
@@ -107,7 +84,7 @@ def find_user(connection: psycopg.Connection, name: str) -> User | None:
     """Return the user of a name, or None."""
     with connection.cursor(row_factory=class_row(User)) as cursor:
         return cursor.execute(
-            _USERS.format(sql.SQL("WHERE name = %s")), (folded_name(name),)
+            USERS.format(sql.SQL("WHERE name = %s")), (folded_name(name),)
         ).fetchone()
 
 
@@ -289,14 +266,6 @@ def take_password_away(connection: psycopg.Connection, name: str) -> None:
         end_sessions(connection, user.user_id)
 
 
-def kept_password(connection: psycopg.Connection, user_id: int) -> str | None:
-    """Return what is kept of a user's password."""
-    row = connection.execute(
-        "SELECT password_hash FROM users WHERE user_id = %s", (user_id,)
-    ).fetchone()
-    return row[0] if row else None
-
-
 def remove_user(connection: psycopg.Connection, name: str) -> None:
     """Remove a user with sessions and tokens. What they did keeps their name."""
     connection.execute(
@@ -307,75 +276,6 @@ def remove_user(connection: psycopg.Connection, name: str) -> None:
 def end_sessions(connection: psycopg.Connection, user_id: int) -> None:
     """Sign a user out everywhere."""
     connection.execute("DELETE FROM web_sessions WHERE user_id = %s", (user_id,))
-
-
-# -- OpenID Connect ---------------------------------------------------------------------------
-
-
-def user_of_subject(connection: psycopg.Connection, subject: str) -> User | None:
-    """Return the user who was linked with a subject of an identity provider."""
-    with connection.cursor(row_factory=class_row(User)) as cursor:
-        return cursor.execute(
-            _USERS.format(sql.SQL("WHERE oidc_subject = %s")), (subject,)
-        ).fetchone()
-
-
-def link_subject(connection: psycopg.Connection, user_id: int, subject: str) -> bool:
-    """Link a user with a subject, once; False where another one is linked already."""
-    try:
-        with connection.transaction():
-            cursor = connection.execute(
-                "UPDATE users SET oidc_subject = %s WHERE user_id = %s "
-                "AND (oidc_subject IS NULL OR oidc_subject = %s)",
-                (subject, user_id, subject),
-            )
-            return cursor.rowcount == 1
-    except errors.UniqueViolation:
-        return False
-
-
-# -- tokens -----------------------------------------------------------------------------------
-
-
-def add_token(
-    connection: psycopg.Connection, name: str, *, label: str, lifetime: timedelta | None
-) -> str:
-    """Make a token for programs that act as a user, and return it: it is shown this once."""
-    token = new_token()
-    connection.execute(
-        "INSERT INTO api_tokens (token_hash, user_id, label, expires_at) "
-        "VALUES (%s, %s, %s, clock_timestamp() + %s)",
-        (digest(token), get_user(connection, name).user_id, label, lifetime),
-    )
-    return token
-
-
-def list_tokens(connection: psycopg.Connection, name: str) -> list[Token]:
-    """Return a user's tokens, the oldest first."""
-    with connection.cursor(row_factory=class_row(Token)) as cursor:
-        return cursor.execute(
-            "SELECT token_id, label, created_at, expires_at, used_at FROM api_tokens "
-            "WHERE user_id = %s ORDER BY token_id",
-            (get_user(connection, name).user_id,),
-        ).fetchall()
-
-
-def revoke_token(connection: psycopg.Connection, name: str, token_id: int) -> None:
-    """Take a token back.
-
-    Raises
-    ------
-    FenghuoError
-        The user has no such token.
-    """
-    cursor = connection.execute(
-        "DELETE FROM api_tokens WHERE token_id = %s AND user_id = %s",
-        (token_id, get_user(connection, name).user_id),
-    )
-    if not cursor.rowcount:
-        raise FenghuoError(
-            f"{name} has no token {token_id}. See fenghuo users token {name} --list."
-        )
 
 
 def _refuse_outside(connection: psycopg.Connection, region: str, within: str | None) -> None:
@@ -396,7 +296,8 @@ def _no_region(region: str | None) -> FenghuoError:
     )
 
 
-_USERS: Final = sql.SQL(
+#: Selects users; to be completed by a condition or an order.
+USERS: Final = sql.SQL(
     "SELECT user_id, name, display_name, role, region, locale, must_change_password, "
     "password_hash IS NOT NULL AS has_password, disabled, created_at, last_sign_in_at "
     "FROM users {}"

@@ -157,6 +157,8 @@ def years_chart(
     plot.xaxis.major_label_overrides = dict(zip(places, weeks, strict=True))
     if years:
         legend(plot, colours, narrow=narrow)
+    else:
+        plot.line([], [])  # Bokeh warns of charts without anything
     return dict(json_item(plot))
 
 

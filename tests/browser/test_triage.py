@@ -224,8 +224,10 @@ def test_chinese_throughout(fresh: Site, opened: Open) -> None:
         assert left == set()
 
 
-PLACES = ("/", "/alerts/{top}", "/alerts/{top}/lines", "/regions/TW", "/rules", "/account", "/users",
-          "/sign-in", "/api/v1/docs", "/?q=nowhere")  # fmt: skip
+PLACES = (
+    "/", "/alerts/{top}", "/alerts/{top}/lines", "/regions/TW", "/rules", "/account", "/users",
+    "/sign-in", "/api/v1/docs", "/?q=nowhere",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

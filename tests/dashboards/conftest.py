@@ -1,4 +1,4 @@
-"""A database as the demo leaves it, with what a live system has besides: lag, refusals, messages."""
+"""A database as the demo leaves it, with what a live system has besides."""
 
 from __future__ import annotations
 

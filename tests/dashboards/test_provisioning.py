@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
-from tests.dashboards.conftest import Filled
 from tests.support.dashboards import FOLDER, dashboards, panels
+
+if TYPE_CHECKING:
+    from tests.dashboards.conftest import Filled
 
 PROVISIONING: Final = FOLDER / "provisioning"
 #: What Grafana's process is given; the guide says so.
@@ -23,7 +25,7 @@ ENVIRONMENT: Final = {
 
 
 def read(name: str) -> Any:
-    return yaml.safe_load((PROVISIONING / name).read_text(encoding="utf-8"))
+    return YAML(typ="safe").load(PROVISIONING / name)
 
 
 RULES: Final[list[dict[str, Any]]] = read("alerting/rules.yaml")["groups"][0]["rules"]
@@ -33,7 +35,7 @@ def test_files_ask_the_environment_for_what_the_guide_names() -> None:
     asked: set[str] = set()
     for path in PROVISIONING.rglob("*.yaml"):
         text = path.read_text(encoding="utf-8")
-        assert yaml.safe_load(text)["apiVersion"] == 1
+        assert YAML(typ="safe").load(text)["apiVersion"] == 1
         found = re.findall(r"\$\{(\w+)\}", text)
         # Anything else with a dollar would be looked up in the environment too.
         assert text.count("$") == len(found)
@@ -41,6 +43,13 @@ def test_files_ask_the_environment_for_what_the_guide_names() -> None:
     assert asked == ENVIRONMENT
     guide = (FOLDER.parent / "docs" / "guides" / "dashboards.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in guide for name in ENVIRONMENT)
+
+
+def test_compose_gives_grafana_what_the_files_ask_for() -> None:
+    compose = YAML(typ="safe").load(FOLDER.parent / "compose.yaml")
+    given = compose["services"]["grafana"]["environment"]
+    assert {name for name in given if name.startswith("FENGHUO_")} == ENVIRONMENT
+    assert all(given[name] for name in ENVIRONMENT), "Grafana does not start with an empty one"
 
 
 def test_the_data_source_is_the_one_that_dashboards_name() -> None:
@@ -104,9 +113,9 @@ TROUBLE: Final = {
     "fenghuo-judging": "INSERT INTO pending_judgements (signal, region, day) "
     "VALUES ('ili', 'TW', '2009-09-09'); "
     "UPDATE judging_minutes SET last_at = last_at - interval '1 hour'",
-    "fenghuo-followers": "UPDATE alert_followers SET event_id = event_id - 5000",
+    "fenghuo-followers": "UPDATE alert_followers SET event_id = -5000",
     "fenghuo-notifications": "UPDATE notification_lanes SET failures = 3",
-    "fenghuo-jumps": "UPDATE offset_jumps SET noticed_at = now()",
+    "fenghuo-jumps": "INSERT INTO offset_jumps VALUES ('l', 't', 0, 10, 60, 'expired', now())",
     "fenghuo-silent-sources": "UPDATE sources SET last_received = now() - interval '3 days', "
     "first_received = now() - interval '30 days', days = 25",
     "fenghuo-sums": "INSERT INTO pending_roll_ups SELECT n, now() FROM generate_series(1, 6000) n",

@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
 import pytest
 
 from tests.support.dashboards import UIDS, Query, dashboards, queries
@@ -14,6 +13,8 @@ from tests.support.grafana import Range, expand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import psycopg
 
     from tests.dashboards.conftest import Filled
 
@@ -92,7 +93,8 @@ def test_returns_rows_where_there_are_data(
     with plain.connect() as connection:
         found = [run(connection, query, chosen, span)[1] for span in THEN_AND_NOW]
     values = [value for rows in found for row in rows for value in row if value is not None]
-    empty = query.label in WITHOUT_VALUE or chosen is TAIPEI and query.label in EMPTY_IN_TAIPEI
+    hidden = chosen is TAIPEI and query.label in EMPTY_IN_TAIPEI
+    empty = hidden or query.label in WITHOUT_VALUE
     assert bool(values) is not empty
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from itertools import combinations
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -14,6 +14,9 @@ from schemas.alerts import AlertStatus, Severity
 from streams.notify.words import SEVERITY_WORDS, STATUS_WORDS
 from tests.support.dashboards import FOLDER, UIDS, dashboards, panels
 from tests.support.grafana import used_variables
+
+if TYPE_CHECKING:
+    from schemas.config import Title
 
 ALL: Final = dashboards()
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -161,7 +164,7 @@ def test_severities_and_states_are_called_as_in_notifications() -> None:
         " ".join(json.dumps(one, ensure_ascii=False) for one in ALL.values()),
     )
     shown = dict(mappings)
-    words = {**SEVERITY_WORDS, **STATUS_WORDS}
+    words: dict[str, Title] = {**SEVERITY_WORDS, **STATUS_WORDS}  # type: ignore[dict-item]
     assert set(words) == {*get_args(Severity), *get_args(AlertStatus)}
     for name, word in words.items():
         assert shown[name] == f"{word.en} {word.zh}"

@@ -133,7 +133,7 @@ def _sign_in(url: str, told: str) -> None:
     with Browser(url) as browser:
         wait_until(lambda: _answers(browser))
         if "one-time password" in told:
-            password = told.split()[-1]
+            password = told.rsplit(maxsplit=1)[-1]
             assert browser.sign_in("admin", password).headers["Location"] == "/"
             assert browser.get("/").headers["Location"] == "/account/password"
 

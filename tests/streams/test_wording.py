@@ -7,7 +7,7 @@ import pytest
 
 from schemas.alerts import Alert, Contribution, Explanation, Figures, Neighbour
 from streams.phrases import Unit, ages, amount, comparison, percent
-from streams.wording import alert_sentences, period_label, period_name
+from streams.wording import alert_reasons, alert_sentences, period_label, period_name
 
 if TYPE_CHECKING:
     from streams.config import Configuration
@@ -262,3 +262,15 @@ def test_period_names_say_what_they_span(configuration: Configuration) -> None:
         "截至2025-08-25的7天",
     )
     assert period_name(WEEK, "day", configuration) == ("2025-08-25", "2025-08-25")
+
+
+def test_beside_the_figures_only_the_reasons_are_told(configuration: Configuration) -> None:
+    one = alert(exceedances=3, p_value=1e-9, explanation=explained(completeness=1.0))
+    whole, reasons = alert_sentences(one, configuration), alert_reasons(one, configuration)
+    assert reasons.en.startswith("Above the threshold in 3 weeks since")
+    assert whole.en.endswith(reasons.en[1:])
+    assert whole.zh.endswith(reasons.zh)
+    assert "90" not in reasons.en
+    # Where there is nothing else to tell, the figures are better than nothing.
+    for bare in (alert(), alert(exceedances=0)):
+        assert alert_reasons(bare, configuration) == alert_sentences(bare, configuration)

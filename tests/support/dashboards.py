@@ -55,21 +55,16 @@ def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def queries() -> list[Query]:
     """Return the queries of all dashboards."""
-    found = []
-    for uid, dashboard in dashboards().items():
-        for panel in panels(dashboard):
-            for one in panel.get("targets", []):
-                found.append(
-                    Query(uid, panel["type"], panel["title"], one["format"], one["rawSql"], panel)
-                )
-        for variable in dashboard["templating"]["list"]:
-            if variable["type"] == "query":
-                found.append(
-                    Query(uid, "variable", variable["name"], "table", variable["query"], variable)
-                )
-        for one in dashboard["annotations"]["list"]:
-            if not one.get("builtIn"):
-                found.append(
-                    Query(uid, "annotation", one["name"], "table", one["target"]["rawSql"], one)
-                )
-    return found
+    return [query for uid, dashboard in dashboards().items() for query in _of(uid, dashboard)]
+
+
+def _of(uid: str, dashboard: dict[str, Any]) -> Iterator[Query]:
+    for panel in panels(dashboard):
+        for one in panel.get("targets", []):
+            yield Query(uid, panel["type"], panel["title"], one["format"], one["rawSql"], panel)
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            yield Query(uid, "variable", variable["name"], "table", variable["query"], variable)
+    for one in dashboard["annotations"]["list"]:
+        if not one.get("builtIn"):
+            yield Query(uid, "annotation", one["name"], "table", one["target"]["rawSql"], one)

@@ -113,46 +113,69 @@ _FORMATS: dict[str, Callable[[list[str]], str]] = {
 }
 
 
+class _Call(NamedTuple):
+    """A macro as it is written."""
+
+    text: str
+    arguments: list[str]
+    span: Range
+    timescale: bool
+
+    @property
+    def grouped(self) -> str:
+        """`$__timeGroup`, by the width in seconds."""
+        column, width = self.arguments[0], _seconds(self.arguments[1].strip("'\""))
+        if self.timescale:
+            return f"time_bucket('{width:.3f}s',{column})"
+        return f"floor(extract(epoch from {column})/{width})*{width}"
+
+    @property
+    def grouped_epoch(self) -> str:
+        """`$__unixEpochGroup`."""
+        column, width = self.arguments[0], _seconds(self.arguments[1].strip("'\""))
+        return f"floor(({column})/{width})*{width}"
+
+    @property
+    def start(self) -> str:
+        return _quoted(_iso(self.span.start))
+
+    @property
+    def end(self) -> str:
+        return _quoted(_iso(self.span.end))
+
+
+#: By name: how many arguments at least, and what is sent.
+_MACROS: dict[str, tuple[int, Callable[[_Call], str]]] = {
+    "time": (1, lambda call: f'{call.text} AS "time"'),
+    "timeEpoch": (1, lambda call: f'extract(epoch from {call.text}) as "time"'),
+    "timeFilter": (1, lambda call: f"{call.text} BETWEEN {call.start} AND {call.end}"),
+    "timeFrom": (0, lambda call: call.start),
+    "timeTo": (0, lambda call: call.end),
+    "timeGroup": (2, lambda call: call.grouped),
+    "timeGroupAlias": (2, lambda call: f'{call.grouped} AS "time"'),
+    "unixEpochFilter": (
+        1,
+        lambda call: (
+            f"{call.text} >= {int(call.span.start.timestamp())} "
+            f"AND {call.text} <= {int(call.span.end.timestamp())}"
+        ),
+    ),
+    "unixEpochFrom": (0, lambda call: str(int(call.span.start.timestamp()))),
+    "unixEpochTo": (0, lambda call: str(int(call.span.end.timestamp()))),
+    "unixEpochNanoFrom": (0, lambda call: str(_millis(call.span.start) * 1_000_000)),
+    "unixEpochNanoTo": (0, lambda call: str(_millis(call.span.end) * 1_000_000)),
+    "unixEpochGroup": (2, lambda call: call.grouped_epoch),
+    "unixEpochGroupAlias": (2, lambda call: f'{call.grouped_epoch} AS "time"'),
+}
+
+
 def _macro(found: re.Match[str], span: Range, *, timescale: bool) -> str:
-    name, text = found[1], found[2]
-    arguments = [part.strip() for part in text.split(",")] if text.strip() else []
-    start, end = _quoted(_iso(span.start)), _quoted(_iso(span.end))
-    match name, arguments:
-        case "time", [column]:
-            return f'{column} AS "time"'
-        case "timeEpoch", [column]:
-            return f'extract(epoch from {column}) as "time"'
-        case "timeFilter", [_, *_]:
-            return f"{text.strip()} BETWEEN {start} AND {end}"
-        case "timeFrom", []:
-            return start
-        case "timeTo", []:
-            return end
-        case "timeGroup" | "timeGroupAlias", [column, interval, *_]:
-            width = _seconds(interval.strip("'\""))
-            group = (
-                f"time_bucket('{width:.3f}s',{column})"
-                if timescale
-                else f"floor(extract(epoch from {column})/{width})*{width}"
-            )
-            return f'{group} AS "time"' if name.endswith("Alias") else group
-        case "unixEpochFilter", [column]:
-            first, last = int(span.start.timestamp()), int(span.end.timestamp())
-            return f"{column} >= {first} AND {column} <= {last}"
-        case "unixEpochFrom", []:
-            return str(int(span.start.timestamp()))
-        case "unixEpochTo", []:
-            return str(int(span.end.timestamp()))
-        case "unixEpochNanoFrom", []:
-            return str(_millis(span.start) * 1_000_000)
-        case "unixEpochNanoTo", []:
-            return str(_millis(span.end) * 1_000_000)
-        case "unixEpochGroup" | "unixEpochGroupAlias", [column, interval, *_]:
-            width = _seconds(interval.strip("'\""))
-            group = f"floor(({column})/{width})*{width}"
-            return f'{group} AS "time"' if name.endswith("Alias") else group
-        case _:
-            raise UnknownMacro(found[0])
+    text = found[2].strip()
+    arguments = [part.strip() for part in text.split(",")] if text else []
+    least, write = _MACROS.get(found[1], (len(arguments) + 1, None))
+    if write is None or len(arguments) < least:
+        raise UnknownMacro(found[0])
+    return write(_Call(text, arguments, span, timescale))
 
 
 def _seconds(interval: str) -> int:

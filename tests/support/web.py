@@ -17,6 +17,7 @@ import psycopg
 import uvicorn
 
 from streams.store.people import add_user
+from streams.web.serving import listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,7 +125,7 @@ class Browser:
 @contextmanager
 def serving(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
     """Serve an application on loopback from a thread; gives its URL."""
-    listening = socket.create_server(("127.0.0.1", port))
+    listening = listen("127.0.0.1", port)
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
     )

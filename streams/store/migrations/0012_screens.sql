@@ -170,8 +170,7 @@ $$;
 COMMENT ON FUNCTION note_facilities IS
     'Has a batch rolled up by facility and by level; does nothing where the batch is null';
 
--- As before; the facilities that reported are counted by level too. The lock is another one: its
--- number was that of the lock on alerts, for which the roll-up then waited.
+-- As before, and the facilities that reported are counted by level.
 CREATE OR REPLACE FUNCTION roll_up_facilities(most int) RETURNS int
     LANGUAGE plpgsql
 AS $$

@@ -400,12 +400,12 @@ AS $$
                   coalesce(round(a.expected::numeric)::text, '–'), in_page, a.alert_id, a.alert_id),
            concat_ws(',', a.severity, a.status, 'alert:' || a.alert_id)
     FROM screen_alerts a, clock k
-    WHERE a.signal = in_signal AND a.region = in_region
+    WHERE a.signal = in_signal AND a.region = in_region AND a.status <> 'merged'
       AND a.first_period <= (in_to AT TIME ZONE k.zone)::date
       AND a.last_day >= (in_from AT TIME ZONE k.zone)::date
     ORDER BY 1
 $$;
-COMMENT ON FUNCTION screen_marks IS 'Alerts as annotations';
+COMMENT ON FUNCTION screen_marks IS 'Alerts as annotations; what was merged is part of another one';
 
 -- Counts settle when 95 % are in: as arrivals of the latest 60 days tell, backfills of more than 30
 -- days apart; two days where they tell nothing, never more than fourteen.

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from schemas.notify import Language  # noqa: TC001 - FastAPI needs it at run time
-from streams.store.people import add_token, list_tokens, revoke_token, set_locale
+from streams.store.credentials import add_token, list_tokens, revoke_token
+from streams.store.people import set_locale
 from streams.web.language import COOKIE
 from streams.web.pages.reader import Reader, reader_of
 from streams.web.rendering import render
@@ -17,7 +18,7 @@ from streams.web.state import web_of
 from streams.web.visitor import Signed, Visitor  # noqa: TC001 - FastAPI needs it at run time
 
 if TYPE_CHECKING:
-    from streams.store.people import Token
+    from streams.store.credentials import Token
 
 __all__ = ["router"]
 

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from schemas.counts import ALL_STRATA, UNKNOWN_STRATUM
-from streams.people.small_cells import SMALL_BELOW, shown
+from streams.alerts.small_cells import SMALL_BELOW
+from streams.people.small_cells import shown
 from streams.store.line_list import TooManyEventsError, days_of, read_cells
 from streams.web.access import alert_for
 from streams.web.pages.alert import AlertId  # noqa: TC001 - FastAPI needs it at run time

@@ -10,7 +10,7 @@ from streams.phrases import Sentences, amount, percent, place
 from streams.web.language import language
 from streams.web.state import web_of
 from streams.web.texts import say
-from streams.wording import alert_reasons, alert_sentences, period_label
+from streams.wording import alert_reasons, alert_sentences, period_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,13 +85,7 @@ class Reader:
 
     def period(self, period: date, grain: Grain) -> str:
         """Name a period."""
-        label = period_label(period, grain, self.configuration)
-        if grain == "rolling7":
-            return f"截至{label}的7天" if self.lang == "zh" else f"7 days to {label}"
-        if grain == "week" and self.lang == "zh":
-            year, _, week = label.partition("-W")
-            return f"{year}年第{int(week)}周"
-        return label
+        return self.of(period_name(period, grain, self.configuration))
 
     def number(self, value: float | None) -> str:
         """Write a number."""

@@ -55,7 +55,7 @@ READING: Final[dict[str, tuple[str, str]]] = {
     "alert.corrected_short": ("Corrected", "已更正"),
     "alert.assigned_to": ("With {name}", "负责人：{name}"),
     "alert.assigned_nobody": ("Unassigned", "未指派"),
-    "alert.ppv_short": ("Rule right: {text}", "规则命中：{text}"),
+    "alert.ppv_short": ("Rule right: {text}", "规则准确率：{text}"),
     "alert.ppv_none": ("no outcomes yet", "尚无结果"),
     "alert.ppv_title": (
         "Of this rule's decided alerts, {n} of {all} were outbreaks (95% interval {interval})",
@@ -206,7 +206,7 @@ READING: Final[dict[str, tuple[str, str]]] = {
     # facts
     "facts.title": ("Facts", "基本信息"),
     "facts.rule": ("Rule", "规则"),
-    "facts.right": ("Rule was right", "规则命中率"),
+    "facts.right": ("Rule was right", "规则准确率"),
     "facts.right_text": ("{n} of {all}: {share}", "{all} 条中 {n} 条：{share}"),
     "facts.detector": ("Detector", "检测方法"),
     "facts.parameters": ("Parameters", "参数"),

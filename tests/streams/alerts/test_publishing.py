@@ -7,12 +7,20 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
 
-from schemas.alerts import AlertEvent, Closed, Monitored, Verified
+from schemas.alerts import (
+    AlertEvent,
+    Closed,
+    Contribution,
+    Explained,
+    Explanation,
+    Monitored,
+    Verified,
+)
 from streams.alerts.lifecycle import fold
 from streams.alerts.publishing import publish_events
 from streams.kafka import create_topics
 from streams.store.pool import open_pool
-from tests.support.alerts import alert_of, decide, open_alert
+from tests.support.alerts import AS_OF, PERIOD, alert_of, decide, open_alert, tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -83,6 +91,29 @@ async def test_other_systems_can_follow_every_change(
     assert {alert_id: fold(events) for alert_id, events in found.items()} == {
         alert_id: alert_of(database_url, alert_id) for alert_id in ids
     }
+
+
+async def test_small_cells_stay_in_the_database(database_url: str, kafka: str, topic: str) -> None:
+    alert_id = open_alert(database_url)
+    parts = tuple(Contribution(name=f"H-{n}", observed=n, expected=0) for n in (4, 5))
+    tell(
+        database_url,
+        alert_id,
+        Explained(
+            explanation=Explanation(
+                as_of=AS_OF, period=PERIOD, excess=24.5, growth_per_day=None, doubling_days=None,
+                completeness=None, facilities=parts,
+            )
+        ),
+    )  # fmt: skip
+    async with open_pool(database_url, size=1) as pool, producer(kafka) as sending:
+        assert await publish_events(pool, sending, topic) == 2
+    _, event = consumed(kafka, topic)[alert_id]
+    assert isinstance(event.change, Explained)
+    assert event.change.explanation.facilities == parts[1:]
+    stored = alert_of(database_url, alert_id).explanation
+    assert stored is not None
+    assert stored.facilities == parts
 
 
 async def test_what_was_cut_off_is_sent_again(database_url: str, kafka: str, topic: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.alerts.small_cells import SMALL_BELOW
 from streams.errors import FenghuoError
 from streams.people.passwords import (
     MIN_LENGTH,
@@ -18,7 +19,7 @@ from streams.people.passwords import (
     one_time,
     verified,
 )
-from streams.people.small_cells import SMALL_BELOW, shown
+from streams.people.small_cells import shown
 from streams.people.throttling import blocked_until, keys
 from streams.people.users import ROLES, BadNameError, checked_display_name, checked_name
 from streams.store.people import (

@@ -39,9 +39,7 @@ SERIES = 2 * COUNTIES + 1
 
 async def inbox(database: str, **asked: Any) -> InboxPage:
     async with await AsyncConnection.connect(database) as connection:
-        return await read_inbox(
-            connection, **({"scope": "TW", "only": InboxFilter(open_only=True)} | asked)
-        )
+        return await read_inbox(connection, scope="TW", **asked)
 
 
 def ranked(database: str) -> list[int]:
@@ -85,7 +83,7 @@ def test_q_values_are_those_of_scipy(
         connection.execute("DELETE FROM alert_events")
     codes = [region.code for region in configuration.regions.at_level("county")]
     ids = [of_chance(database_url, p, region=code) for p, code in zip(found, codes, strict=False)]
-    stored = dict(rows(database_url, "SELECT alert_id, q_value FROM alert_ranks"))
+    stored: dict[int, float] = dict(rows(database_url, "SELECT alert_id, q_value FROM alert_ranks"))
     # Series without an alert count with p = 1.
     whole = np.array(found + [1.0] * (SERIES - len(found)))
     wanted = stats.false_discovery_control(whole, method="bh")[: len(found)]

@@ -88,7 +88,7 @@ SUMMED = {
 
 
 def not_zero(database: str, query: str) -> Rows:
-    return sorted(row for row in rows(database, query) if row[-1])  # type: ignore[arg-type]
+    return sorted(row for row in rows(database, query) if row[-1])
 
 
 def is_true(database: str) -> bool:

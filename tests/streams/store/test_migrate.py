@@ -39,6 +39,12 @@ MIGRATIONS = [
     "0009_outbox",
     "0010_explaining",
     "0011_held_updates",
+    "0011_people",
+    "0012_screens",
+    "0013_grafana",
+    "0014_inbox",
+    "0015_screen_views",
+    "0016_screen_operations",
 ]
 
 

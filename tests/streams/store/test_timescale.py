@@ -67,7 +67,8 @@ def database(migrated: str) -> str:
     with psycopg.connect(migrated) as connection:
         tables = (
             "events, event_heads, count_history, hourly_counts, daily_counts, stream_offsets, "
-            "pending_judgements, verdicts, alerts, batches, dead_letters, imported_counts"
+            "pending_judgements, verdicts, alerts, batches, dead_letters, imported_counts, "
+            "level_counts, pending_roll_ups"
         )
         connection.execute(f"TRUNCATE {tables}".encode())
     return migrated
@@ -93,7 +94,9 @@ def run_jobs(database: str, procedure: str) -> None:
 
 
 TABLES = ["count_history", "daily_counts", "events", "facility_counts", "facility_days",
-          "hourly_counts"]  # fmt: skip
+          "facility_reports", "hourly_counts", "level_counts"]  # fmt: skip
+#: Sums of whole regions are kept when the events are deleted.
+RETAINED = [table for table in TABLES if table != "level_counts"]
 
 
 def test_hypertables_and_policies(migrated: str) -> None:
@@ -110,17 +113,20 @@ def test_hypertables_and_policies(migrated: str) -> None:
         ("events", True, "occurred_at", timedelta(days=7)),
         ("facility_counts", True, "day", timedelta(days=30)),
         ("facility_days", True, "day", timedelta(days=30)),
+        ("facility_reports", True, "day", timedelta(days=365)),
         ("hourly_counts", True, "hour", timedelta(days=30)),
+        ("level_counts", True, "period", timedelta(days=365)),
     ]
     policies = jobs(migrated)
     assert set(policies) == {
         *(("policy_compression", table) for table in TABLES),
-        *(("policy_retention", table) for table in TABLES),
+        *(("policy_retention", table) for table in RETAINED),
         ("forget_heads", None),
     }
     for table in TABLES:
         after = policies["policy_compression", table][1]["compress_after"]
         assert after == f"{HORIZON + 14} days"
+    for table in RETAINED:
         assert policies["policy_retention", table][1]["drop_after"] == f"{KEPT} years"
     assert policies["forget_heads", None][1] == {"keep_years": KEPT, "horizon_days": HORIZON}
 

@@ -70,7 +70,7 @@ def another(page_url: str, database: str) -> Iterator[Callable[[], Browser]]:
         one.__exit__(None, None, None)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quick_hashes() -> Iterator[None]:
     """Hash passwords with little memory: what they cost is tested once, elsewhere."""
     quick = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),))

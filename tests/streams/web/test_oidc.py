@@ -154,7 +154,7 @@ def test_who_is_unknown_becomes_a_viewer_where_that_is_configured(
         {"exp": 1},
         {"sub": None},
     ],
-    ids=lambda changes: "-".join(changes),
+    ids="-".join,
 )
 def test_a_token_that_is_not_for_this_sign_in_is_refused(
     browser: Browser, provider: OidcProvider, database: str, changes: dict[str, Any]
