@@ -103,9 +103,10 @@ FROM generate_series(1, 3000) n;
 INSERT INTO source_days
 SELECT current_date - d, 'his-' || n, 'visits', 1000, 3
 FROM generate_series(1, 3000) n, generate_series(0, 89) d;
-INSERT INTO judging_minutes
-SELECT date_trunc('minute', now()) - make_interval(mins => n), r.rule, 12, 3000, 1.1, 0.4, now()
-FROM generate_series(0, 90 * 1440) n, (SELECT rule FROM rules UNION ALL SELECT '*') r;
+INSERT INTO judging_runs
+SELECT date_bin('10 minutes', now(), '2000-01-01Z') - make_interval(mins => 10 * n), r.rule, 120,
+       30000, 11, 0.4, now()
+FROM generate_series(0, 90 * 144) n, (SELECT rule FROM rules UNION ALL SELECT '*') r;
 INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, source_id, refused_at,
                           published_at)
 SELECT 'log', 'visits', n % 8, n, (ARRAY['bad_json', 'unknown_region', 'too_old'])[1 + n % 3], '',

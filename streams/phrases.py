@@ -68,7 +68,8 @@ _MONTHS = (
 _WHOLE_FROM = 10
 #: An observed count is told as a multiple of the expected one from here on.
 _MULTIPLE_FROM = 1.9
-_WHOLE_MULTIPLE_FROM = 3
+#: Multiples are told with one decimal below it.
+_WHOLE_MULTIPLE_FROM = 10
 
 
 def unit(alert: Alert, configuration: Configuration) -> Unit:
@@ -194,8 +195,7 @@ def comparison(observed: float, expected: float, counted: Unit) -> Sentences:
     if ratio < _MULTIPLE_FROM:
         more = percent(ratio - 1)
         return Sentences(f"{more} more than the {usual} expected", f"比预期（{usual_zh}）高{more}")
-    # Halves between two and three, whole numbers above.
-    rounded = round(ratio) if ratio >= _WHOLE_MULTIPLE_FROM else round(ratio * 2) / 2
+    rounded = round(ratio) if ratio >= _WHOLE_MULTIPLE_FROM else round(ratio, 1)
     times = "twice" if rounded == 2 else f"{amount(rounded)} times"  # noqa: PLR2004 - twice is two
     return Sentences(
         f"about {times} the {usual} expected", f"约为预期（{usual_zh}）的{plain(rounded)}倍"

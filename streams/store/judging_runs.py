@@ -1,4 +1,4 @@
-"""How long judging takes, by rule and minute."""
+"""How long judging takes, by rule and ten minutes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class JudgingRun(NamedTuple):
 
 
 async def note_judging(connection: AsyncConnection, runs: Sequence[JudgingRun], taken: int) -> None:
-    """Add a look at the queue to the latest minute; rules without anything to judge are left out.
+    """Add a look at the queue to the latest ten minutes; rules with nothing to judge are left out.
 
     The caller holds the lock `JUDGING`, so that judges do not wait for each other's rows.
 
@@ -41,14 +41,14 @@ async def note_judging(connection: AsyncConnection, runs: Sequence[JudgingRun], 
     await connection.execute(_NOTE, columns)
 
 
-_FORGET = "DELETE FROM judging_minutes WHERE minute < now() - interval '90 days'"
+_FORGET = "DELETE FROM judging_runs WHERE since < now() - interval '90 days'"
 
 _NOTE = """
-INSERT INTO judging_minutes AS m (minute, rule, runs, periods, seconds, slowest, last_at)
-SELECT date_trunc('minute', clock_timestamp()), r.rule, 1, r.periods, r.seconds, r.seconds,
-       clock_timestamp()
+INSERT INTO judging_runs AS m (since, rule, runs, periods, seconds, slowest, last_at)
+SELECT date_bin('10 minutes', clock_timestamp(), '2000-01-01Z'), r.rule, 1, r.periods, r.seconds,
+       r.seconds, clock_timestamp()
 FROM unnest(%s::text[], %s::bigint[], %s::float8[]) AS r(rule, periods, seconds)
-ON CONFLICT (minute, rule) DO UPDATE SET
+ON CONFLICT (since, rule) DO UPDATE SET
     runs = m.runs + 1, periods = m.periods + EXCLUDED.periods,
     seconds = m.seconds + EXCLUDED.seconds, slowest = greatest(m.slowest, EXCLUDED.slowest),
     last_at = EXCLUDED.last_at

@@ -62,7 +62,7 @@ VALUES ('webhook', 1, false, 'failed', now(), now(), 9, 'secret address', '{"sub
 _COPIED = (
     "series", "daily_counts", "imported_counts", "level_counts", "facility_counts",
     "facility_reports", "arrivals", "batches", "intake_minutes", "sources", "source_days",
-    "judging_minutes", "stream_offsets", "log_ends", "offset_jumps", "dead_letters", "verdicts",
+    "judging_runs", "stream_offsets", "log_ends", "offset_jumps", "dead_letters", "verdicts",
     "alerts", "alert_events", "alert_followers", "notification_lanes", "notification_deliveries",
     "links",
 )  # fmt: skip

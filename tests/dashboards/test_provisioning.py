@@ -112,7 +112,7 @@ TROUBLE: Final = {
     "FROM generate_series(1, 150) n",
     "fenghuo-judging": "INSERT INTO pending_judgements (signal, region, day) "
     "VALUES ('ili', 'TW', '2009-09-09'); "
-    "UPDATE judging_minutes SET last_at = last_at - interval '1 hour'",
+    "UPDATE judging_runs SET last_at = last_at - interval '1 hour'",
     "fenghuo-followers": "UPDATE alert_followers SET event_id = -5000",
     "fenghuo-notifications": "UPDATE notification_lanes SET failures = 3",
     "fenghuo-jumps": "INSERT INTO offset_jumps VALUES ('l', 't', 0, 10, 60, 'expired', now())",
@@ -124,7 +124,7 @@ TROUBLE: Final = {
 PEACE: Final = (
     "UPDATE batches SET recorded_at = now() WHERE batch_id = (SELECT max(batch_id) FROM batches); "
     "UPDATE log_ends SET end_offset = 0; DELETE FROM dead_letters; DELETE FROM pending_judgements; "
-    "UPDATE judging_minutes SET last_at = now(); UPDATE alert_followers SET event_id = 1000000; "
+    "UPDATE judging_runs SET last_at = now(); UPDATE alert_followers SET event_id = 1000000; "
     "DELETE FROM notification_deliveries; UPDATE notification_lanes SET failures = 0; "
     "DELETE FROM offset_jumps; UPDATE sources SET last_received = now(); "
     "DELETE FROM pending_roll_ups"

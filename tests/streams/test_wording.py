@@ -229,8 +229,9 @@ def test_what_corrections_took_back(configuration: Configuration) -> None:
     ("observed", "expected", "en", "zh"),
     [
         (13, 10, "30% more than the 10 expected", "比预期（10例）高30%"),
-        (21, 10, "about twice the 10 expected", "约为预期（10例）的2倍"),
-        (24, 10, "about 2.5 times the 10 expected", "约为预期（10例）的2.5倍"),
+        (20, 10, "about twice the 10 expected", "约为预期（10例）的2倍"),
+        (24, 10, "about 2.4 times the 10 expected", "约为预期（10例）的2.4倍"),
+        (104, 10, "about 10 times the 10 expected", "约为预期（10例）的10倍"),
         (4000, 1000, "about 4 times the 1,000 expected", "约为预期（1000例）的4倍"),
         (10, 12, "where 12 would be expected", "预期12例"),
         (10.2, 10.1, "where 10 would be expected", "预期10例"),

@@ -101,20 +101,20 @@ CREATE TABLE source_days (
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE source_days IS 'Records by local day of their arrival';
 
--- How long judging takes: reading the counts and running the detector.
-CREATE TABLE judging_minutes (
-    minute  timestamptz      NOT NULL,
+-- How long judging takes, by ten minutes: reading the counts and running the detector.
+CREATE TABLE judging_runs (
+    since   timestamptz      NOT NULL,
     rule    text COLLATE "C" NOT NULL,
     runs    int    NOT NULL,
     periods bigint NOT NULL,
     seconds double precision NOT NULL,
     slowest double precision NOT NULL,
     last_at timestamptz NOT NULL,
-    PRIMARY KEY (minute, rule)
+    PRIMARY KEY (since, rule)
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE judging_minutes IS 'Kept for 90 days';
-COMMENT ON COLUMN judging_minutes.rule IS '*: a look at the queue with all its rules';
-COMMENT ON COLUMN judging_minutes.periods IS 'Verdicts; of *, rows that were taken from the queue';
+COMMENT ON TABLE judging_runs IS 'Kept for 90 days';
+COMMENT ON COLUMN judging_runs.rule IS '*: a look at the queue with all its rules';
+COMMENT ON COLUMN judging_runs.periods IS 'Verdicts; of *, rows that were taken from the queue';
 
 -- How far the logs reached when a worker last looked: what is not read yet is the lag.
 CREATE TABLE log_ends (

@@ -6,20 +6,27 @@ CREATE FUNCTION screen_completeness(in_region text, in_kind text, in_from timest
                    completeness double precision)
     LANGUAGE sql STABLE
 AS $$
-    SELECT r.day::timestamp AT TIME ZONE k.zone, r.day, r.facilities, b.usual,
-           r.facilities / nullif(b.usual, 0)
-    FROM clock k
-    CROSS JOIN facility_reports r
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN count(*) >= 4
-                   THEN percentile_cont(0.5) WITHIN GROUP (ORDER BY p.facilities) END AS usual
-        FROM facility_reports p
-        WHERE p.region = in_region AND p.kind = in_kind
-          AND p.day IN (r.day - 7, r.day - 14, r.day - 21, r.day - 28, r.day - 35, r.day - 42,
-                        r.day - 49, r.day - 56)
-    ) b
-    WHERE r.region = in_region AND r.kind = in_kind
-      AND r.day BETWEEN (in_from AT TIME ZONE k.zone)::date AND (in_to AT TIME ZONE k.zone)::date
+    WITH span AS MATERIALIZED (
+        SELECT k.zone, (in_from AT TIME ZONE k.zone)::date AS first,
+               (in_to AT TIME ZONE k.zone)::date AS last
+        FROM clock k
+    ), known AS MATERIALIZED (
+        SELECT r.day, r.facilities
+        FROM span s
+        JOIN facility_reports r ON r.region = in_region AND r.kind = in_kind
+            AND r.day BETWEEN s.first - 56 AND s.last
+    ), usual AS (
+        SELECT p.day + 7 * n AS day,
+               CASE WHEN count(*) >= 4
+                   THEN percentile_cont(0.5) WITHIN GROUP (ORDER BY p.facilities) END AS facilities
+        FROM known p CROSS JOIN generate_series(1, 8) n
+        GROUP BY 1
+    )
+    SELECT r.day::timestamp AT TIME ZONE s.zone, r.day, r.facilities, u.facilities,
+           r.facilities / nullif(u.facilities, 0)
+    FROM span s
+    JOIN known r ON r.day >= s.first
+    LEFT JOIN usual u ON u.day = r.day
     ORDER BY r.day
 $$;
 COMMENT ON FUNCTION screen_completeness IS
@@ -53,33 +60,54 @@ AS $$
 $$;
 COMMENT ON FUNCTION screen_completeness_below IS 'The same for the regions directly below, on the latest whole day';
 
-CREATE VIEW screen_timeliness AS
-    SELECT a.day::timestamp AT TIME ZONE k.zone AS "time", a.day, a.signal,
-           sum(a.value)::float8 AS counted,
-           (sum(CASE WHEN a.within BETWEEN 1 AND 24 THEN a.value ELSE 0 END)
-               / sum(a.value))::float8 AS within_1_day,
-           (sum(CASE WHEN a.within BETWEEN 1 AND 72 THEN a.value ELSE 0 END)
-               / sum(a.value))::float8 AS within_3_days,
-           (sum(CASE WHEN a.within BETWEEN 1 AND 168 THEN a.value ELSE 0 END)
-               / sum(a.value))::float8 AS within_7_days
-    FROM arrivals a, clock k
-    GROUP BY a.day, a.signal, k.zone;
-COMMENT ON VIEW screen_timeliness IS 'Of the counts that came in on a day, the share that was so fresh';
+CREATE FUNCTION screen_timeliness(in_signals text[], in_from timestamptz, in_to timestamptz)
+    RETURNS TABLE ("time" timestamptz, counted double precision, within_1_day double precision,
+                   within_3_days double precision, within_7_days double precision)
+    LANGUAGE sql STABLE
+AS $$
+    SELECT d.day::timestamp AT TIME ZONE k.zone, sum(d.value)::float8,
+           coalesce(sum(d.value) FILTER (WHERE d.within BETWEEN 1 AND 24), 0)::float8,
+           coalesce(sum(d.value) FILTER (WHERE d.within BETWEEN 1 AND 72), 0)::float8,
+           coalesce(sum(d.value) FILTER (WHERE d.within BETWEEN 1 AND 168), 0)::float8
+    FROM clock k
+    CROSS JOIN LATERAL (
+        SELECT a.day, a.within, sum(a.value) AS value
+        FROM arrivals a
+        WHERE a.day BETWEEN (in_from AT TIME ZONE k.zone)::date AND (in_to AT TIME ZONE k.zone)::date
+          AND a.signal = ANY(in_signals)
+        GROUP BY 1, 2
+    ) d
+    GROUP BY d.day, k.zone
+    ORDER BY d.day
+$$;
+COMMENT ON FUNCTION screen_timeliness IS 'What came in on a day, and how much of it was so fresh';
 
-CREATE VIEW screen_arrivals AS
-    SELECT a.day::timestamp AT TIME ZONE k.zone AS "time", a.signal, d.place, d.delay, a.value::float8
-    FROM arrivals a
-    CROSS JOIN clock k
+CREATE FUNCTION screen_arrivals(in_signals text[], in_from timestamptz, in_to timestamptz)
+    RETURNS TABLE (place int, delay text, counted double precision)
+    LANGUAGE sql STABLE
+AS $$
+    SELECT d.place, d.delay, a.value::float8
+    FROM (
+        SELECT x.within, sum(x.value) AS value
+        FROM clock k
+        JOIN arrivals x ON x.day BETWEEN (in_from AT TIME ZONE k.zone)::date
+                                     AND (in_to AT TIME ZONE k.zone)::date
+        WHERE x.signal = ANY(in_signals)
+        GROUP BY 1
+    ) a
     JOIN (VALUES (1, 1, '≤ 1 h'), (3, 2, '≤ 3 h'), (6, 3, '≤ 6 h'), (12, 4, '≤ 12 h'),
                  (24, 5, '≤ 1 d'), (48, 6, '≤ 2 d'), (72, 7, '≤ 3 d'), (168, 8, '≤ 7 d'),
                  (336, 9, '≤ 14 d'), (720, 10, '≤ 30 d'), (0, 11, '> 30 d'))
-        AS d(within, place, delay) USING (within);
+        AS d(within, place, delay) USING (within)
+    ORDER BY d.place
+$$;
+COMMENT ON FUNCTION screen_arrivals IS 'How long counts took from the event to the database';
 
 -- A source is silent when it is out by its own habits: a day for one that sends daily, two gaps for
 -- one that sends seldom. One that was heard on fewer than five days has no habits yet, and one that
 -- has been gone for sixty is no source any more.
 CREATE VIEW screen_sources AS
-    SELECT s.source_id, s.topic, s.first_received, s.last_received, s.last_event, s.days,
+    SELECT source_id, topic, s.first_received, s.last_received, s.last_event, s.days,
            h.hours AS hours_silent,
            s.days >= 5 AND h.hours > 24 * greatest(1, 2 * g.gap - 1) AND h.hours < 24 * 60 AS silent,
            t.accepted AS accepted_2_days, t.refused AS refused_2_days
@@ -93,23 +121,28 @@ CREATE VIEW screen_sources AS
                 - (s.first_received AT TIME ZONE k.zone)::date + 1)::float8
                / greatest(s.days, 1) AS gap
     ) g
-    LEFT JOIN LATERAL (
-        SELECT sum(d.accepted)::bigint AS accepted, sum(d.refused)::bigint AS refused
+    LEFT JOIN (
+        SELECT d.source_id, d.topic, sum(d.accepted)::bigint AS accepted,
+               sum(d.refused)::bigint AS refused
         FROM source_days d
-        WHERE d.day >= k.today - 1 AND d.source_id = s.source_id AND d.topic = s.topic
-    ) t ON true
-    WHERE s.source_id <> 'unknown';
+        WHERE d.day >= (SELECT n.today - 1 FROM clock n)
+        GROUP BY 1, 2
+    ) t USING (source_id, topic)
+    WHERE source_id <> 'unknown';
 
 -- Neither the record nor the sentence, which may quote it.
 CREATE VIEW screen_refusals AS
     SELECT d.refused_at AS "time", d.topic, d.reason, d.source_id, d.published_at, d.replayed_at
     FROM dead_letters d;
 
+-- Floating point: whole numbers are added up as numeric, which takes three times as long.
 CREATE VIEW screen_intake AS
-    SELECT m.minute AS "time", m.* FROM intake_minutes m;
+    SELECT m.minute AS "time", m.topic, m.batches, m.records::float8, m.inserted::float8,
+           m.replaced::float8, m.repeated::float8, m.refused::float8, m.seconds, m.slowest
+    FROM intake_minutes m;
 
 CREATE VIEW screen_judging AS
-    SELECT m.minute AS "time", m.* FROM judging_minutes m;
+    SELECT r.since AS "time", r.* FROM judging_runs r;
 
 CREATE VIEW screen_lag AS
     SELECT o.topic, o.partition, o.next_offset, e.end_offset,
@@ -128,7 +161,7 @@ CREATE VIEW screen_pipeline AS
            (SELECT count(*) FROM (SELECT FROM pending_judgements LIMIT 100000) p) AS to_judge,
            CASE WHEN EXISTS (SELECT FROM pending_judgements)
                THEN extract(epoch FROM now() - (
-                   SELECT max(m.last_at) FROM judging_minutes m WHERE m.rule = '*'))
+                   SELECT max(m.last_at) FROM judging_runs m WHERE m.rule = '*'))
                ELSE 0 END::float8 AS seconds_without_judging,
            (SELECT count(*) FROM pending_roll_ups) AS to_roll_up,
            (SELECT count(*) FROM dead_letters d WHERE d.published_at IS NULL) AS letters_waiting,

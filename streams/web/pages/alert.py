@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from schemas.alerts import OPEN_STATUSES
+from streams.errors import ConfigError
 from streams.notify.masking import expand
 from streams.notify.tokens import read_token
 from streams.people.small_cells import for_role
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["AlertId", "Refused", "router", "show_alert"]
 
 router = APIRouter()
+log = logging.getLogger(__name__)
 
 #: Numbers of alerts are bigints.
 AlertId = Annotated[int, Path(ge=1, le=2**63 - 1)]
@@ -240,13 +243,25 @@ def _of_token(
 ) -> dict[str, str | bool | None]:
     """Tell whether the visitor comes from a message, and may acknowledge by one click."""
     token = request.query_params.get("token")
-    kept = reader.configuration.surveillance.notify.secret
-    if not token or kept is None:
+    secret = _secret(reader) if token else None
+    if not token or secret is None:
         return {"acknowledge": None, "bad_token": False}
-    channel = read_token(token, alert.alert_id, expand(kept), datetime.now(UTC))
+    channel = read_token(token, alert.alert_id, secret, datetime.now(UTC))
     unread = alert.status in OPEN_STATUSES and alert.acknowledged_at is None
     offer = channel if unread and visitor.user.may_act else None
     return {"acknowledge": offer, "bad_token": channel is None}
+
+
+def _secret(reader: Reader) -> str | None:
+    """Return what signs the links of messages; None where this process is not told."""
+    kept = reader.configuration.surveillance.notify.secret
+    if kept is None:
+        return None
+    try:
+        return expand(kept)
+    except ConfigError as error:
+        log.warning("Links of messages cannot be checked: %s", error)
+        return None
 
 
 def _refusal(refused: Refused | None, reader: Reader) -> dict[str, Any]:

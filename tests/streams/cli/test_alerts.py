@@ -92,12 +92,13 @@ def test_one_alert_is_told_in_both_languages(run: Run, database: str) -> None:
     shown = " ".join(run("alerts", "show", add_alert(database)).stdout.split())
     assert (
         "Influenza-like illness in Taipei City: 45 visits in week 32 of 2009 (3–9 August), about "
-        "twice the 20 expected and above the alarm threshold of 38; above the threshold in 2 weeks "
-        "since week 31; by the method's reckoning chance alone gives so many less than once in "
-        "1,000 times."
+        "2.2 times the 20 expected and above the alarm threshold of 38; above the threshold in 2 "
+        "weeks since week 31; by the method's reckoning chance alone gives so many less than once "
+        "in 1,000 times."
     ) in shown
     assert (
-        "2009年第32周（8月3日至9日），臺北市流感样病例就诊45人次，约为预期（20人次）的2倍" in shown
+        "2009年第32周（8月3日至9日），臺北市流感样病例就诊45人次，约为预期（20人次）的2.2倍"
+        in shown
     )
     assert "；第31周以来累计2周超过阈值；" in shown
     assert 'detector: {"type": "ears"}' in shown

@@ -35,7 +35,7 @@ def test_each_look_at_the_queue_tells_how_long_it_took(
     found = {
         rule: (runs, periods)
         for rule, runs, periods in rows(
-            database_url, "SELECT rule, sum(runs), sum(periods) FROM judging_minutes GROUP BY 1"
+            database_url, "SELECT rule, sum(runs), sum(periods) FROM judging_runs GROUP BY 1"
         )
     }
     # The rule on sales has nothing to judge.
@@ -48,7 +48,7 @@ def test_each_look_at_the_queue_tells_how_long_it_took(
     assert rows(
         database_url,
         "SELECT bool_and(seconds > 0 AND slowest <= seconds AND last_at <= clock_timestamp()) "
-        "FROM judging_minutes",
+        "FROM judging_runs",
     ) == [(True,)]
     assert rows(database_url, "SELECT seconds_without_judging FROM screen_pipeline") == [(0.0,)]
 
@@ -56,9 +56,9 @@ def test_each_look_at_the_queue_tells_how_long_it_took(
 def test_old_minutes_are_forgotten(database_url: str, configuration: Configuration) -> None:
     rows(
         database_url,
-        "INSERT INTO judging_minutes SELECT now() - interval '91 days', 'x', 1, 1, 1, 1, now() "
+        "INSERT INTO judging_runs SELECT now() - interval '91 days', 'x', 1, 1, 1, 1, now() "
         "RETURNING 1",
     )
     live(database_url, TAIPEI, {START: 5})
     judge(database_url, configuration)
-    assert rows(database_url, "SELECT count(*) FROM judging_minutes WHERE rule = 'x'") == [(0,)]
+    assert rows(database_url, "SELECT count(*) FROM judging_runs WHERE rule = 'x'") == [(0,)]
