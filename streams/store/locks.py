@@ -6,7 +6,7 @@
 4. `ALERTS`: one at a time changes alerts, be it a judge, an officer or a timer. It is taken before
    the alerts are read, by `streams.store.alerts.hold_alerts`, and makes row locks needless.
 
-`FACILITIES` and `LEVELS` are taken inside functions of the database (migration 0012).
+`FACILITIES` and `LEVELS` are taken inside functions of the database (migration 0013).
 """
 
 from __future__ import annotations

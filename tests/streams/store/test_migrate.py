@@ -39,12 +39,12 @@ MIGRATIONS = [
     "0009_outbox",
     "0010_explaining",
     "0011_held_updates",
-    "0011_people",
-    "0012_screens",
-    "0013_grafana",
-    "0014_inbox",
-    "0015_screen_views",
-    "0016_screen_operations",
+    "0012_people",
+    "0013_screens",
+    "0014_grafana",
+    "0015_inbox",
+    "0016_screen_views",
+    "0017_screen_operations",
 ]
 
 

@@ -1,4 +1,4 @@
--- What dashboards ask for about the data and the machinery; see 0015.
+-- What dashboards ask for about the data and the machinery; see 0016.
 
 CREATE FUNCTION screen_completeness(in_region text, in_kind text, in_from timestamptz,
                                     in_to timestamptz)
