@@ -38,7 +38,7 @@ class Site(NamedTuple):
     database: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(database_server: str) -> Iterator[Site]:
     configuration = demo_configuration()
     with make_database(database_server) as database:
@@ -52,8 +52,9 @@ def site(database_server: str) -> Iterator[Site]:
             yield Site(url, database)
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+@pytest.fixture(scope="module")
+def chromium(site: Site) -> Iterator[Browser]:
+    # Not longer: as long as Playwright runs, no other event loop can be run in this thread.
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("there is no chromium: apt-get install chromium")
