@@ -53,7 +53,7 @@ POINTS: Final = 800
 
 _SIZED: Final = (
     "daily_counts", "level_counts", "verdicts", "alerts", "facility_counts", "facility_reports",
-    "imported_counts", "judging_runs", "intake_minutes",
+    "imported_counts", "judging_runs", "intake_minutes", "intake_hours",
 )  # fmt: skip
 
 

@@ -90,7 +90,11 @@ FROM generate_series(0, 1094) n, signals s,
 INSERT INTO intake_minutes
 SELECT date_trunc('minute', now()) - make_interval(mins => n), t.topic, 20, 4000, 3800, 50, 100, 50,
        4, 0.6
-FROM generate_series(0, 90 * 1440) n, (VALUES ('visits'), ('sales')) t(topic);
+FROM generate_series(0, 30 * 1440) n, (VALUES ('visits'), ('sales')) t(topic);
+INSERT INTO intake_hours
+SELECT date_trunc('hour', now()) - make_interval(hours => n), t.topic, 1200, 240000, 228000, 3000,
+       6000, 3000, 240, 0.6
+FROM generate_series(0, 1095 * 24) n, (VALUES ('visits'), ('sales')) t(topic);
 INSERT INTO batches (log, topic, partition, from_offset, next_offset, records, inserted, replaced,
                      repeated, refused, worker, received_at, recorded_at)
 SELECT 'log', 'visits', n % 8, n, n + 1, 4000, 3800, 50, 100, 50, 'w', now() - make_interval(secs => n),

@@ -36,6 +36,11 @@ SELECT date_trunc('minute', now()) - make_interval(mins => n), 'visits', 2, 900,
        0.8, 0.6
 FROM generate_series(1, 120) n
 ON CONFLICT DO NOTHING;
+INSERT INTO intake_hours
+SELECT date_trunc('hour', now()) - make_interval(hours => n), 'visits', 120, 54000, 48000, 1200,
+       1800, 3000, 48, 0.6
+FROM generate_series(1, 100) n
+ON CONFLICT DO NOTHING;
 INSERT INTO log_ends (log, topic, partition, end_offset, seen_at)
 SELECT log, topic, partition, next_offset + 250, now() FROM stream_offsets;
 INSERT INTO offset_jumps (log, topic, partition, from_offset, to_offset, reason)
@@ -61,10 +66,10 @@ VALUES ('webhook', 1, false, 'failed', now(), now(), 9, 'secret address', '{"sub
 #: What dashboards read, for a server that cannot be filled by COPY.
 _COPIED = (
     "series", "daily_counts", "imported_counts", "level_counts", "facility_counts",
-    "facility_reports", "arrivals", "batches", "intake_minutes", "sources", "source_days",
-    "judging_runs", "stream_offsets", "log_ends", "offset_jumps", "dead_letters", "verdicts",
-    "alerts", "alert_events", "alert_followers", "notification_lanes", "notification_deliveries",
-    "links",
+    "facility_reports", "arrivals", "batches", "intake_minutes", "intake_hours", "sources",
+    "source_days", "judging_runs", "stream_offsets", "log_ends", "offset_jumps", "dead_letters",
+    "verdicts", "alerts", "alert_events", "alert_followers", "notification_lanes",
+    "notification_deliveries", "links",
 )  # fmt: skip
 
 

@@ -65,8 +65,9 @@ CREATE TABLE arrivals (
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN arrivals.within IS 'Hours: 1, 3, 6, 12, 24, 48, 72, 168, 336, 720, or 0 for later still';
 
-CREATE TABLE intake_minutes (
-    minute   timestamptz      NOT NULL,
+-- By hour for good, by minute for a month.
+CREATE TABLE intake_hours (
+    hour     timestamptz      NOT NULL,
     topic    text COLLATE "C" NOT NULL,
     batches  int    NOT NULL,
     records  bigint NOT NULL,
@@ -76,9 +77,12 @@ CREATE TABLE intake_minutes (
     refused  bigint NOT NULL,
     seconds  double precision NOT NULL,
     slowest  double precision NOT NULL,
-    PRIMARY KEY (minute, topic)
+    PRIMARY KEY (hour, topic)
 ) WITH (fillfactor = 70);
-COMMENT ON COLUMN intake_minutes.seconds IS 'From the arrival of each batch to its commit, added up';
+COMMENT ON COLUMN intake_hours.seconds IS 'From the arrival of each batch to its commit, added up';
+CREATE TABLE intake_minutes (LIKE intake_hours INCLUDING ALL);
+ALTER TABLE intake_minutes RENAME COLUMN hour TO minute;
+COMMENT ON TABLE intake_minutes IS 'Kept for 30 days';
 
 CREATE TABLE sources (
     source_id      text COLLATE "C" NOT NULL,
@@ -347,6 +351,8 @@ COMMENT ON FUNCTION roll_up_batches IS
 CREATE FUNCTION add_intake(taken bigint[], since timestamptz, until timestamptz) RETURNS void
     LANGUAGE sql
 AS $$
+    DELETE FROM intake_minutes m WHERE m.minute < now() - interval '30 days';
+
     INSERT INTO intake_minutes AS m (minute, topic, batches, records, inserted, replaced, repeated,
                                      refused, seconds, slowest)
     SELECT date_trunc('minute', b.recorded_at), b.topic, count(*), sum(b.records), sum(b.inserted),
@@ -354,10 +360,26 @@ AS $$
            sum(extract(epoch FROM b.recorded_at - b.received_at)),
            max(extract(epoch FROM b.recorded_at - b.received_at))
     FROM batches b
-    WHERE b.batch_id = ANY(taken)
+    WHERE b.batch_id = ANY(taken) AND b.recorded_at >= now() - interval '30 days'
     GROUP BY 1, 2
     ORDER BY 1, 2
     ON CONFLICT (minute, topic) DO UPDATE SET
+        batches = m.batches + EXCLUDED.batches, records = m.records + EXCLUDED.records,
+        inserted = m.inserted + EXCLUDED.inserted, replaced = m.replaced + EXCLUDED.replaced,
+        repeated = m.repeated + EXCLUDED.repeated, refused = m.refused + EXCLUDED.refused,
+        seconds = m.seconds + EXCLUDED.seconds, slowest = greatest(m.slowest, EXCLUDED.slowest);
+
+    INSERT INTO intake_hours AS m (hour, topic, batches, records, inserted, replaced, repeated,
+                                     refused, seconds, slowest)
+    SELECT date_trunc('hour', b.recorded_at), b.topic, count(*), sum(b.records), sum(b.inserted),
+           sum(b.replaced), sum(b.repeated), sum(b.refused),
+           sum(extract(epoch FROM b.recorded_at - b.received_at)),
+           max(extract(epoch FROM b.recorded_at - b.received_at))
+    FROM batches b
+    WHERE b.batch_id = ANY(taken)
+    GROUP BY 1, 2
+    ORDER BY 1, 2
+    ON CONFLICT (hour, topic) DO UPDATE SET
         batches = m.batches + EXCLUDED.batches, records = m.records + EXCLUDED.records,
         inserted = m.inserted + EXCLUDED.inserted, replaced = m.replaced + EXCLUDED.replaced,
         repeated = m.repeated + EXCLUDED.repeated, refused = m.refused + EXCLUDED.refused,
@@ -392,7 +414,7 @@ AS $$
         last_event = greatest(s.last_event, EXCLUDED.last_event),
         days = s.days + EXCLUDED.days;
 $$;
-COMMENT ON FUNCTION add_intake IS 'Adds batches to intake_minutes, sources and source_days';
+COMMENT ON FUNCTION add_intake IS 'Adds batches to intake_hours, intake_minutes, sources and source_days';
 
 -- After a change of the region tree or of the weeks, and once for what came in before.
 CREATE FUNCTION rebuild_levels() RETURNS void

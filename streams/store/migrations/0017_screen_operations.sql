@@ -140,6 +140,12 @@ CREATE VIEW screen_intake AS
     SELECT m.minute AS "time", m.topic, m.batches, m.records::float8, m.inserted::float8,
            m.replaced::float8, m.repeated::float8, m.refused::float8, m.seconds, m.slowest
     FROM intake_minutes m;
+COMMENT ON VIEW screen_intake IS 'By minute, of the latest 30 days';
+
+CREATE VIEW screen_intake_hours AS
+    SELECT h.hour AS "time", h.topic, h.batches, h.records::float8, h.inserted::float8,
+           h.replaced::float8, h.repeated::float8, h.refused::float8, h.seconds, h.slowest
+    FROM intake_hours h;
 
 CREATE VIEW screen_judging AS
     SELECT r.since AS "time", r.* FROM judging_runs r;

@@ -1,0 +1,174 @@
+"""What screens show is what is stored, judged and counted elsewhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, LiteralString
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.support.store import rows
+
+if TYPE_CHECKING:
+    from tests.dashboards.conftest import Filled
+
+YEAR = (datetime(2009, 1, 1, tzinfo=UTC), datetime(2009, 12, 31, tzinfo=UTC))
+ZONE = ZoneInfo("Asia/Taipei")
+
+
+def test_curves_are_what_was_judged(plain: Filled) -> None:
+    """Judges read the same counts by other statements; every verdict has its point."""
+    compared = rows(
+        plain.database,
+        "SELECT count(*), count(*) FILTER (WHERE abs(v.observed - s.observed) < 0.001 "
+        "AND v.upper IS NOT DISTINCT FROM s.upper AND v.alarm = (s.exceedance IS NOT NULL)), "
+        "count(DISTINCT v.rule) "
+        "FROM verdicts v JOIN rules r USING (rule) "
+        "LEFT JOIN LATERAL screen_observed(r.signal, r.rule, v.region, '*', %s, %s) s "
+        "ON s.period = v.period WHERE v.observed IS NOT NULL "
+        "AND v.region IN ('TW', 'TW-TPE', 'TW-PEN')",
+        *YEAR,
+    )
+    verdicts, same, rules = compared[0]
+    assert verdicts == same > 50
+    assert rules == 4
+
+
+@pytest.mark.parametrize(("grain", "view"), [("day", "day"), ("week", "week")])
+@pytest.mark.parametrize("region", ["TW", "TW-TPE"])
+@pytest.mark.parametrize("age", ["*", "7-12"])
+def test_curves_are_the_sums_of_the_counts(
+    plain: Filled, grain: str, view: LiteralString, region: str, age: str
+) -> None:
+    summed = rows(
+        plain.database,
+        f"SELECT {view}, sum(value)::float8 FROM level_counts_by_{view} WHERE signal = 'ili' "
+        f"AND region = %s AND %s IN ('*', stratum) AND {view} >= '2009-01-05' "
+        "GROUP BY 1 HAVING sum(value) <> 0 ORDER BY 1",
+        region,
+        age,
+    )
+    shown = rows(
+        plain.database,
+        "SELECT period, value FROM screen_series('ili', %s, %s, %s, '2009-01-05', '2009-12-31') "
+        "WHERE value <> 0 ORDER BY 1",
+        region,
+        grain,
+        age,
+    )
+    assert shown == summed
+    assert len(shown) > 30
+
+
+def test_a_day_without_cases_is_zero_where_counts_flow_and_missing_elsewhere(plain: Filled) -> None:
+    with psycopg.connect(plain.database) as connection, connection.transaction(force_rollback=True):
+        connection.execute(
+            "DELETE FROM daily_counts WHERE day = '2009-08-20' AND series_id IN "
+            "(SELECT series_id FROM series WHERE signal = 'ili' AND region = 'TW-PEN')"
+        )
+        shown = dict(
+            connection.execute(
+                "SELECT period, value FROM screen_series('ili', 'TW-PEN', 'day', '*', %s, %s)", YEAR
+            ).fetchall()
+        )
+    assert shown[date(2009, 8, 20)] == 0
+    assert min(shown) == date(2009, 7, 27)
+    assert max(shown) == date(2009, 9, 13)
+    assert len(shown) == 49
+
+
+def test_former_years_stand_at_the_same_week(plain: Filled) -> None:
+    shown = rows(
+        plain.database,
+        "SELECT time, value FROM screen_former_years('ili', 'TW', '*', %s, %s) "
+        "WHERE metric LIKE '1 year%%' ORDER BY 1",
+        *YEAR,
+    )
+    stored = {
+        week: float(value)
+        for week, value in rows(
+            plain.database,
+            "SELECT week, sum(value) FROM level_counts_by_week "
+            "WHERE signal = 'ili' AND region = 'TW' GROUP BY 1",
+        )
+    }
+    assert len(shown) > 50
+    for at, value in shown:
+        assert value == stored[at.astimezone(ZONE).date() - timedelta(weeks=52)]
+
+
+def test_the_latest_days_are_provisional(plain: Filled) -> None:
+    # Of what came in lately, 95 % were there within three hours: one day is still open.
+    (mark,) = rows(
+        plain.database, "SELECT time, timeend FROM screen_provisional('ili', %s, %s)", *YEAR
+    )
+    assert [at.astimezone(ZONE).date() for at in mark] == [date(2009, 9, 13), date(2009, 9, 14)]
+    late = "INSERT INTO arrivals SELECT now()::date, 'ili', 168, 9000"
+    with psycopg.connect(plain.database) as connection, connection.transaction(force_rollback=True):
+        connection.execute(late)
+        assert connection.execute("SELECT screen_settled_after('ili')").fetchone() == (7,)
+        connection.execute("DELETE FROM arrivals")
+        assert connection.execute("SELECT screen_settled_after('ili')").fetchone() == (2,)
+
+
+def test_small_cells_of_facilities_are_hidden_and_the_others_are_exact(plain: Filled) -> None:
+    week = "region = 'TW-PEN' AND signal = 'ili' AND day BETWEEN '2009-09-07' AND '2009-09-13'"
+    shown = "SELECT facility, observed, small FROM screen_facilities('ili', 'TW-PEN', %s)"
+    with psycopg.connect(plain.database) as connection, connection.transaction(force_rollback=True):
+        for number, cases in enumerate((0, 1, 4, 5), start=1):
+            facility = f"TW-PEN-ED0{number}"
+            connection.execute(
+                f"DELETE FROM facility_counts WHERE {week} AND facility_id = %s", (facility,)
+            )
+            connection.execute(
+                "INSERT INTO facility_counts VALUES ('TW-PEN', 'ili', '2009-09-08', %s, %s)",
+                (facility, cases),
+            )
+        counted = "SELECT facility_id, sum(value)::float8 FROM facility_counts"
+        stored: dict[str, float] = dict(
+            connection.execute(f"{counted} WHERE {week} GROUP BY 1").fetchall()
+        )
+        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(plain.role)))
+        told = connection.execute(shown, (YEAR[1],)).fetchall()
+        # Whatever day is asked for, only whole weeks are told.
+        asked = datetime(2009, 9, 18, tzinfo=UTC)
+        assert connection.execute(shown, (asked,)).fetchall() == told
+    assert {stored[f"TW-PEN-ED0{number}"] for number in (1, 2, 3, 4)} == {0, 1, 4, 5}
+    assert {facility for facility, _, _ in told} == set(stored)
+    for facility, value, small in told:
+        assert small is (0 < stored[facility] < 5)
+        assert value == (None if small else stored[facility])
+
+
+def test_ages_add_up_to_the_week(plain: Filled) -> None:
+    (told,) = rows(
+        plain.database,
+        "SELECT sum(observed), sum(usual) FROM screen_ages('ili', 'TW', %s)",
+        YEAR[1],
+    )
+    weeks = rows(
+        plain.database,
+        "SELECT value FROM screen_series('ili', 'TW', 'week', '*', '2009-07-13', '2009-09-13') "
+        "ORDER BY period",
+    )
+    *before, latest = [value for (value,) in weeks]
+    assert len(before) == 8
+    assert told[0] == latest
+    assert told[1] == pytest.approx(sum(before) / 8)
+
+
+def test_sources_are_silent_by_their_own_habits(plain: Filled) -> None:
+    silent: dict[str, bool] = dict(
+        rows(plain.database, "SELECT source_id, silent FROM screen_sources")
+    )
+    assert silent == {
+        "his-silent": True,
+        "his-1": False,
+        "till-weekly": False,
+        # Heard on one day only.
+        "simulated-pharmacy": False,
+        "taiwan-rods-expanded": False,
+    }
