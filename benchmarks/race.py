@@ -178,7 +178,7 @@ class Race:
             return subprocess.Popen(
                 command,
                 env=dict(environment),
-                cwd=ROOT,
+                cwd=self.folder,  # Faust as it comes leaves a folder there
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if not contestant.commits else log,
                 stderr=log,
