@@ -101,7 +101,7 @@ def fill(database: str) -> None:
             connection.execute(statement.encode())
             what = " ".join(line for line in statement.split("\n") if not line.startswith("--"))
             print(f"{time.monotonic() - began:7.1f} s  {what.strip()[:70]}", flush=True)
-        extension = "SELECT FROM pg_extension WHERE extname = 'timescaledb'"
+        extension = "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'"
         if connection.execute(extension).fetchone():
             # What the policies would do by and by.
             after = country().surveillance.event_time.max_age_days + 14

@@ -62,7 +62,7 @@ class DatabaseServer:
         with psycopg.connect(self.uri, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             available = connection.execute(
-                "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
+                "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
             ).fetchone()
         uri = make_conninfo(self.uri, dbname=name)
         try:

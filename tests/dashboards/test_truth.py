@@ -69,7 +69,7 @@ def test_a_day_without_cases_is_zero_where_counts_flow_and_missing_elsewhere(pla
             "DELETE FROM daily_counts WHERE day = '2009-08-20' AND series_id IN "
             "(SELECT series_id FROM series WHERE signal = 'ili' AND region = 'TW-PEN')"
         )
-        shown = dict(
+        shown: dict[date, float] = dict(
             connection.execute(
                 "SELECT period, value FROM screen_series('ili', 'TW-PEN', 'day', '*', %s, %s)", YEAR
             ).fetchall()
