@@ -10,6 +10,7 @@ which the dashboard opens and over three years. Prints the median of five runs a
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -167,13 +168,16 @@ def measure(
     return found
 
 
-def report(timings: list[Timing], server: str, sizes: list[tuple[str, str, int]]) -> str:
+def report(
+    timings: list[Timing], server: str, sizes: list[tuple[str, str, int]], load: tuple[float, float]
+) -> str:
     """Write the table: the slowest place of each query and range."""
     lines = [
         f"# Queries of the dashboards, {datetime.now(UTC).date()}",
         "",
         f"{server}. Milliseconds until all rows are there: the median of {RUNS} runs, in the",
         "slowest of nation, province, prefecture and county; `first` is the first run there.",
+        f"Processors: {os.cpu_count()}, others' load before {load[0]:.1f}, after {load[1]:.1f}.",
         "",
         "| query | range | place | rows | median | first |",
         "|---|---|---|---|---|---|",
@@ -263,6 +267,7 @@ def _run(database: str, *, save: bool) -> None:
             "WHERE extname = 'timescaledb'), '')"
         ).fetchone()
     assert version
+    before = os.getloadavg()[0]
     with psycopg.connect(reader, autocommit=True, prepare_threshold=None) as connection:
         timings = [
             timing
@@ -270,7 +275,9 @@ def _run(database: str, *, save: bool) -> None:
             for place in PLACES
             for timing in measure(connection, query, place, now)
         ]
-    text = report(timings, str(version[0]), sizes)
+    # We are one of those that run.
+    load = (before, max(0.0, os.getloadavg()[0] - 1))
+    text = report(timings, str(version[0]), sizes, load)
     print(text)
     if save:
         kind = "timescaledb" if "TimescaleDB" in version[0] else "postgresql"

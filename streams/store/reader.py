@@ -101,6 +101,8 @@ def _make(connection: psycopg.Connection, name: str, password: str | None) -> bo
         sql.SQL("SET default_transaction_read_only = on"),
         # Compiling takes longer than most of these queries.
         sql.SQL("SET jit = off"),
+        # Curves over years are sorted in memory.
+        sql.SQL("SET work_mem = '32MB'"),
     ):
         connection.execute(sql.SQL("ALTER ROLE {} ").format(role) + setting)
     return created

@@ -112,6 +112,7 @@ def test_no_query_runs_for_long(database_url: str, role: str) -> None:
     with as_reader(database_url, role) as connection:
         assert connection.execute("SHOW statement_timeout").fetchone() == ("15s",)
         assert connection.execute("SHOW default_transaction_read_only").fetchone() == ("on",)
+        assert connection.execute("SHOW work_mem").fetchone() == ("32MB",)
         connection.execute("SET statement_timeout = 50")
         with pytest.raises(errors.QueryCanceled):
             connection.execute("SELECT pg_sleep(5)")
