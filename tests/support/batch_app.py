@@ -74,12 +74,12 @@ def close_thread(app: faust.App) -> None:
     thread = app.consumer._thread
     if not thread.thread_loop.is_running():
         thread.thread_loop.close()
-    if thread._consumer is not None:
-        thread._consumer._client._conns.clear()
     # aiokafka, when it is closed, forgets a connection that is just being made. Found later, it
     # would be held against another test.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
+        if thread._consumer is not None:
+            thread._consumer._client._conns.clear()
         gc.collect()
 
 
