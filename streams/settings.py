@@ -37,10 +37,12 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="Seconds until a silent worker loses its partitions"
     )
     batch_records: int = Field(
-        default=10_000, ge=1, description="Most records of one transaction; bounds memory"
+        default=12_000, ge=1, description="Most records of one transaction; bounds memory"
     )
     fetch_bytes: int = Field(
-        default=4 * 1024 * 1024, ge=1024, description="Most bytes fetched per partition and request"
+        default=3 * 1024 * 1024,
+        ge=1024,
+        description="Most bytes fetched per partition and request; about one transaction's",
     )
     commits_in_flight: int = Field(
         default=4, ge=1, description="Transactions of different partitions at the same time"

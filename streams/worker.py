@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import gc
 import logging
+import time
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,10 @@ _FOLLOW_SECONDS = 0.5
 _WATCH_SECONDS = 15.0
 #: Between looks at how far the logs reach, which tells the lag.
 _LOG_ENDS_SECONDS = 15.0
+#: Rest after explaining while commits are under way: in parts of the time that it took, and at
+#: most. Each explanation rolls up what came in since the one before.
+_REST_AFTER_EXPLAINING = 2
+_LONGEST_REST = 2.0
 #: New objects until the youngest generation is looked through.
 _COLLECT_AFTER = 20_000
 #: Of judge, roll-up, two followers and three timers: none may keep a commit waiting.
@@ -111,6 +116,7 @@ class FenghuoApp(faust.App):
             self.configuration,
             settings.judge_interval,
             changed=self._alerts_changed,
+            rest=self._leave_to_commits,
         )
         intake = Intake(self.configuration)
         self.ingest = Ingest(
@@ -174,9 +180,19 @@ class FenghuoApp(faust.App):
 
     async def explain(self) -> None:
         """Explain what changed, and have the others know."""
+        began = time.monotonic()
         if await explain_changed(self.pool, self.configuration):
             self.to_publish.set()
             self.to_notify.set()
+            rest = _REST_AFTER_EXPLAINING * (time.monotonic() - began)
+            await self.pump.quiet(min(rest, _LONGEST_REST))
+
+    async def roll_up(self) -> None:
+        """Keep the sums by facility and by level up."""
+        await keep_rolling_up(self.pool, self._leave_to_commits)
+
+    async def _leave_to_commits(self, seconds: float) -> None:
+        await self.pump.quiet(seconds)
 
 
 def create_app(settings: Settings, configuration: Configuration | None = None) -> FenghuoApp:
@@ -245,7 +261,7 @@ def _define_tasks(app: FenghuoApp) -> None:
 
     @app.task
     async def facilities() -> None:
-        await keep_rolling_up(app.pool)
+        await app.roll_up()
 
     @app.task
     async def alert_events() -> None:

@@ -17,6 +17,8 @@ from streams.store.alerts import append_many, read_alerts
 from streams.store.levels import roll_up_batches
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from psycopg_pool import AsyncConnectionPool
 
     from streams.config import Configuration
@@ -28,17 +30,27 @@ log = logging.getLogger(__name__)
 #: Name under which the progress is kept.
 FOLLOWER: Final = "explaining"
 _AT_ONCE = 2000
-#: Rest after a roll-up, in parts of the time that it took, and while nothing comes in.
-_REST = 4
+#: Rest after a roll-up: at least, while nothing comes in, and at most while commits are under way,
+#: in parts of the time that the roll-up took.
+_LEAST_SECONDS = 0.5
 _IDLE_SECONDS = 1.0
+_REST = 9
 _NEW_NUMBERS: Final = frozenset({"opened", "updated"})
 
 
-async def keep_rolling_up(pool: AsyncConnectionPool) -> None:
+async def keep_rolling_up(
+    pool: AsyncConnectionPool, rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
     """Roll new batches up, by facility and by level, until the pool is closed.
 
     Facilities also while no alert asks: otherwise the first alert after a quiet time would wait for
-    all of them. Under a flood most of the time is left to counting.
+    all of them.
+
+    Parameters
+    ----------
+    rest
+        Called with the seconds for which to leave the processors to the commits; it may return
+        sooner when there are none.
     """
     while True:
         began = time.monotonic()
@@ -52,8 +64,10 @@ async def keep_rolling_up(pool: AsyncConnectionPool) -> None:
             return
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("Sums by facility and by level wait for the next try: %s", error)
-        rest = _REST * (time.monotonic() - began)
-        await asyncio.sleep(rest if taken else max(rest, _IDLE_SECONDS))
+        took = time.monotonic() - began
+        await asyncio.sleep(_LEAST_SECONDS if taken else _IDLE_SECONDS)
+        if taken:
+            await rest(_REST * took)
 
 
 async def explain_changed(pool: AsyncConnectionPool, configuration: Configuration) -> int:

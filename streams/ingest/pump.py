@@ -10,6 +10,7 @@ the stream's short buffer and so stops the fetching: memory does not grow with a
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -63,13 +64,24 @@ class CommitPump:
         self._reading = asyncio.Lock()
         self._latest: dict[TP, asyncio.Task[None]] = {}
         self._broken: set[TP] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     async def put(self, batch: RecordBatch, done: Callable[[], None]) -> None:
         """Take a batch as soon as there is room; `done` is called when it is committed."""
         await self._room.acquire()
         task = asyncio.create_task(self._run(batch, self._latest.get(batch.tp), done))
         self._latest[batch.tp] = task
+        self._empty.clear()
         task.add_done_callback(lambda _: self._forget(batch.tp, task))
+
+    async def quiet(self, seconds: float) -> None:
+        """Wait until nothing is in flight, at most `seconds`.
+
+        For work that can wait: while a backlog is read, it leaves the processors to the commits.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), seconds)
 
     async def drain(self) -> None:
         """Wait until nothing is in flight."""
@@ -103,3 +115,5 @@ class CommitPump:
     def _forget(self, tp: TP, task: asyncio.Task[None]) -> None:
         if self._latest.get(tp) is task:
             del self._latest[tp]
+        if not self._latest:
+            self._empty.set()

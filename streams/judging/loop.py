@@ -30,7 +30,7 @@ from streams.store.panels import read_extent, read_panel
 from streams.store.verdicts import JudgedSeries, store_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
@@ -68,6 +68,9 @@ class JudgingLoop:
     ----------
     changed
         Called when alerts have changed.
+    rest
+        Called with the seconds for which to leave the processors to the commits; it may return
+        sooner when there are none.
     """
 
     def __init__(
@@ -77,7 +80,9 @@ class JudgingLoop:
         interval: float,
         *,
         changed: Callable[[], None] = lambda: None,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._rest = rest
         self._pool = pool
         self._configuration = configuration
         self._interval = interval
@@ -112,12 +117,14 @@ class JudgingLoop:
             if more < _TAKEN_AT_ONCE:
                 # Under a flood the same series change again and again: judging leaves most of the
                 # time to counting.
-                await self._pause(max(self._interval, _REST * (time.monotonic() - began)))
+                await self._pause(_REST * (time.monotonic() - began))
 
     async def _pause(self, seconds: float) -> None:
         # Other workers' commits and a dead judge's leavings are found without being woken.
         self._changed.clear()
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(self._interval)
+        if seconds > self._interval:
+            await self._rest(seconds - self._interval)
         try:
             await asyncio.wait_for(self._changed.wait(), timeout=self._interval)
         except TimeoutError:

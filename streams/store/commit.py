@@ -115,10 +115,7 @@ class _Taken(NamedTuple):
     conflicts: list[int]
 
 
-_TAKE_IN = (
-    "SELECT t.* FROM take_in(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) t, "
-    "LATERAL note_facilities(t.batch)"
-)
+_TAKE_IN = "SELECT * FROM take_in(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 _COPY = """
 COPY incoming (ord, event_key, revision, cancelled, occurred, source_id, facility_id, region,

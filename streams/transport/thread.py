@@ -120,7 +120,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         timeout = min(timeout or _LOOK_AGAIN_SECONDS, _LOOK_AGAIN_SECONDS)
         if self._assignment(consumer) is not self._assigned:
             self._positions = {}
-        fetchable = _Fetchable(active_partitions, self)
+        fetchable: Any = _Fetchable(active_partitions, self)
+        # What the broker sent for one partition becomes one batch, as far as the limit allows: with
+        # several at a time the limit would cut through one after the other.
+        waiting = next((tp for tp in consumer._fetcher._records if tp in fetchable), None)  # noqa: SLF001 - has no accessor
+        if waiting is not None:
+            fetchable, timeout = (waiting,), 0
         try:
             fetched = await super()._fetch_records(consumer, fetchable, timeout=timeout, **options)
         except OffsetOutOfRangeError as error:
