@@ -132,8 +132,8 @@ def _prepare(
 
 
 def _rounds(race: Race, chosen: Sequence[object], repeat: int) -> list[Outcome]:
-    # The broker's Java compiles what it runs often, and PostgreSQL fills its first log segments with
-    # zeros before it can use them again: nobody shall go first.
+    # The broker's Java compiles what it runs often, and PostgreSQL fills log segments with zeros
+    # until it has some to use again: nobody shall go first.
     for name in ("getmany", "upsert"):
         race.run(next(c for c in CONTESTANTS if c.name == name))
     outcomes = []

@@ -118,7 +118,8 @@ TROUBLE: Final = {
     "fenghuo-jumps": "INSERT INTO offset_jumps VALUES ('l', 't', 0, 10, 60, 'expired', now())",
     "fenghuo-silent-sources": "UPDATE sources SET last_received = now() - interval '3 days', "
     "first_received = now() - interval '30 days', days = 25",
-    "fenghuo-sums": "INSERT INTO pending_roll_ups SELECT n, now() FROM generate_series(1, 6000) n",
+    "fenghuo-sums": "INSERT INTO pending_roll_ups "
+    "SELECT n, now(), '{}', '{}', '{}' FROM generate_series(1, 6000) n",
 }
 #: What makes each rule quiet.
 PEACE: Final = (

@@ -185,6 +185,34 @@ async def test_a_partition_that_waits_for_itself_holds_up_no_other() -> None:
     await pump.drain()
 
 
+async def test_it_is_quiet_when_nothing_is_in_flight_and_no_wait_is_longer_than_allowed() -> None:
+    gate = asyncio.Event()
+
+    def prepare(_: RecordBatch) -> Callable[[], Awaitable[None]]:
+        async def commit() -> None:
+            await gate.wait()
+
+        return commit
+
+    async def failed(error: BaseException) -> None:
+        raise AssertionError from error
+
+    pump = CommitPump(prepare, failed=failed, in_flight=2)
+    async with asyncio.timeout(30):
+        await pump.quiet(3600.0)  # nothing was put yet
+        for partition in range(2):
+            await pump.put(batch_of(partition, 0), lambda: None)
+        await pump.quiet(0.01)
+        waiting = asyncio.create_task(pump.quiet(3600.0))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        gate.set()
+        await waiting
+        await pump.put(batch_of(0, 1), lambda: None)
+        await pump.quiet(3600.0)  # and quiet again after more
+
+
 async def test_drain_takes_in_a_put_that_was_waiting() -> None:
     committed: list[int] = []
 

@@ -265,17 +265,15 @@ def test_delays_fall_into_their_bounds(database_url: str) -> None:
             "inserted, replaced, repeated, refused, worker, received_at, recorded_at) "
             "VALUES ('l', 't', 0, 0, 1, 1, 1, 0, 0, 0, 'w', now(), '2025-03-03 12:30Z')"
         )
-        connection.execute("INSERT INTO pending_roll_ups SELECT batch_id, recorded_at FROM batches")
-        for hours, change in ((0, 1), (1, 2), (2, 4), (23, 8), (24, 16), (700, 32), (9999, 64)):
-            connection.execute(
-                "INSERT INTO count_history SELECT b.recorded_at, s.series_id, b.batch_id, "
-                "timestamptz '2025-03-03 12:00Z' - make_interval(hours => %s), %s "
-                "FROM batches b, series s",
-                (hours, change),
-            )
+        changes = ((0, 1), (0, -1), (1, 2), (2, 4), (23, 8), (24, 16), (700, 32), (9999, 64))
         connection.execute(
-            "INSERT INTO count_history SELECT recorded_at, series_id, batch_id, hour, -1 "
-            "FROM count_history WHERE change = 1"
+            "INSERT INTO pending_roll_ups (batch_id, recorded_at, series, hours, changes) "
+            "SELECT b.batch_id, b.recorded_at, array_agg(s.series_id), "
+            "array_agg(timestamptz '2025-03-03 12:00Z' - make_interval(hours => c.hours)), "
+            "array_agg(c.change) "
+            "FROM batches b, series s, unnest(%s::int[], %s::numeric[]) AS c(hours, change) "
+            "GROUP BY 1, 2",
+            [list(column) for column in zip(*changes, strict=True)],
         )
         connection.execute("SELECT roll_up_batches(10)")
     assert rows(database_url, "SELECT within, value FROM arrivals ORDER BY 1") == [

@@ -45,6 +45,7 @@ MIGRATIONS = [
     "0015_inbox",
     "0016_screen_views",
     "0017_screen_operations",
+    "0018_roll_ups",
 ]
 
 
@@ -204,14 +205,47 @@ def test_connection_strings_for_the_runner(given: str, expected: str) -> None:
     assert _yoyo_uri(given) == expected
 
 
-def test_alerts_from_before_the_history_get_one(plain: str, configuration: Configuration) -> None:
+def migrate_below(database: str, migration: str) -> None:
+    """Bring a database to where it was before a migration."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        backend = get_backend(_yoyo_uri(plain))
+        backend = get_backend(_yoyo_uri(database))
         migrations = read_migrations(str(resources.files("streams.store") / "migrations"))
         with backend.lock():
-            backend.apply_migrations(migrations.filter(lambda m: m.id < "0008"))
+            backend.apply_migrations(
+                backend.to_apply(migrations).filter(lambda m: m.id < migration)
+            )
         backend.connection.close()
+
+
+def test_batches_that_wait_bring_their_changes_along(plain: str) -> None:
+    migrate_below(plain, "0018")
+    with psycopg.connect(plain) as connection:
+        connection.execute(
+            "INSERT INTO installation VALUES ('time_zone', 'Asia/Taipei'), ('epi_week', 'iso')"
+        )
+        connection.execute(
+            "INSERT INTO count_history (recorded_at, series_id, batch_id, hour, change) "
+            "SELECT timestamptz '2026-01-09 00:00Z' + batch * interval '1 s', series, batch, "
+            "       timestamptz '2026-01-08 15:00Z' + hour * interval '1 h', series * 10 + batch "
+            "FROM generate_series(1, 4) batch, generate_series(1, 3) series, "
+            "     generate_series(0, 1) hour"
+        )
+        connection.execute(
+            "INSERT INTO pending_roll_ups SELECT DISTINCT batch_id, recorded_at FROM count_history "
+            "WHERE batch_id IN (2, 4)"
+        )
+        connection.execute("INSERT INTO pending_roll_ups VALUES (5, '2026-01-09 00:00Z')")
+    changes = "SELECT series_id, day, change FROM waiting_changes ORDER BY 1, 2"
+    before = rows(plain, changes)
+    assert len(before) == 6  # 15:00Z is the eleventh hour of the evening: the next one is tomorrow
+    migrate_below(plain, "9")
+    assert rows(plain, changes) == before
+    assert rows(plain, "SELECT count(*) FROM pending_roll_ups") == [(3,)]
+
+
+def test_alerts_from_before_the_history_get_one(plain: str, configuration: Configuration) -> None:
+    migrate_below(plain, "0008")
     with psycopg.connect(plain) as connection:
         connection.execute(
             "INSERT INTO regions (code, name_zh, name_en, level) "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from math import ceil
 from typing import TYPE_CHECKING
 
 from tests.support.batch_app import create_topic, make_app, publish, running, until
@@ -68,6 +70,23 @@ async def test_fetching_stops_while_the_agent_is_blocked(
     assert sorted(values(batches)) == list(range(WAITING))
     assert_tiled(batches)
     assert max(len(batch.records) for batch in batches) <= BATCH
+
+
+async def test_what_a_fetch_brings_of_a_partition_is_one_batch(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name, partitions=PARTITIONS)
+    published = PARTITIONS * 600  # two partitions' records are more than the limit
+    await publish(broker, fresh_name, range(published), keys=8 * PARTITIONS)
+    app = make_app(broker, fresh_name, tmp_path, broker_max_poll_records=BATCH)
+    batches = collect(app, fresh_name)
+    async with running(app):
+        await until(lambda: len(values(batches)) >= published, "all records")
+
+    assert_tiled(batches)
+    # What comes while nothing waits may be cut once.
+    held = Counter(batch.tp for batch in batches for _ in batch.records)
+    assert len(batches) <= 1 + sum(ceil(records / BATCH) for records in held.values())
 
 
 async def test_an_application_stops_though_its_consumer_answers_no_more(
