@@ -56,10 +56,12 @@ def identifier_looks_personal(*identifiers: str | None) -> str | None:
     >>> identifier_looks_personal("S-330106-20261121-0001", None) is None
     True
     """
-    joined = "\n".join(filter(None, identifiers))
-    if _ELEVEN_DIGITS not in joined.encode().translate(_SHAPE):
-        return None
-    return _search(_IN_IDENTIFIER, joined.upper())
+    for identifier in identifiers:
+        if identifier and _ELEVEN_DIGITS in identifier.encode().translate(_SHAPE):
+            found = _search(_IN_IDENTIFIER, identifier.upper())
+            if found:
+                return found
+    return None
 
 
 def text_looks_personal(text: str | None) -> str | None:
