@@ -188,7 +188,7 @@ async def test_a_partition_that_waits_for_itself_holds_up_no_other() -> None:
 async def test_it_is_quiet_when_nothing_is_in_flight_and_no_wait_is_longer_than_allowed() -> None:
     gate = asyncio.Event()
 
-    def prepare(_: RecordBatch) -> Callable[[], Awaitable[None]]:
+    def prepare(batch: RecordBatch) -> Callable[[], Awaitable[None]]:
         async def commit() -> None:
             await gate.wait()
 
