@@ -111,13 +111,6 @@ class FenghuoApp(faust.App):
                 configure=prepare_connection,
             )
         )
-        self.judging = JudgingLoop(
-            self.pool,
-            self.configuration,
-            settings.judge_interval,
-            changed=self._alerts_changed,
-            rest=self._leave_to_commits,
-        )
         intake = Intake(self.configuration)
         self.ingest = Ingest(
             self.pool,
@@ -129,6 +122,13 @@ class FenghuoApp(faust.App):
         )
         self.pump = CommitPump(
             self.ingest.prepare, failed=self._failed, in_flight=settings.commits_in_flight
+        )
+        self.judging = JudgingLoop(
+            self.pool,
+            self.configuration,
+            settings.judge_interval,
+            changed=self._alerts_changed,
+            rest=self.pump.quiet,
         )
         self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
         await self._open.enter_async_context(
@@ -186,13 +186,6 @@ class FenghuoApp(faust.App):
             self.to_notify.set()
             rest = _REST_AFTER_EXPLAINING * (time.monotonic() - began)
             await self.pump.quiet(min(rest, _LONGEST_REST))
-
-    async def roll_up(self) -> None:
-        """Keep the sums by facility and by level up."""
-        await keep_rolling_up(self.pool, self._leave_to_commits)
-
-    async def _leave_to_commits(self, seconds: float) -> None:
-        await self.pump.quiet(seconds)
 
 
 def create_app(settings: Settings, configuration: Configuration | None = None) -> FenghuoApp:
@@ -261,7 +254,7 @@ def _define_tasks(app: FenghuoApp) -> None:
 
     @app.task
     async def facilities() -> None:
-        await app.roll_up()
+        await keep_rolling_up(app.pool, app.pump.quiet)
 
     @app.task
     async def alert_events() -> None:

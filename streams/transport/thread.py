@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 _FETCH_WAIT_MS = 100
 #: A fetch that waits for records does not notice that a paused partition may be read again.
 _LOOK_AGAIN_SECONDS = 0.1
+#: When the thread ends: seconds until a task that goes on is cancelled again, and how often.
+_CANCEL_SECONDS = 0.2
+_CANCEL_TIMES = 50
 #: Most bytes of the fetches that ask for the ends of logs.
 _FETCH_BYTES = 65_536
 
@@ -80,6 +83,19 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         client = consumer._client  # noqa: SLF001
         client.send = partial(self._send, client.send)
         return consumer
+
+    async def _gather_remaining_tasks(self) -> None:
+        # aiokafka's fetching, while it waits for requests that it has cancelled, takes its own
+        # cancellation for theirs and goes on. mode cancels once and waits for ever.
+        this = asyncio.current_task()
+        for _ in range(_CANCEL_TIMES):
+            tasks = asyncio.all_tasks() - {this}
+            if not tasks:
+                return
+            for task in tasks:
+                task.cancel()
+            done = (await asyncio.wait(tasks, timeout=_CANCEL_SECONDS))[0]
+            await asyncio.gather(*done, return_exceptions=True)
 
     async def _send(self, send: Any, node: int, request: Any, **options: Any) -> Any:
         """Send a request of aiokafka's client; batched partitions are fetched by their logs' ids.

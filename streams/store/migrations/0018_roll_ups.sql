@@ -1,8 +1,8 @@
--- Cheaper roll-ups. A batch that waits brings its changes along, in arrays: the history they stand in
--- is found by time, and looking through all that came in since it was last vacuumed took as long
--- as the commit. Groups are formed before they are sorted: hashing few groups is cheaper than
--- sorting all rows by their texts. And the local time zone is set once instead of being looked
--- up by its name for each row; the SET clause of a function brings the caller's back.
+-- Cheaper roll-ups. A batch that waits brings its changes along, in arrays: the history that holds
+-- them is indexed by time in a way that leaves out what came in since its last vacuum, and each
+-- roll-up looked through all of that. Groups are formed before they are sorted: hashing few groups
+-- is cheaper than sorting all rows by their texts. And the local time zone is set once instead of
+-- being looked up by its name for each row; the SET clause of a function brings the caller's back.
 
 ALTER TABLE pending_roll_ups
     ADD COLUMN series  int[]         NOT NULL DEFAULT '{}',

@@ -7,6 +7,7 @@ from collections import Counter
 from math import ceil
 from typing import TYPE_CHECKING
 
+from streams.transport.thread import BatchConsumerThread
 from tests.support.batch_app import create_topic, make_app, publish, running, until
 from tests.support.batches import assert_tiled, collect, values
 
@@ -87,6 +88,29 @@ async def test_what_a_fetch_brings_of_a_partition_is_one_batch(
     # What comes while nothing waits may be cut once.
     held = Counter(batch.tp for batch in batches for _ in batch.records)
     assert len(batches) <= 1 + sum(ceil(records / BATCH) for records in held.values())
+
+
+async def test_a_task_that_takes_its_cancellation_for_another_ones_is_cancelled_again() -> None:
+    cancelled = 0
+
+    async def stubborn() -> None:
+        nonlocal cancelled
+        while True:
+            try:
+                await asyncio.sleep(3600.0)
+            except asyncio.CancelledError:
+                cancelled += 1
+                if cancelled == 3:
+                    raise
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await BatchConsumerThread._gather_remaining_tasks(
+            BatchConsumerThread.__new__(BatchConsumerThread)
+        )
+    assert task.cancelled()
+    assert cancelled == 3
 
 
 async def test_an_application_stops_though_its_consumer_answers_no_more(
