@@ -88,7 +88,7 @@ async def configure(connection: AsyncConnection) -> None:
 
 
 #: Statements whose first words do not say what they do.
-_NAMES = {"WITH inserted AS": "INSERT INTO event_heads", "WITH zone AS": "apply counts (WITH ...)"}
+_NAMES = {"SELECT * FROM": "take_in: all that follows COPY"}
 
 
 class TimedCursor(AsyncCursor[Any]):
