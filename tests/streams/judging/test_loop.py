@@ -518,7 +518,7 @@ async def test_judges_at_the_same_time_open_one_alert_and_agree(
 
 async def judged(database: str) -> None:
     """Wait until nothing is to be judged any more."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             if not await asyncio.to_thread(pending, database):
                 return
