@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli import db_rebuild
 from streams.cli.common import (
     ConfigOption,
     DatabaseOption,
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     db = typer.Typer(help="The database.", no_args_is_help=True)
     db.command()(migrate)
     db.command()(reader)
+    db_rebuild.register(db)
     app.add_typer(db, name="db")
 
 

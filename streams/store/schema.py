@@ -28,6 +28,7 @@ __all__ = [
     "SchemaMisfitError",
     "check_schema",
     "describe_misfit",
+    "hold",
     "hold_schema",
     "packaged",
 ]
@@ -106,16 +107,27 @@ def check_schema(connection: psycopg.Connection) -> None:
         The schema is older or newer than this program.
     """
     try:
-        applied = {name for (name,) in connection.execute(APPLIED)}
+        hold(connection)
     except errors.UndefinedTable:
-        applied = set()
-    connection.rollback()
-    if problem := describe_misfit(applied):
+        raise SchemaMisfitError(str(describe_misfit([]))) from None
+    finally:
+        connection.rollback()
+
+
+def hold(connection: psycopg.Connection) -> None:
+    """Make sure of the same in an open transaction, and until its end.
+
+    Raises
+    ------
+    SchemaMisfitError
+        The schema is older or newer than this program.
+    """
+    if problem := describe_misfit({name for (name,) in connection.execute(APPLIED)}):
         raise SchemaMisfitError(problem)
 
 
 async def hold_schema(connection: AsyncConnection) -> None:
-    """Make sure of the same in an open transaction, and until its end.
+    """Do the same as `hold`, on a connection of the event loop.
 
     Raises
     ------
