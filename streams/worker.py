@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import gc
 import logging
+import signal
 import time
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import timedelta
@@ -34,6 +35,7 @@ from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
+from streams.store.schema import SchemaMisfitError, hold_schema
 from streams.store.surveyed import describe_surveillance
 from streams.transport import BatchSchema
 from streams.wakeup import Wakeup
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from faust.types import TP
 
     from streams.config import Configuration
+    from streams.errors import FenghuoError
     from streams.settings import Settings
     from streams.store.commit import Committed
     from streams.transport import BatchTransport
@@ -66,6 +69,8 @@ _FOLLOW_SECONDS = 0.5
 _WATCH_SECONDS = 15.0
 #: Between looks at how far the logs reach, which tells the lag.
 _LOG_ENDS_SECONDS = 15.0
+#: Between checks whether the database's schema was changed; each commit checks it as well.
+_SCHEMA_SECONDS = 5.0
 #: Rest after explaining while commits are under way: in parts of the time that it took, and at
 #: most. Each explanation rolls up what came in since the one before.
 _REST_AFTER_EXPLAINING = 2
@@ -93,6 +98,7 @@ class FenghuoApp(faust.App):
         self._open = AsyncExitStack()
         self.progress = Progress()
         self._rebalanced = _nothing
+        self.ended_by: FenghuoError | None = None
         self.to_publish, self.to_explain, self.to_notify = Wakeup(), Wakeup(), Wakeup()
 
     def _create_directories(self) -> None:
@@ -166,7 +172,33 @@ class FenghuoApp(faust.App):
         log.warning("%s[%s]: reading again from offset %s", *tp, offset)
         await self.consumer.seek_to_source([tp])
 
+    def end(self, error: FenghuoError) -> None:
+        """Stop in an orderly way because of an error that people can mend; not a crash."""
+        if self.ended_by is None:
+            self.ended_by = error
+            log.critical("The worker stops: %s", error)
+            signal.raise_signal(signal.SIGTERM)
+
+    async def check_schema(self) -> None:
+        """Stop if the database's schema no longer fits this program."""
+        try:
+            async with self.pool.connection() as connection:
+                await hold_schema(connection)
+        except SchemaMisfitError as error:
+            self.end(error)
+
+    async def crash(self, reason: BaseException) -> None:
+        """Crash, unless the reason is that the schema was changed meanwhile."""
+        if isinstance(reason, psycopg.ProgrammingError):
+            with suppress(psycopg.Error, PoolTimeout, PoolClosed):
+                await self.check_schema()
+        if self.ended_by is None:
+            await super().crash(reason)
+
     async def _failed(self, error: BaseException) -> None:
+        if isinstance(error, SchemaMisfitError):
+            self.end(error)
+            return
         log.critical("A batch cannot be committed; the worker stops.", exc_info=error)
         await self.crash(error)
 
@@ -280,6 +312,11 @@ def _define_watching(app: FenghuoApp) -> None:
     async def watch() -> None:
         await _look_through(app)
 
+    @app.timer(interval=_SCHEMA_SECONDS)
+    async def schema() -> None:
+        with _waiting("The schema's version is checked later"):
+            await app.check_schema()
+
     @app.timer(interval=_LOG_ENDS_SECONDS)
     async def log_ends() -> None:
         with _waiting("How far the logs reach is noted later"):
@@ -341,7 +378,13 @@ def _waiting(what: str) -> Iterator[None]:
 
 
 def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
-    """Run the application in this process until it is told to stop."""
+    """Run the application in this process until it is told to stop.
+
+    Raises
+    ------
+    FenghuoError
+        It stopped by itself, for a reason that people can mend.
+    """
     logging.basicConfig(
         level=loglevel.upper(), format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
     )
@@ -352,6 +395,8 @@ def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
         worker.execute_from_commandline()
     finally:
         faulthandler.cancel_dump_traceback_later()
+        if app.ended_by is not None:
+            raise app.ended_by
 
 
 class _Worker(faust.Worker):
