@@ -24,7 +24,7 @@ from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
 from streams.dead_letters import hand_over
 from streams.grafana.pushing import running_pusher
-from streams.health import WORKER_PATH, Progress, report
+from streams.health import WORKER_PATH, Progress, judging_stands_still, report
 from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
@@ -35,6 +35,7 @@ from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
+from streams.store.quarantine import read_judging_state
 from streams.store.schema import SchemaMisfitError, hold_schema
 from streams.store.surveyed import describe_surveillance
 from streams.transport import BatchSchema
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
     from streams.errors import FenghuoError
+    from streams.health import Waiting
     from streams.settings import Settings
     from streams.store.commit import Committed
     from streams.transport import BatchTransport
@@ -97,6 +99,7 @@ class FenghuoApp(faust.App):
         super().__init__(*args, **options)
         self._open = AsyncExitStack()
         self.progress = Progress()
+        self.judging_stands_still: Waiting | None = None
         self._rebalanced = _nothing
         self.ended_by: FenghuoError | None = None
         self.to_publish, self.to_explain, self.to_notify = Wakeup(), Wakeup(), Wakeup()
@@ -326,7 +329,7 @@ def _define_watching(app: FenghuoApp) -> None:
 def _define_health(app: FenghuoApp) -> None:
     @app.page(WORKER_PATH)
     async def health(view: Any, _: Any) -> Any:
-        status, answer = report(app.progress.oldest())
+        status, answer = report(app.progress.oldest(), app.judging_stands_still)
         return view.json(answer, status=status)
 
 
@@ -347,6 +350,9 @@ def _nothing() -> None: ...
 async def _look_through(app: FenghuoApp) -> None:
     """Do what time alone brings."""
     surveillance = app.configuration.surveillance
+    with _waiting("The age of pending judgements is looked up later"):
+        async with app.pool.connection() as connection:
+            app.judging_stands_still = judging_stands_still(await read_judging_state(connection))
     with _waiting("Alerts wait to be looked through"):
         await escalate_unread(app.pool, surveillance)
         await look_again(app.pool, surveillance)
