@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from psycopg.conninfo import conninfo_to_dict
 
 from streams.errors import StoreError
+from streams.store.hardening import harden
 from streams.store.pool import connect
 from streams.store.surveyed import store_surveillance
 from streams.store.timescale import apply_timescale
@@ -54,6 +55,7 @@ def migrate(database: str, configuration: Configuration) -> Migrated:
             connection.execute("SELECT rebuild_levels()")
         store_surveillance(connection, configuration)
         timescale = apply_timescale(connection, configuration.surveillance.event_time)
+        harden(connection)
     return Migrated(applied, regions, timescale)
 
 
