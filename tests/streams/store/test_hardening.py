@@ -101,7 +101,8 @@ def test_privileged_functions_have_a_fixed_path_that_ends_with_temporary_objects
     found = rows(
         database_url,
         "SELECT p.proname, p.proconfig FROM pg_proc p "
-        "WHERE p.pronamespace = 'public'::regnamespace AND (p.prosecdef OR p.prorettype = 'trigger'::regtype) AND NOT EXISTS ("
+        "WHERE p.pronamespace = 'public'::regnamespace "
+        "AND (p.prosecdef OR p.prorettype = 'trigger'::regtype) AND NOT EXISTS ("
         "SELECT FROM pg_depend d "
         "WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')",
     )
