@@ -24,7 +24,7 @@ TABLES = ("daily_counts", "facility_counts", "facility_days", "facility_reports"
 DAMAGE = (
     "DELETE FROM daily_counts WHERE day = '2025-03-01'",
     "UPDATE daily_counts SET value = value + 3 WHERE day = '2025-03-02'",
-    "INSERT INTO daily_counts SELECT min(series_id), '2025-02-02', 4 FROM series HAVING count(*) > 0",
+    "INSERT INTO daily_counts SELECT min(series_id), '2025-02-02', 4 FROM series GROUP BY 2",
     "TRUNCATE level_counts",
     "UPDATE level_counts SET value = value - 1",
     "INSERT INTO level_counts VALUES ('TW', 'ili', 'day', '2025-04-01', 'all', 9)",
