@@ -39,6 +39,7 @@ MIGRATIONS = [
     "0017_screen_operations",
     "0018_roll_ups",
     "0032_judging_quarantine",
+    "0037_locks",
 ]
 
 
