@@ -46,6 +46,7 @@ MIGRATIONS = [
     "0016_screen_views",
     "0017_screen_operations",
     "0018_roll_ups",
+    "0028_set_aside",
 ]
 
 
