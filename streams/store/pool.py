@@ -9,11 +9,12 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from streams.errors import UnavailableError
+from streams.store.conninfo import checked, redacted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["connect", "open_pool", "redacted"]
+__all__ = ["connect", "open_pool"]
 
 
 def connect(database: str) -> psycopg.Connection:
@@ -24,8 +25,10 @@ def connect(database: str) -> psycopg.Connection:
     UnavailableError
         When the server cannot be reached or refuses the credentials.
     """
+    checked(database)
     try:
-        return psycopg.connect(database)
+        # No prepared statements: a pooler in transaction mode changes the session below them.
+        return psycopg.connect(database, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise _unavailable(database, error) from None
 
@@ -38,6 +41,7 @@ async def open_pool(
     configure: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncConnectionPool]:
     """Open a pool of `size` connections and close it at the end."""
+    checked(database)
     pool = AsyncConnectionPool(
         database, min_size=size, max_size=size, open=False, configure=configure
     )
@@ -50,12 +54,6 @@ async def open_pool(
         yield pool
     finally:
         await pool.close()
-
-
-def redacted(database: str) -> str:
-    """Return the connection string without its password."""
-    parts = psycopg.conninfo.conninfo_to_dict(database)
-    return " ".join(f"{k}={v}" for k, v in parts.items() if v and k != "password")
 
 
 def _unavailable(database: str, error: Exception) -> UnavailableError:
