@@ -177,7 +177,13 @@ class _Table:
         }
         dated = Dated(rows.series, at, places, [one.region or one.signal for one in rows.names])
         try:
-            axis = make_axis(dated, times.kind, epi_week=self._epi_week, grain=self._reading.grain)
+            axis = make_axis(
+                dated,
+                times.kind,
+                epi_week=self._epi_week,
+                grain=self._reading.grain,
+                daily=self._layout.adds_up,
+            )
         except FenghuoError as error:
             text = str(error)
             place = text.removeprefix("line ") if text.startswith("line ") else f" {text}"

@@ -23,6 +23,7 @@ WEEK_DAYS: Final = 7
 Width: TypeAlias = Literal["day", "week", "month", "year"]
 #: Usual distances of dates, in days, that are a week, a month and a year.
 _WEEK, _MONTH, _YEAR = range(6, 9), range(28, 32), range(365, 367)
+_LONGER: Final = frozenset({"week", "month"})
 #: Dates of one series that tell of its weekday.
 _TELLING: Final = 3
 #: Weekdays on which weekly dates may fall, where a source has changed its habit.
@@ -71,19 +72,23 @@ class Steps(NamedTuple):
     adds_up: bool = False
 
 
-def width_of(dated: Dated, grain: FileGrain | None) -> Steps:
+def width_of(dated: Dated, grain: FileGrain | None, *, daily: bool = False) -> Steps:
     """Tell the width of steps.
 
     Parameters
     ----------
     grain
         What people said; None: it is found out.
+    daily
+        Whether dates are days, whatever their distances: those of a line list.
 
     Raises
     ------
     FenghuoError
         The dates do not lie in even steps, or not in such ones; the text names the line.
     """
+    if daily:
+        return Steps(grain or "day", to_calendar=grain in _LONGER, adds_up=grain in _LONGER)
     days = np.unique(dated.days)
     if days.size < 2:  # noqa: PLR2004 - one distance
         return Steps(grain or "day", to_calendar=grain == "month")
@@ -110,7 +115,7 @@ def _found(dated: Dated, days: NDArray[np.int64]) -> Width:
     usual = int(np.median(_gaps(dated, days)))
     if usual in _YEAR and days.size >= _TELLING:
         return "year"
-    if all(one.day == 1 for one in firsts):
+    if len({one.day for one in firsts}) == 1 and (firsts[0].day == 1 or days.size >= _TELLING):
         return "month"
     weekdays = np.bincount(days % WEEK_DAYS, minlength=WEEK_DAYS)
     if weekdays.max() == days.size:
@@ -139,8 +144,9 @@ def _once_a_month(days: list[date]) -> bool:
 
 def _own_weekdays(dated: Dated) -> NDArray[np.int64]:
     """Count each series' dates by weekday, shape `[series, 7]`."""
+    series, days = np.unique(np.stack([dated.series, dated.days]), axis=1)
     counted = np.zeros((len(dated.names), WEEK_DAYS), dtype=np.int64)
-    np.add.at(counted, (dated.series, dated.days % WEEK_DAYS), 1)
+    np.add.at(counted, (series, days % WEEK_DAYS), 1)
     return counted
 
 

@@ -168,6 +168,7 @@ def make_axis(
     *,
     epi_week: EpiWeek,
     grain: FileGrain | None = None,
+    daily: bool = False,
 ) -> TimeAxis:
     """Make the axis that holds all times of a file.
 
@@ -180,6 +181,8 @@ def make_axis(
     grain
         Width of a step, where it shall not be found out from the distances of dates. Days are
         added up by epi week or month.
+    daily
+        Whether dates are days, whatever their distances.
 
     Raises
     ------
@@ -188,7 +191,7 @@ def make_axis(
     """
     if kind != "date":
         _refuse_grain(kind, grain)
-    steps = width_of(dated, grain) if kind == "date" else Steps("day")
+    steps = width_of(dated, grain, daily=daily) if kind == "date" else Steps("day")
     own: TimeKind = kind
     if kind == "date" and (steps.adds_up or (steps.width == "week" and steps.to_calendar)):
         own = "week" if steps.width == "week" else "month"
