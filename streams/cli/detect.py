@@ -31,6 +31,10 @@ _LARGE = 2_000_000
 _WEEKS = 52
 #: Steps without a count that are named.
 _NAMED = 3
+_NO_FONT = (
+    "No font with Chinese characters is installed: titles have ? in their place. Install one, such "
+    "as Noto Sans CJK (Debian, Ubuntu: apt install fonts-noto-cjk), and draw again."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -289,6 +293,8 @@ def _draw(book: PictureBook, folder: Path, series: int) -> None:
     except OSError as error:
         raise FenghuoError(f"{folder}: {error.strerror}.") from None
     console.print(f"Drew {len(book)} of {series} series in {folder}.", highlight=False)
+    if book.lacks_font:
+        console.print(_NO_FONT, style="yellow", highlight=False, soft_wrap=True)
     if len(book) < series:
         console.print("They have the most alarms; --plot-all draws every series.")
 
