@@ -286,14 +286,17 @@ FROM clock k,
 
 # As the views level_counts_by_day and level_counts_by_week, without what waits for the roll-up.
 _LEVELS: Final = """
-WITH by_day AS MATERIALIZED (
+WITH added AS MATERIALIZED (
+    SELECT series_id, day, coalesce(d.value, 0) - coalesce(t.change, 0) AS value
+    FROM (SELECT * FROM daily_counts d WHERE d.day >= %(first)s AND d.day < %(end)s) d
+    FULL JOIN (SELECT * FROM waiting_changes t WHERE t.day >= %(first)s AND t.day < %(end)s) t
+        USING (series_id, day)
+), by_day AS MATERIALIZED (
     SELECT s.signal, s.region, s.stratum, d.day, d.day - (d.day - k.week_origin) %% 7 AS week,
-           d.value - coalesce(t.change, 0) AS value
-    FROM clock k, daily_counts d
+           d.value
+    FROM clock k, added d
     JOIN series s USING (series_id)
-    LEFT JOIN waiting_changes t ON t.series_id = d.series_id AND t.day = d.day
-    WHERE d.day >= %(first)s AND d.day < %(end)s
-      AND NOT EXISTS (
+    WHERE NOT EXISTS (
         SELECT FROM imported_counts i
         WHERE i.signal = s.signal AND i.region = s.region AND i.grain = 'day' AND i.period = d.day)
     UNION ALL
