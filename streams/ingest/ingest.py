@@ -36,6 +36,7 @@ _RETRY_FIRST, _RETRY_LONGEST = 0.2, 10.0
 _TRANSIENT = (
     psycopg.OperationalError,  # connection lost, server restarting, deadlock, serialisation
     psycopg.InterfaceError,
+    errors.IdleInTransactionSessionTimeout,  # this worker was frozen
 )
 
 

@@ -25,6 +25,7 @@ from streams.alerts.raising import Judged, raise_alerts
 from streams.judging.periods import period_of, periods_between, step_days
 from streams.store.held_updates import release_updates
 from streams.store.judging_runs import JudgingRun, note_judging
+from streams.store.limits import HOLD_BRIEFLY, keep_alive
 from streams.store.locks import JUDGING, TAKE
 from streams.store.panels import read_extent, read_panel
 from streams.store.verdicts import JudgedSeries, store_verdicts
@@ -179,6 +180,7 @@ async def judge_pending(
             runs.append(JudgingRun(name, periods, time.monotonic() - began))
         # The numbers of an alert come from all verdicts of its series, those included that another
         # judge is about to write: only one writes at a time.
+        await connection.execute(HOLD_BRIEFLY)
         await connection.execute(TAKE, (JUDGING,))
         await note_judging(connection, runs, taken)
         version = configuration.version
@@ -280,7 +282,8 @@ async def _judge_rule(
     )
     periods = periods_between(read_from, last, rule.grain)
     panel = Panel(counts, dates=np.array(periods, dtype="datetime64[D]"), grain=rule.grain)
-    verdicts = await asyncio.to_thread(detector.judge, panel, slice(lookback, None))
+    judging = asyncio.to_thread(detector.judge, panel, slice(lookback, None))
+    verdicts = await keep_alive(connection, judging)
     judged = periods[lookback:]
     return [
         JudgedSeries.select(

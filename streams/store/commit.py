@@ -21,6 +21,7 @@ from psycopg.rows import class_row
 
 from streams.errors import StoreError
 from streams.ingest.intake import RefusedRecord, revision_conflict
+from streams.store.limits import HOLDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,7 +93,7 @@ async def commit_batch(
                 await copy.write(lines)
         refused_by = [record.source_id or "unknown" for record in reading.refused]
         await cursor.execute(
-            _TAKE_IN, (*at, reading.kind, records, refused_by, worker, received_at)
+            _TAKE_IN, (HOLDING, *at, reading.kind, records, refused_by, worker, received_at)
         )
         done = await cursor.fetchone()
         assert done is not None  # noqa: S101 - a function gives one row
@@ -115,7 +116,11 @@ class _Taken(NamedTuple):
     conflicts: list[int]
 
 
-_TAKE_IN = "SELECT * FROM take_in(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+# The offset's row stays locked until the end: a worker that freezes then must not keep it.
+_TAKE_IN = """
+SELECT t.* FROM set_config('idle_in_transaction_session_timeout', %s, true),
+                take_in(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS t
+"""
 
 _COPY = """
 COPY incoming (ord, event_key, revision, cancelled, occurred, source_id, facility_id, region,

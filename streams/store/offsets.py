@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from psycopg.errors import LockNotAvailable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,9 +34,21 @@ class StoredPositions:
         self._pool = pool
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> dict[TP, int]:
-        """Return the offset to read next for each partition, making its row if need be."""
-        async with self._pool.connection() as connection, connection.cursor() as cursor:
-            return {tp: await _position(cursor, tp, bound) for tp, bound in sorted(bounds.items())}
+        """Return the offset to read next for each partition, making its row if need be.
+
+        A partition is left out while another worker's transaction holds its row: that worker may be
+        frozen, and the other partitions must not wait for it.
+        """
+        found = {}
+        async with self._pool.connection() as connection:
+            for tp, bound in sorted(bounds.items()):
+                try:
+                    async with connection.transaction(), connection.cursor() as cursor:
+                        await cursor.execute(_WAIT_BRIEFLY)
+                        found[tp] = await _position(cursor, tp, bound)
+                except LockNotAvailable:
+                    log.warning("%s[%s]: another worker is still committing, waiting for it", *tp)
+        return found
 
 
 async def note_log_ends(pool: AsyncConnectionPool, ends: Mapping[TP, tuple[str, int]]) -> None:
@@ -97,6 +111,9 @@ async def _jump(
         (*place, stored, bound.first, reason),
     )
 
+
+#: For a lock: as long as a commit takes.
+_WAIT_BRIEFLY = "SET LOCAL lock_timeout = '300ms'"
 
 #: How far the log was read that the partition had before.
 _BEFORE = """

@@ -93,11 +93,12 @@ class PositionSource(Protocol):
 
     An application that keeps its progress elsewhere than in Kafka sets one as
     ``transport.position_source``. It is asked on every assignment and whenever a position turns out
-    to lie outside of the log or the log is gone, and must return a position within the bounds for
-    each partition. Progress has to be kept by the id of the log; what the source makes of a stored
-    position outside the bounds (records expired) is its own affair. The first question leaves the
-    end open, since a worker that is still committing may be ahead of any end known before; if the
-    answer lies beyond the end then, it is asked again.
+    to lie outside of the log or the log is gone, and must return positions within the bounds. A
+    partition that it leaves out is asked for again a second later; the others are read meanwhile.
+    The same goes for all of them when it raises an error. Progress has to be kept by the id of the
+    log; what the source makes of a stored position outside the bounds (records expired) is its own
+    affair. The first question leaves the end open, since a worker that is still committing may be
+    ahead of any end known before; if the answer lies beyond the end then, it is asked again.
     """
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> Mapping[TP, int]:

@@ -90,8 +90,14 @@ class BatchConsumer(driver.Consumer):
         self._group_offsets = {
             tp: offsets.get(tp) for tp in self.assignment() if self._is_batched(tp)
         }
-        found = await self._positions(self._group_offsets)
-        await self._seek_logs(found)
+        try:
+            found = await self._positions(self._group_offsets)
+            await self._seek_logs(found)
+        except Exception as error:  # noqa: BLE001 - a source raises what it likes
+            # Whatever is unavailable comes back: the rebalance ends without positions, and nothing
+            # is read until they are known.
+            log.warning("No positions are known, asking again: %s", _described(error))
+            found = {}
         if lost := self._group_offsets.keys() - found.keys():
             self.add_future(self.seek_to_source(lost))
         return offsets | {tp: position for tp, (_, position) in found.items()}
@@ -106,20 +112,21 @@ class BatchConsumer(driver.Consumer):
         waiting = set(partitions)
         while not self.should_stop:
             waiting &= self.assignment()
+            found: Mapping[TP, _Position] = {}
+            problem = "their topic is missing, has no leader, or another worker commits"
             try:
                 found = await self._positions(dict.fromkeys(waiting))
                 await self._seek_logs(found)
-            except Exception:
-                log.exception("No position is known for %s, trying again", waiting)
-            else:
-                waiting -= found.keys()
-                if not waiting:
-                    return
-                log.warning("There is no topic of %s, looking again", waiting)
+            except Exception as error:  # noqa: BLE001 - a source raises what it likes
+                problem = _described(error)
+            waiting -= found.keys()
+            if not waiting:
+                return
+            log.warning("No position is known of %s, asking again: %s", _listed(waiting), problem)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _positions(self, committed: Mapping[TP, int | None]) -> dict[TP, _Position]:
-        """Return where to read on, without the partitions whose topic does not exist."""
+        """Return where to read on, without the partitions of which that is not known now."""
         # The ids come first. Should a topic be made anew after this, nothing comes of the id that
         # is known here: fetches by it find nothing, and all is asked for again.
         ids = await self._thread.log_ids({tp.topic for tp in committed})
@@ -127,23 +134,26 @@ class BatchConsumer(driver.Consumer):
         if not partitions:
             return {}
         logs = {tp: ids[tp.topic] for tp in partitions}
-        first = await self._thread.earliest_offsets(*partitions)
+        first = await self._thread.first_offsets(partitions)
         source = self.transport.position_source
         if source is None:
             source = _CommittedPositions(committed)
         # The ends are asked for after the positions: until its commits are done, the worker that
         # had a partition before may store offsets beyond any end that was read earlier.
-        open_ended = {tp: LogBounds(logs[tp], first[tp], _NO_END) for tp in partitions}
+        open_ended = {tp: LogBounds(logs[tp], start, _NO_END) for tp, start in first.items()}
         positions = dict(await source.positions(open_ended))
-        ends = await self._thread.log_ends(logs)
+        ends = await self._thread.log_ends({tp: logs[tp] for tp in positions})
         beyond = {
             tp: LogBounds(logs[tp], first[tp], end)
             for tp, end in ends.items()
             if positions[tp] > end
         }
         if beyond:
-            positions |= await source.positions(beyond)
-        return {tp: _Position(logs[tp], positions[tp]) for tp in partitions}
+            bounded = await source.positions(beyond)
+            positions = {
+                tp: bounded.get(tp) if tp in beyond else at for tp, at in positions.items()
+            }
+        return {tp: _Position(logs[tp], at) for tp, at in positions.items() if at is not None}
 
     async def log_ends(self) -> dict[TP, tuple[str, int]]:
         """Return the id and the end of each log that this worker reads, as the brokers tell."""
@@ -192,6 +202,14 @@ class BatchConsumer(driver.Consumer):
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip().rstrip(":")
+
+
+def _listed(partitions: Iterable[TP]) -> str:
+    return ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(partitions))
 
 
 class _Position(NamedTuple):

@@ -297,6 +297,18 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 self.consumer.seek_to_source(batched), self.consumer.loop
             )
 
+    async def first_offsets(self, partitions: Collection[TP]) -> dict[TP, int]:
+        """Ask the brokers where logs begin; partitions without a leader are left out."""
+        first: dict[TP, int] = await self.call_thread(self._first_offsets, partitions)
+        return first
+
+    async def _first_offsets(self, partitions: Collection[TP]) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        leader = consumer._client.cluster.leader_for_partition  # noqa: SLF001 - has no accessor
+        led = [TopicPartition(*tp) for tp in partitions if (leader(tp) or 0) >= 0]
+        first = await consumer.beginning_offsets(led) if led else {}
+        return {TP(*tp): offset for tp, offset in first.items()}
+
     async def log_ids(self, topics: Collection[str]) -> dict[str, str]:
         """Ask the brokers for the ids of topics; those that do not exist are left out."""
         if not topics:

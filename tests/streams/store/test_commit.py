@@ -388,6 +388,18 @@ async def test_a_batch_beyond_the_stored_offset_is_read_again_from_there(
     assert batches(database_url) == []
 
 
+async def test_a_locked_partition_does_not_keep_the_others_from_starting(
+    ingest: Worker, database_url: str
+) -> None:
+    stored = StoredPositions(ingest.pool)
+    bounds = {TP("visits", partition): LogBounds(LOG, 3, 9) for partition in range(3)}
+    assert await stored.positions(bounds) == dict.fromkeys(bounds, 3)
+    async with await psycopg.AsyncConnection.connect(database_url) as frozen:
+        await frozen.execute("UPDATE stream_offsets SET next_offset = 5 WHERE partition = 1")
+        assert await stored.positions(bounds) == {TP("visits", 0): 3, TP("visits", 2): 3}
+    assert await stored.positions(bounds) == dict.fromkeys(bounds, 3) | {TP("visits", 1): 5}
+
+
 async def test_refused_records_of_a_topic_made_anew(ingest: Worker, database_url: str) -> None:
     broken = [Record(0, None, b"{"), Record(1, None, b"{")]
     await ingest.deliver("visits", 0, broken)
