@@ -18,6 +18,7 @@ from streams.cli.common import (
     read_config,
     settings,
 )
+from streams.cli.output import open_database
 from streams.cli.progress import counting_bar
 from streams.feed.rows import Format  # noqa: TC001 - typer needs it at run time
 
@@ -104,13 +105,12 @@ def import_counts(
     from streams.feed.counts import read_counts  # noqa: PLC0415
     from streams.feed.rows import open_feed  # noqa: PLC0415
     from streams.store.imports import import_counts as store  # noqa: PLC0415
-    from streams.store.pool import connect  # noqa: PLC0415
 
     current = settings(config=config, database=database)
     configuration = read_config(current)
     with open_feed(file) as source:
         counts = read_counts(source, configuration, signal=signal, grain=grain, name=str(file))
-    with connect(current.database) as connection:
+    with open_database(current.database) as connection:
         done = store(connection, counts, replace=replace)
     weeks = "weeks" if grain == "week" else "days"
     console.print(

@@ -60,6 +60,7 @@ def status(
         _lag(found.kafka),
         _sources(found),
         _counts(found),
+        _set_aside(found),
         _alerts(found),
         _notifications(found),
         _letters(found),
@@ -98,7 +99,9 @@ def _megabytes(database: Database) -> str:
 def _judged(found: Status) -> str:
     judged = found.database.judged
     pending = found.database.pending
-    waiting = f"; {pending:,} changes wait for a judge" if pending else ""
+    since = found.database.pending_since
+    oldest = f", the oldest since {moment(since)}" if since else ""
+    waiting = f"; {pending:,} changes wait for a judge{oldest}" if pending else ""
     if not judged:
         return f", nothing judged yet{waiting}"
     older = sum(v.verdicts for v in judged if v.version != found.database.config_version)
@@ -155,6 +158,28 @@ def _counts(found: Status) -> Table:
             str(one.imported_to or "-"),
         )
     return _or_none(shown)
+
+
+def _set_aside(found: Status) -> Table | None:
+    if not found.set_aside:
+        return None
+    shown = table(
+        "Set aside by judging",
+        "signal", "rule", "region", "since", "attempts", "next attempt", "reason",
+        right=("attempts",),
+        wrap=("reason",),
+    )  # fmt: skip
+    for one in found.set_aside:
+        shown.add_row(
+            one.signal,
+            one.rule,
+            one.region,
+            moment(one.since),
+            f"{one.failures:,}",
+            moment(one.retry_at),
+            one.reason,
+        )
+    return shown
 
 
 def _alerts(found: Status) -> Table:

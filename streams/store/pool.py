@@ -9,12 +9,13 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from streams.errors import UnavailableError
+from streams.store.conninfo import checked, redacted
 from streams.store.limits import client_options, limit_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["connect", "open_pool", "redacted"]
+__all__ = ["connect", "open_pool"]
 
 
 def connect(database: str) -> psycopg.Connection:
@@ -25,8 +26,10 @@ def connect(database: str) -> psycopg.Connection:
     UnavailableError
         When the server cannot be reached or refuses the credentials.
     """
+    checked(database)
     try:
-        return psycopg.connect(database)
+        # No prepared statements: a pooler in transaction mode changes the session below them.
+        return psycopg.connect(database, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise _unavailable(database, error) from None
 
@@ -48,6 +51,7 @@ async def open_pool(
         if configure is not None:
             await configure(connection)
 
+    checked(database)
     pool = AsyncConnectionPool(
         database,
         min_size=size,
@@ -65,12 +69,6 @@ async def open_pool(
         yield pool
     finally:
         await pool.close()
-
-
-def redacted(database: str) -> str:
-    """Return the connection string without its password."""
-    parts = psycopg.conninfo.conninfo_to_dict(database)
-    return " ".join(f"{k}={v}" for k, v in parts.items() if v and k != "password")
 
 
 def _unavailable(database: str, error: Exception) -> UnavailableError:

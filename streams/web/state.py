@@ -34,6 +34,8 @@ _READING: Final = 8
 _DECIDING: Final = 4
 #: Longest wait for a connection, in seconds; then the page says that the database is away.
 _PATIENCE: Final = 5.0
+#: A pooler in transaction mode changes the session below prepared statements.
+_UNPREPARED: Final = {"prepare_threshold": None}
 
 
 class Database:
@@ -73,6 +75,7 @@ async def open_database(database: str) -> AsyncIterator[Database]:
         max_size=_READING,
         timeout=_PATIENCE,
         open=False,
+        kwargs=_UNPREPARED,
         check=AsyncConnectionPool.check_connection,
     )
     deciding = ConnectionPool(
@@ -81,6 +84,7 @@ async def open_database(database: str) -> AsyncIterator[Database]:
         max_size=_DECIDING,
         timeout=_PATIENCE,
         open=False,
+        kwargs=_UNPREPARED,
         check=ConnectionPool.check_connection,
     )
     try:

@@ -138,7 +138,7 @@ class KafkaServer:
         *,
         settings: Mapping[str, str] | None = None,
         heap_mib: int = 512,
-        timeout: float = 60.0,
+        timeout: float = 180.0,
     ) -> None:
         jars = ensure_jars()
         self._java = [
