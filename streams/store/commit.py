@@ -77,8 +77,14 @@ async def commit_batch(
     records: int,
     worker: str,
     received_at: datetime,
+    new_epoch: int | None = None,
 ) -> Committed:
     """Store one batch.
+
+    Parameters
+    ----------
+    new_epoch
+        Leader epoch of the batch's last record, unless it is stored already.
 
     Raises
     ------
@@ -103,6 +109,8 @@ async def commit_batch(
         assert done is not None  # noqa: S101 - a function gives one row
         if done.batch is None:
             raise StaleOffsetError(at, done.stored_offset)
+        if new_epoch is not None:
+            await cursor.execute(_NOTE_EPOCH, (new_epoch, *at[:3]))
         refused = [*reading.refused, *_as_refused(reading.accepted, done.conflicts)]
         await _insert_dead_letters(cursor, at, refused, done.recorded)
     return Committed(done.batch, done.inserted, done.replaced, done.repeated, len(refused))
@@ -125,6 +133,10 @@ _TAKE_IN = """
 SELECT t.* FROM set_config('idle_in_transaction_session_timeout', %s, true),
                 take_in(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS t
 """
+
+_NOTE_EPOCH = (
+    "UPDATE stream_offsets SET leader_epoch = %s WHERE log = %s AND topic = %s AND partition = %s"
+)
 
 _COPY = """
 COPY incoming (ord, event_key, revision, cancelled, occurred, source_id, facility_id, region,

@@ -50,6 +50,8 @@ class RecordBatch(NamedTuple):
     records: Sequence[Any]
     #: What cannot be decoded; the application has to take note of it, nobody else does.
     unreadable: Sequence[Unreadable] = ()
+    #: Leader epoch of the last record; -1 if it is not known. See `PositionSource.epochs`.
+    epoch: int = -1
 
     def from_offset(self, offset: int) -> RecordBatch:
         """Return the part of the batch at and above an offset inside it."""
@@ -86,6 +88,9 @@ class LogBounds(NamedTuple):
     log: str
     first: int
     end: int
+    #: Where known: the offset from which on the log holds other records than those that were read.
+    #: A position above it has to go back there.
+    same_until: int | None = None
 
 
 class PositionSource(Protocol):
@@ -103,6 +108,14 @@ class PositionSource(Protocol):
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> Mapping[TP, int]:
         """Return the offset to read next, for each partition."""
+        ...
+
+    async def epochs(self, logs: Mapping[TP, str]) -> Mapping[TP, int]:
+        """Return the leader epoch of the last record that was read of each log, where it is known.
+
+        It comes from `RecordBatch.epoch`, and lets the broker tell whether its log still is the one
+        that was read.
+        """
         ...
 
 

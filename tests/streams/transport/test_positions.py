@@ -170,7 +170,7 @@ async def test_the_source_is_asked_before_the_end_is_measured(
 
     open_ended, bounded = ledger.questions
     assert {bound.end for bound in open_ended.values()} == {2**63 - 1}
-    assert {tp: bound[1:] for tp, bound in bounded.items()} == {
+    assert {tp: bound[1:3] for tp, bound in bounded.items()} == {
         TP(fresh_name, 1): (0, ends[fresh_name, 1])
     }
     assert {batch.tp.partition for batch in batches} == {1}
@@ -196,6 +196,9 @@ async def test_a_source_that_is_unavailable_or_lacks_a_partition_stops_nothing_e
                 raise ConnectionError("the database is away")
             free = {tp: one for tp, one in bounds.items() if tp != locked or released.is_set()}
             return await ledger.positions(free)
+
+        async def epochs(self, _: Mapping[TP, str]) -> Mapping[TP, int]:
+            return {}
 
     app = make_app(broker, fresh_name, tmp_path)
     app.transport.position_source = Unavailable()
