@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from streams.errors import UnavailableError
 from streams.store.conninfo import checked, redacted
+from streams.store.limits import client_options, limit_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,10 +49,24 @@ async def open_pool(
     size: int,
     configure: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncConnectionPool]:
-    """Open a pool of `size` connections and close it at the end."""
+    """Open a pool of `size` connections and close it at the end.
+
+    Their sessions have the limits of `streams.store.limits`.
+    """
+
+    async def prepare(connection: psycopg.AsyncConnection) -> None:
+        await limit_session(connection)
+        if configure is not None:
+            await configure(connection)
+
     checked(database)
     pool = AsyncConnectionPool(
-        database, min_size=size, max_size=size, open=False, configure=configure
+        database,
+        min_size=size,
+        max_size=size,
+        open=False,
+        configure=prepare,
+        kwargs=client_options(database),
     )
     try:
         await pool.open(wait=True, timeout=30)
