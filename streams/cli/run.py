@@ -15,6 +15,7 @@ from streams.cli.common import (
     read_config,
     settings,
 )
+from streams.cli.db_check import check
 
 if TYPE_CHECKING:
     from streams.store.migrate import Migrated
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     db = typer.Typer(help="The database.", no_args_is_help=True)
     db.command()(migrate)
     db.command()(reader)
+    db.command()(check)
     app.add_typer(db, name="db")
 
 
