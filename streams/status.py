@@ -119,7 +119,7 @@ class Status(_Model):
     kafka: Kafka
     sources: tuple[Source, ...]
     counts: tuple[SignalCounts, ...]
-    set_aside: tuple[Quarantined, ...] = Field(description="Series that cannot be judged")
+    quarantined: tuple[Quarantined, ...] = Field(description="Series that cannot be judged")
     open_alerts: dict[str, int] = Field(description="By severity")
     notifications: tuple[ChannelState, ...] = Field(description="By channel")
     dead_letters: tuple[LetterCount, ...]
@@ -142,7 +142,7 @@ def collect_status(
         kafka=_kafka(rows, bootstrap, topics),
         sources=tuple(Source(**row) for row in rows(_SOURCES)),
         counts=tuple(SignalCounts(**row) for row in rows(_COUNTS)),
-        set_aside=tuple(list_quarantined(connection)),
+        quarantined=tuple(list_quarantined(connection)),
         open_alerts={row["severity"]: row["alerts"] for row in rows(_ALERTS)},
         notifications=tuple(channel_states(connection)),
         dead_letters=tuple(LetterCount(**row) for row in rows(_LETTERS)),

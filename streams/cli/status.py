@@ -60,7 +60,7 @@ def status(
         _lag(found.kafka),
         _sources(found),
         _counts(found),
-        _set_aside(found),
+        _quarantined(found),
         _alerts(found),
         _notifications(found),
         _letters(found),
@@ -161,8 +161,8 @@ def _counts(found: Status) -> Table:
     return _or_none(shown)
 
 
-def _set_aside(found: Status) -> Table | None:
-    if not found.set_aside:
+def _quarantined(found: Status) -> Table | None:
+    if not found.quarantined:
         return None
     shown = table(
         "Set aside by judging",
@@ -170,7 +170,7 @@ def _set_aside(found: Status) -> Table | None:
         right=("attempts",),
         wrap=("reason",),
     )  # fmt: skip
-    for one in found.set_aside:
+    for one in found.quarantined:
         shown.add_row(
             one.signal,
             one.rule,
