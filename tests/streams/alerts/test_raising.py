@@ -198,7 +198,7 @@ def test_the_end_of_exceedances_is_proposed_and_taken_back(
     count(database_url, one_rule, {25: 90})
     (alert,) = alerts(database_url)
     assert (alert.quiet_since, alert.last_period) == (None, day(25))
-    assert kinds(database_url, alert.alert_id) == ["opened", "ended", "updated"]
+    assert kinds(database_url, alert.alert_id) == ["opened", "ended", "resumed"]
 
 
 def test_an_end_that_turns_out_earlier_is_proposed_anew(

@@ -47,6 +47,7 @@ MIGRATIONS = [
     "0017_screen_operations",
     "0018_roll_ups",
     "0032_judging_quarantine",
+    "0033_resumed_alerts",
 ]
 
 
