@@ -22,7 +22,10 @@ class Settings(BaseSettings):
 
     kafka: str = Field(default="localhost:9092", description="Bootstrap servers, comma-separated")
     database: str = Field(
-        default="postgresql://localhost/fenghuo", description="PostgreSQL connection URI"
+        default="postgresql://localhost/fenghuo",
+        # It may hold a password: not in a repr, and so in no traceback.
+        repr=False,
+        description="PostgreSQL connection URI, or any connection string of libpq",
     )
     config: Path = Field(default=Path("fenghuo.yaml"), description="Surveillance configuration")
     group: str = Field(default="fenghuo", description="Kafka consumer group; Faust app id")

@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import gc
 import logging
+import signal
 import time
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import timedelta
@@ -21,7 +22,7 @@ from streams.alerts.following import explain_changed, keep_rolling_up
 from streams.alerts.publishing import publish_events
 from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
-from streams.dead_letters import hand_over
+from streams.dead_letters import HandOver
 from streams.grafana.pushing import running_pusher
 from streams.health import WORKER_PATH, Progress, judging_stands_still, report
 from streams.ingest.ingest import Ingest
@@ -35,6 +36,7 @@ from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
 from streams.store.quarantine import read_judging_state
+from streams.store.schema import SchemaMisfitError, hold_schema
 from streams.store.surveyed import describe_surveillance
 from streams.transport import BatchSchema
 from streams.wakeup import Wakeup
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from faust.types import TP
 
     from streams.config import Configuration
+    from streams.errors import FenghuoError
     from streams.health import Waiting
     from streams.settings import Settings
     from streams.store.commit import Committed
@@ -60,6 +63,8 @@ _STOP_SECONDS = 10.0
 #: A worker that has not stopped by then ends all the same, and says where it hung: what was in
 #: flight is read again, whereas a process that neither works nor ends keeps the rest from noticing.
 _END_SECONDS = 60.0
+#: Until a record that no broker acknowledges counts as not sent; Faust's default is 20 minutes.
+_DELIVERY_SECONDS = 30.0
 #: A topic that is deleted and made anew is found again so soon; so are added partitions.
 _LOOK_FOR_TOPICS_MS = 10_000
 #: Between looks at the events of alerts; those of this worker are seen at once.
@@ -68,6 +73,8 @@ _FOLLOW_SECONDS = 0.5
 _WATCH_SECONDS = 15.0
 #: Between looks at how far the logs reach, which tells the lag.
 _LOG_ENDS_SECONDS = 15.0
+#: Between checks whether the database's schema was changed; each commit checks it as well.
+_SCHEMA_SECONDS = 5.0
 #: Rest after explaining while commits are under way: in parts of the time that it took, and at
 #: most. Each explanation rolls up what came in since the one before.
 _REST_AFTER_EXPLAINING = 2
@@ -89,6 +96,7 @@ class FenghuoApp(faust.App):
     ingest: Ingest
     pump: CommitPump
     judging: JudgingLoop
+    hand_over: HandOver
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -96,6 +104,7 @@ class FenghuoApp(faust.App):
         self.progress = Progress()
         self.judging_stands_still: Waiting | None = None
         self._rebalanced = _nothing
+        self.ended_by: FenghuoError | None = None
         self.to_publish, self.to_explain, self.to_notify = Wakeup(), Wakeup(), Wakeup()
 
     def _create_directories(self) -> None:
@@ -133,6 +142,7 @@ class FenghuoApp(faust.App):
             changed=self._alerts_changed,
             rest=self.pump.quiet,
         )
+        self.hand_over = HandOver(self.pool, most_bytes=self.conf.producer_max_request_size)
         self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
         await self._open.enter_async_context(
             running_dispatcher(settings, self.configuration, wakeup=self.to_notify)
@@ -169,7 +179,33 @@ class FenghuoApp(faust.App):
         log.warning("%s[%s]: reading again from offset %s", *tp, offset)
         await self.consumer.seek_to_source([tp])
 
+    def end(self, error: FenghuoError) -> None:
+        """Stop in an orderly way because of an error that people can mend; not a crash."""
+        if self.ended_by is None:
+            self.ended_by = error
+            log.critical("The worker stops: %s", error)
+            signal.raise_signal(signal.SIGTERM)
+
+    async def check_schema(self) -> None:
+        """Stop if the database's schema no longer fits this program."""
+        try:
+            async with self.pool.connection() as connection:
+                await hold_schema(connection)
+        except SchemaMisfitError as error:
+            self.end(error)
+
+    async def crash(self, reason: BaseException) -> None:
+        """Crash, unless the reason is that the schema was changed meanwhile."""
+        if isinstance(reason, psycopg.ProgrammingError):
+            with suppress(psycopg.Error, PoolTimeout, PoolClosed):
+                await self.check_schema()
+        if self.ended_by is None:
+            await super().crash(reason)
+
     async def _failed(self, error: BaseException) -> None:
+        if isinstance(error, SchemaMisfitError):
+            self.end(error)
+            return
         log.critical("A batch cannot be committed; the worker stops.", exc_info=error)
         await self.crash(error)
 
@@ -212,6 +248,7 @@ def create_app(settings: Settings, configuration: Configuration | None = None) -
         broker_max_poll_records=settings.batch_records,
         consumer_max_fetch_size=settings.fetch_bytes,
         consumer_metadata_max_age_ms=_LOOK_FOR_TOPICS_MS,
+        producer_request_timeout=_DELIVERY_SECONDS,
         stream_buffer_maxsize=4,
         stream_wait_empty=False,
         topic_disable_leader=True,
@@ -275,13 +312,18 @@ def _define_timers(app: FenghuoApp) -> None:
     @app.timer(interval=1.0)
     async def dead_letters() -> None:
         with _waiting("Dead letters wait"):
-            await hand_over(app.pool, app.producer)
+            await app.hand_over.step(app.producer)
 
 
 def _define_watching(app: FenghuoApp) -> None:
     @app.timer(interval=_WATCH_SECONDS)
     async def watch() -> None:
         await _look_through(app)
+
+    @app.timer(interval=_SCHEMA_SECONDS)
+    async def schema() -> None:
+        with _waiting("The schema's version is checked later"):
+            await app.check_schema()
 
     @app.timer(interval=_LOG_ENDS_SECONDS)
     async def log_ends() -> None:
@@ -347,7 +389,13 @@ def _waiting(what: str) -> Iterator[None]:
 
 
 def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
-    """Run the application in this process until it is told to stop."""
+    """Run the application in this process until it is told to stop.
+
+    Raises
+    ------
+    FenghuoError
+        It stopped by itself, for a reason that people can mend.
+    """
     logging.basicConfig(
         level=loglevel.upper(), format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
     )
@@ -358,6 +406,8 @@ def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
         worker.execute_from_commandline()
     finally:
         faulthandler.cancel_dump_traceback_later()
+        if app.ended_by is not None:
+            raise app.ended_by
 
 
 class _Worker(faust.Worker):

@@ -21,6 +21,7 @@ from psycopg.rows import class_row
 
 from streams.errors import StoreError
 from streams.ingest.intake import RefusedRecord, revision_conflict
+from streams.store.schema import hold_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,11 +83,14 @@ async def commit_batch(
     ------
     StaleOffsetError
         When the stored offset is not ``at.position``. Nothing was written.
+    SchemaMisfitError
+        When the database was migrated for another program meanwhile. Nothing was written.
     """
     await series.know(connection, reading.accepted)
     # In a thread, so that the event loop serves the commits that are under way.
     lines = await asyncio.to_thread(_copy_text, reading.accepted, series)
     async with connection.transaction(), connection.cursor(row_factory=class_row(_Taken)) as cursor:
+        await hold_schema(connection)
         if lines:
             async with cursor.copy(_COPY) as copy:
                 await copy.write(lines)

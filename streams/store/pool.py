@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from streams.errors import UnavailableError
+from streams.store.conninfo import checked, redacted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["connect", "open_pool", "redacted"]
+__all__ = ["connect", "limit_session", "limit_session_async", "open_pool"]
+
+#: Limits of a session that serves a page: how long a statement may run, how long it may wait for a
+#: lock, and how long a transaction may idle.
+_LIMITS: Final = (
+    "SET statement_timeout = '30s'",
+    "SET lock_timeout = '4s'",
+    "SET idle_in_transaction_session_timeout = '60s'",
+)
 
 
 def connect(database: str) -> psycopg.Connection:
@@ -24,8 +33,10 @@ def connect(database: str) -> psycopg.Connection:
     UnavailableError
         When the server cannot be reached or refuses the credentials.
     """
+    checked(database)
     try:
-        return psycopg.connect(database)
+        # No prepared statements: a pooler in transaction mode changes the session below them.
+        return psycopg.connect(database, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise _unavailable(database, error) from None
 
@@ -38,6 +49,7 @@ async def open_pool(
     configure: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncConnectionPool]:
     """Open a pool of `size` connections and close it at the end."""
+    checked(database)
     pool = AsyncConnectionPool(
         database, min_size=size, max_size=size, open=False, configure=configure
     )
@@ -52,10 +64,18 @@ async def open_pool(
         await pool.close()
 
 
-def redacted(database: str) -> str:
-    """Return the connection string without its password."""
-    parts = psycopg.conninfo.conninfo_to_dict(database)
-    return " ".join(f"{k}={v}" for k, v in parts.items() if v and k != "password")
+def limit_session(connection: psycopg.Connection) -> None:
+    """Bound what a session that serves a page may wait for; for the pool's `configure`."""
+    for statement in _LIMITS:
+        connection.execute(statement)
+    connection.commit()
+
+
+async def limit_session_async(connection: psycopg.AsyncConnection) -> None:
+    """Do the same as `limit_session`."""
+    for statement in _LIMITS:
+        await connection.execute(statement)
+    await connection.commit()
 
 
 def _unavailable(database: str, error: Exception) -> UnavailableError:
