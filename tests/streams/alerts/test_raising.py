@@ -230,6 +230,7 @@ def test_exceedances_of_the_quiet_period_are_noted_and_open_nothing(
     count(database_url, one_rule, steady(20) | {20: 40, 21: 5, 22: 5})
     (alert,) = alerts(database_url)
     decide(database_url, alert.alert_id, *steps)
+    count(database_url, one_rule, dict.fromkeys(range(23, 29), 0))
     count(database_url, one_rule, {29: 300})  # the last of seven days after day 22
     count(database_url, one_rule, {29: 310})
     (alert,) = alerts(database_url)

@@ -303,6 +303,7 @@ def test_a_closed_alert_is_not_opened_again_for_what_it_covered(
     judge(database_url, county)
     (first,) = alerts(database_url)
     decide(database_url, first.alert_id, *changes)
+    live(database_url, TAIPEI, dict.fromkeys((day(i) for i in range(23, 30)), 0))
     for offset, value in ((20, 42), (21, 60), (22, 90), (19, 30)):
         live(database_url, TAIPEI, {day(offset): value})
         judge(database_url, county)
