@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from streams.alerts.combining import Member
@@ -9,12 +10,12 @@ from streams.store.standing import Key, Look, find, read_families
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
 
     from psycopg import AsyncConnection
 
     from schemas.alerts import Alert
     from schemas.config import Rule
+    from schemas.counts import Grain
     from streams.alerts.combining import Found
     from streams.store.standing import Relative
 
@@ -44,6 +45,8 @@ async def read_members(
     standing: Mapping[int, Standing],
     new: Mapping[Key, New],
     rules: Mapping[str, Rule],
+    *,
+    today: date,
 ) -> tuple[dict[int, list[Member]], dict[Key, Member]]:
     """Return the members of open alerts, and those with which new alerts begin.
 
@@ -53,6 +56,8 @@ async def read_members(
     ----------
     standing
         By id.
+    today
+        Local date: periods that hold it or later days are not over.
     rules
         All that are configured. What was merged under a rule that is no more has no part: nobody
         judges it.
@@ -64,9 +69,16 @@ async def read_members(
         for relative in families[head]
         if relative.alert.alert_id == head or relative.alert.rule in rules
     ]
-    looks = [_look(one, standing[one.head], rules) for one in relatives]
+    looks = [_look(one, standing[one.head], rules, today) for one in relatives]
     looks += [
-        Look(key, one.since, None, one.since, rules[key.rule].ended_after_periods)
+        Look(
+            key,
+            one.since,
+            None,
+            one.since,
+            rules[key.rule].ended_after_periods,
+            _complete_to(rules[key.rule].grain, today),
+        )
         for key, one in new.items()
     ]
     found = await find(connection, looks) if looks else []
@@ -88,7 +100,11 @@ async def read_members(
     return members, opening
 
 
-def _look(relative: Relative, standing: Standing, rules: Mapping[str, Rule]) -> Look:
+def _complete_to(grain: Grain, today: date) -> date:
+    return today - timedelta(days=7 if grain == "week" else 1)
+
+
+def _look(relative: Relative, standing: Standing, rules: Mapping[str, Rule], today: date) -> Look:
     alert = relative.alert
     since = alert.own_first_period
     if alert.alert_id == relative.head and standing.since is not None:
@@ -100,6 +116,7 @@ def _look(relative: Relative, standing: Standing, rules: Mapping[str, Rule]) -> 
         alert.alert_id,
         standing.alert.last_period,
         rule.ended_after_periods if rule else _ENDED_AFTER,
+        _complete_to(rule.grain if rule else alert.grain, today),
     )
 
 

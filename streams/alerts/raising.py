@@ -70,6 +70,7 @@ async def raise_alerts(
     *,
     as_of: datetime,
     config_version: str,
+    today: date,
     update_every: timedelta,
 ) -> list[Alert]:
     """Open, update, resume, revise, suppress and merge alerts as the stored verdicts demand.
@@ -82,6 +83,8 @@ async def raise_alerts(
     ----------
     rules
         All that are configured.
+    today
+        Local date at `as_of`: only periods before it count towards an end.
     update_every
         Small changes of an alert's numbers are told at most so often.
 
@@ -125,6 +128,7 @@ async def raise_alerts(
         heads=heads,
         divided=divided,
         judgements=judgements,
+        today=today,
         update_every=update_every,
     )
     await hold_updates(connection, plan.held)
@@ -180,6 +184,7 @@ async def _plan(
     heads: Sequence[Alert],
     divided: Mapping[Key, Division],
     judgements: Mapping[str, Judgement],
+    today: date,
     update_every: timedelta,
 ) -> _Plan:
     standing: dict[int, Standing] = {head.alert_id: Standing(head) for head in heads}
@@ -193,7 +198,7 @@ async def _plan(
         elif since is not None:
             new[key] = New(key, since)
     rules = {name: judgement.rule for name, judgement in judgements.items()}
-    members, opening = await read_members(connection, standing, new, rules)
+    members, opening = await read_members(connection, standing, new, rules, today=today)
     told: list[tuple[int, Change]] = [
         (alert_id, Suppressed(figures=figures, as_of=judgements[key.rule].as_of))
         for key, division in divided.items()

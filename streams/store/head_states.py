@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.rows import class_row
@@ -13,12 +14,10 @@ from streams.alerts.members import Standing, read_members
 from streams.store.alerts import hold_alerts_async
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from psycopg import AsyncConnection
 
-    from schemas.config import Rule
     from streams.alerts.combining import Member
+    from streams.config import Configuration
 
 __all__ = ["StateDifference", "differing_states"]
 
@@ -32,7 +31,7 @@ class StateDifference(NamedTuple):
 
 
 async def differing_states(
-    connection: AsyncConnection, rules: Mapping[str, Rule], config_version: str
+    connection: AsyncConnection, configuration: Configuration
 ) -> list[StateDifference]:
     """Return the open alerts whose state, severity or numbers differ from their members'.
 
@@ -41,19 +40,27 @@ async def differing_states(
 
     Parameters
     ----------
-    rules
-        All that are configured; alerts of other rules are left out, since nobody judges them.
+    configuration
+        Alerts of rules that it does not have are left out, since nobody judges them.
     """
+    rules = configuration.surveillance.rules
     async with connection.transaction():
         at = await hold_alerts_async(connection)
         async with connection.cursor(row_factory=class_row(Alert)) as cursor:
             await cursor.execute(_SETTLED, (list(rules),))
             alerts = await cursor.fetchall()
         standing = {alert.alert_id: Standing(alert) for alert in alerts}
-        members, _ = await read_members(connection, standing, {}, rules)
+        members, _ = await read_members(
+            connection,
+            standing,
+            {},
+            rules,
+            # A day of grace: a period that is over at midnight is judged a little later.
+            today=at.astimezone(configuration.surveillance.zone).date() - timedelta(days=1),
+        )
     found = []
     for alert in alerts:
-        judgement = Judgement(alert.rule, rules[alert.rule], config_version, at)
+        judgement = Judgement(alert.rule, rules[alert.rule], configuration.version, at)
         difference = _difference(judgement, alert, members[alert.alert_id])
         if difference is not None:
             found.append(difference)

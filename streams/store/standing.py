@@ -62,6 +62,8 @@ class Look(NamedTuple):
     """The period that the alert reported so far."""
     ended_after: int
     """Number of periods after the latest exceedance that matter."""
+    complete_to: date
+    """Latest period that is over: one that still fills up is not quiet."""
 
 
 async def read_open(
@@ -192,6 +194,7 @@ async def find(connection: AsyncConnection, looks: Sequence[Look]) -> list[Found
             [look.alert_id for look in looks],
             [look.reported for look in looks],
             [look.ended_after for look in looks],
+            [look.complete_to for look in looks],
         ),
     )
     return [
@@ -286,8 +289,9 @@ _FIND = """
 SELECT x.exceedances, x.first_period, x.peak, q.quiet, q.quiet_since,
        x.last_period, l.observed, l.expected, l.upper, l.score, l.p_value,
        n.period, n.observed, n.expected, n.upper, n.score, n.p_value
-FROM ROWS FROM (unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::date[], %s::int[]))
-    WITH ORDINALITY AS k(rule, region, since, alert_id, reported, ended_after, place)
+FROM ROWS FROM (unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::date[], %s::int[],
+                      %s::date[]))
+    WITH ORDINALITY AS k(rule, region, since, alert_id, reported, ended_after, complete_to, place)
 LEFT JOIN LATERAL (
     SELECT o.alert_id, o.signal FROM alerts o
     WHERE o.alert_id = k.alert_id AND EXISTS (
@@ -312,6 +316,7 @@ CROSS JOIN LATERAL (
     SELECT count(*)::int AS quiet, min(y.period) AS quiet_since FROM (
         SELECT v.period FROM verdicts v
         WHERE v.rule = k.rule AND v.region = k.region AND v.period > x.last_period
+          AND v.period <= k.complete_to
           AND v.observed IS NOT NULL
           AND v.reason NOT IN ('insufficient_history', 'missing_observation')
         ORDER BY v.period LIMIT k.ended_after

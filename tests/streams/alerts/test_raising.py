@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -218,6 +218,20 @@ def test_a_rule_says_after_how_many_periods(database_url: str, tmp_path: Path) -
     assert [alert.quiet_since for alert in alerts(database_url)] == [None]
     count(database_url, patient, {25: 5})
     assert [alert.quiet_since for alert in alerts(database_url)] == [day(21)]
+
+
+def test_the_period_that_fills_up_is_not_quiet_yet(database_url: str, tmp_path: Path) -> None:
+    hasty = configured(tmp_path, DAY + "    ended_after: 1\n")
+    zone = hasty.surveillance.zone
+    today = (datetime.now(zone).date() - START).days
+    past = {i: 4.0 + i % 3 for i in range(today - 30, today)}
+    count(database_url, hasty, past | {today - 1: 40, today: 1})
+    if datetime.now(zone).date() == day(today):  # not around midnight
+        assert [alert.quiet_since for alert in alerts(database_url)] == [None]
+    other = {i: 4.0 + i % 3 for i in range(today - 30, today)}
+    count(database_url, hasty, other | {today - 2: 40, today - 1: 1, today: 1}, KAOHSIUNG)
+    found = {alert.region: alert.quiet_since for alert in alerts(database_url)}
+    assert found[KAOHSIUNG] == day(today - 1)
 
 
 # ---------------------------------------------------------------- the quiet period

@@ -147,8 +147,7 @@ def heard(database: str, configuration: Configuration) -> list[tuple[str, int]]:
 def differing(database: str, configuration: Configuration) -> list[StateDifference]:
     async def run() -> list[StateDifference]:
         async with open_pool(database, size=1) as pool, pool.connection() as connection:
-            rules = configuration.surveillance.rules
-            return await differing_states(connection, rules, configuration.version)
+            return await differing_states(connection, configuration)
 
     return asyncio.run(run())
 
