@@ -41,6 +41,7 @@ MIGRATIONS = [
     "0025_leader_epochs",
     "0028_set_aside",
     "0032_judging_quarantine",
+    "0033_resumed_alerts",
     "0037_locks",
 ]
 
