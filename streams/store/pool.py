@@ -15,7 +15,7 @@ from streams.store.limits import client_options, limit_session
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["connect", "limit_session", "limit_session_async", "open_pool"]
+__all__ = ["connect", "limit_page", "limit_page_async", "open_pool"]
 
 #: Limits of a session that serves a page: how long a statement may run, how long it may wait for a
 #: lock, and how long a transaction may idle.
@@ -79,15 +79,15 @@ async def open_pool(
         await pool.close()
 
 
-def limit_session(connection: psycopg.Connection) -> None:
+def limit_page(connection: psycopg.Connection) -> None:
     """Bound what a session that serves a page may wait for; for the pool's `configure`."""
     for statement in _LIMITS:
         connection.execute(statement)
     connection.commit()
 
 
-async def limit_session_async(connection: psycopg.AsyncConnection) -> None:
-    """Do the same as `limit_session`."""
+async def limit_page_async(connection: psycopg.AsyncConnection) -> None:
+    """Do the same as `limit_page`."""
     for statement in _LIMITS:
         await connection.execute(statement)
     await connection.commit()
