@@ -12,6 +12,7 @@ from streams.errors import UnavailableError
 from streams.kafka_lag import read_log_ends
 from streams.store.outbox_reading import ChannelState, channel_states
 from streams.store.quarantine import Quarantined, list_quarantined
+from streams.store.set_aside import SetAside, list_set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +96,7 @@ class LetterCount(_Model):
     reason: str
     letters: int
     replayed: int
+    waiting: int = Field(description="Not handed over to the dead-letter topic yet")
     latest: datetime
 
 
@@ -117,10 +119,11 @@ class Status(_Model):
     kafka: Kafka
     sources: tuple[Source, ...]
     counts: tuple[SignalCounts, ...]
-    set_aside: tuple[Quarantined, ...] = Field(description="Series that cannot be judged")
+    quarantined: tuple[Quarantined, ...] = Field(description="Series that cannot be judged")
     open_alerts: dict[str, int] = Field(description="By severity")
     notifications: tuple[ChannelState, ...] = Field(description="By channel")
     dead_letters: tuple[LetterCount, ...]
+    set_aside: tuple[SetAside, ...] = Field(description="What no queue could deal with, and why")
     offset_jumps: tuple[OffsetJump, ...] = Field(description="The latest twenty")
 
 
@@ -139,10 +142,11 @@ def collect_status(
         kafka=_kafka(rows, bootstrap, topics),
         sources=tuple(Source(**row) for row in rows(_SOURCES)),
         counts=tuple(SignalCounts(**row) for row in rows(_COUNTS)),
-        set_aside=tuple(list_quarantined(connection)),
+        quarantined=tuple(list_quarantined(connection)),
         open_alerts={row["severity"]: row["alerts"] for row in rows(_ALERTS)},
         notifications=tuple(channel_states(connection)),
         dead_letters=tuple(LetterCount(**row) for row in rows(_LETTERS)),
+        set_aside=tuple(list_set_aside(connection)),
         offset_jumps=tuple(OffsetJump(**row) for row in rows(_JUMPS)),
     )
 
@@ -244,7 +248,8 @@ GROUP BY 1 ORDER BY array_position(ARRAY['critical', 'warning', 'info'], severit
 """
 
 _LETTERS = """
-SELECT reason, count(*) AS letters, count(replayed_at) AS replayed, max(refused_at) AS latest
+SELECT reason, count(*) AS letters, count(replayed_at) AS replayed,
+       count(*) - count(published_at) AS waiting, max(refused_at) AS latest
 FROM dead_letters GROUP BY 1 ORDER BY letters DESC, reason
 """
 

@@ -208,7 +208,7 @@ _FILTERS: Final = frozenset({"status", "severity", "signal", "region", "rule", "
 # The clock is asked for when the lock is held, so that later events have a later time.
 _HOLD = """
 WITH held AS MATERIALIZED (
-    SELECT set_config('idle_in_transaction_session_timeout', %s, true), pg_advisory_xact_lock(%s)
+    SELECT set_config('idle_in_transaction_session_timeout', %s, true), hold_lock(%s)
 )
 SELECT clock_timestamp() FROM held
 """

@@ -39,7 +39,9 @@ MIGRATIONS = [
     "0017_screen_operations",
     "0018_roll_ups",
     "0025_leader_epochs",
+    "0028_set_aside",
     "0032_judging_quarantine",
+    "0037_locks",
 ]
 
 
