@@ -31,6 +31,7 @@ from streams.ingest.pump import CommitPump
 from streams.judging.loop import JudgingLoop
 from streams.notify.running import running_dispatcher
 from streams.preflight import check_ready
+from streams.repeated_logs import RepeatedLogs
 from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
@@ -411,7 +412,13 @@ def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
 
 
 class _Worker(faust.Worker):
-    """Ends the process also if a part of it does not stop."""
+    """Ends the process also if a part of it does not stop; counts repeated log messages."""
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """Keep an outage from filling the log."""
+        super().on_setup_root_logger(logger, level)
+        for handler in logger.handlers:
+            handler.addFilter(RepeatedLogs())
 
     def on_worker_shutdown(self) -> None:
         """Set an end to stopping, which begins here."""

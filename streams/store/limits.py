@@ -28,8 +28,8 @@ __all__ = [
     "HOLDING",
     "HOLD_BRIEFLY",
     "client_options",
+    "guard_session",
     "keep_alive",
-    "limit_session",
 ]
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def client_options(database: str) -> dict[str, Any]:
     return {name: value for name, value in _CLIENT.items() if name not in given}
 
 
-async def limit_session(connection: AsyncConnection) -> None:
+async def guard_session(connection: AsyncConnection) -> None:
     """Set the server's limits for a session; for the pool's `configure`."""
     await connection.execute(
         "SELECT set_config(l.name, l.value, false) "

@@ -10,7 +10,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from streams.errors import UnavailableError
 from streams.store.conninfo import checked, redacted
-from streams.store.limits import client_options, limit_session
+from streams.store.limits import client_options, guard_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,7 +37,7 @@ def connect(database: str) -> psycopg.Connection:
     checked(database)
     try:
         # No prepared statements: a pooler in transaction mode changes the session below them.
-        return psycopg.connect(database, prepare_threshold=None)
+        return psycopg.connect(database, prepare_threshold=None, **client_options(database))
     except psycopg.OperationalError as error:
         raise _unavailable(database, error) from None
 
@@ -55,7 +55,7 @@ async def open_pool(
     """
 
     async def prepare(connection: psycopg.AsyncConnection) -> None:
-        await limit_session(connection)
+        await guard_session(connection)
         if configure is not None:
             await configure(connection)
 

@@ -68,12 +68,12 @@ async def test_an_error_of_the_work_is_raised(database_url: str) -> None:
 
 _HOLDER = """
 import asyncio, sys
-from streams.store.limits import limit_session
+from streams.store.limits import guard_session
 import psycopg
 
 async def hold():
     connection = await psycopg.AsyncConnection.connect(sys.argv[1])
-    await limit_session(connection)
+    await guard_session(connection)
     await connection.execute("SELECT pg_advisory_xact_lock(77)")
     await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '1s'")
     print("held", flush=True)
