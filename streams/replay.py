@@ -104,7 +104,7 @@ def _check(
         refusal = reading.refused[0].refusal
         return f"It would be refused again: {refusal.reason}: {refusal.sentence}"
     event = reading.accepted[0]
-    stored = stored_revision(connection, event.event_key)
+    stored = stored_revision(connection, kind, event.event_key)
     if stored is not None and stored >= event.revision:
         return (
             f"Revision {stored} of this event is stored. To correct it, give it with --file and "

@@ -17,6 +17,7 @@ from streams.cli.common import (
     settings,
 )
 from streams.cli.db_check import check
+from streams.cli.db_repair import repair
 from streams.cli.output import open_database
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     db.command()(migrate)
     db.command()(reader)
     db.command()(check)
+    db.command()(repair)
     db_rebuild.register(db)
     app.add_typer(db, name="db")
 

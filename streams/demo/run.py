@@ -207,7 +207,9 @@ def _check(connection: psycopg.Connection, sent: int) -> DemoResult:
         "SELECT sum(inserted), sum(refused), sum(records) / greatest(0.001, "
         "extract(epoch FROM max(recorded_at) - min(received_at))) FROM batches"
     ).fetchone() or (0, 0, 0.0)
-    recounted = connection.execute("SELECT count(DISTINCT event_key) FROM events").fetchone()
+    recounted = connection.execute(
+        "SELECT count(DISTINCT (event_key, kind)) FROM events"
+    ).fetchone()
     checked, different = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE c.value IS DISTINCT FROM r.value) "
         "FROM counts_hourly c FULL JOIN recount() r USING (signal, region, stratum, hour)"

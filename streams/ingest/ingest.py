@@ -99,6 +99,13 @@ class Ingest:
                 if not reading.accepted:
                     raise  # nothing is left that could be refused
                 await self._divide(batch, error, received_at)
+            except errors.ForeignKeyViolation as error:
+                # A backup was restored, or a standby took over that had not received all.
+                log.warning("Series numbers are fetched again, trying again: %s", error)
+                self._series.forget()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _RETRY_LONGEST)
+                continue
             except _TRANSIENT as error:
                 log.warning("Database does not take a batch, trying again: %s", error)
                 await asyncio.sleep(wait)

@@ -98,10 +98,11 @@ def mark_replayed(connection: psycopg.Connection, ids: Sequence[int]) -> None:
         )
 
 
-def stored_revision(connection: psycopg.Connection, event_key: str) -> int | None:
+def stored_revision(connection: psycopg.Connection, kind: str, event_key: str) -> int | None:
     """Return the revision in which an event is stored, or None."""
     row = connection.execute(
-        "SELECT revision FROM event_heads WHERE event_key = %s::uuid", (event_key,)
+        "SELECT revision FROM event_heads WHERE event_key = %s::uuid AND kind = %s",
+        (event_key, kind),
     ).fetchone()
     return int(row[0]) if row else None
 

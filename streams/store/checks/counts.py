@@ -17,7 +17,8 @@ WITH counted AS (
       AND NOT e.cancelled
       AND NOT EXISTS (
           SELECT FROM events n
-          WHERE n.event_key = e.event_key AND n.revision > e.revision AND n.revision > 1)
+          WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
+            AND n.revision > 1)
     GROUP BY 1, 2
 ), stored AS (
     SELECT h.series_id, h.hour, h.value
@@ -75,15 +76,16 @@ FROM daily_counts d
 
 _HEADS: Final = """
 WITH latest AS (
-    SELECT e.event_key, e.revision, e.cancelled, e.occurred_at, e.series, e.amounts
+    SELECT e.event_key, e.kind, e.revision, e.cancelled, e.occurred_at, e.series, e.amounts
     FROM events e
     WHERE e.occurred_at >= %(first)s::date::timestamptz
       AND e.occurred_at < %(last)s::date::timestamptz
       AND NOT EXISTS (
           SELECT FROM events n
-          WHERE n.event_key = e.event_key AND n.revision > e.revision AND n.revision > 1)
+          WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
+            AND n.revision > 1)
 ), head AS (
-    SELECT h.event_key, h.revision, h.cancelled, h.occurred_at, h.series, h.amounts
+    SELECT h.event_key, h.kind, h.revision, h.cancelled, h.occurred_at, h.series, h.amounts
     FROM event_heads h
     WHERE h.occurred_at >= %(first)s::date::timestamptz
       AND h.occurred_at < %(last)s::date::timestamptz
@@ -93,7 +95,7 @@ SELECT CASE WHEN (h.revision, h.cancelled, h.occurred_at, h.series, h.amounts)
            format('event %%s: revision %%s at its head, %%s stored', event_key,
                   coalesce(h.revision::text, 'none'), coalesce(l.revision::text, 'none'))
        END AS problem
-FROM head h FULL JOIN latest l USING (event_key)
+FROM head h FULL JOIN latest l USING (event_key, kind)
 """
 
 CHECKS: Final = (

@@ -66,7 +66,8 @@ WITH cell AS (
       AND NOT e.cancelled
       AND NOT EXISTS (
           SELECT FROM events n
-          WHERE n.event_key = e.event_key AND n.revision > e.revision AND n.revision > 1)
+          WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
+            AND n.revision > 1)
     UNION ALL
     SELECT e.occurred_at::date, e.facility_id, unnest(e.series), -unnest(e.amounts)
     FROM events e

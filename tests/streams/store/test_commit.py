@@ -524,7 +524,8 @@ async def test_what_replaces_is_recorded_later_than_what_it_replaces(
     correction = records([visit(low), visit(high, revision=2, region=KAOHSIUNG)])
     async with await psycopg.AsyncConnection.connect(database_url) as holder:
         await holder.execute(
-            "INSERT INTO event_heads VALUES (%s, 1, false, now(), '{}', '{}', 0)",
+            "INSERT INTO event_heads (event_key, kind, revision, cancelled, occurred_at, series, "
+            "amounts, batch_id) VALUES (%s, 'visits', 1, false, now(), '{}', '{}', 0)",
             (event_key("his-1", low),),
         )
         # Its transaction has begun, but waits for the first of its events; meanwhile the other
