@@ -36,7 +36,7 @@ def check_ready(settings: Settings, configuration: Configuration) -> None:
     """
     with connect(settings.database) as connection:
         _check_installation(connection, configuration)
-    check_topics(settings.kafka, [*settings.topics.values(), settings.alerts_topic])
+    check_topics(settings.brokers, [*settings.topics.values(), settings.alerts_topic])
 
 
 def check_page(settings: Settings, configuration: Configuration) -> None:

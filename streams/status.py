@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import dict_row
 from pydantic import BaseModel, ConfigDict, Field
 
+from streams.brokers import Brokers, as_brokers
 from streams.errors import UnavailableError
 from streams.kafka_lag import read_log_ends
 from streams.store.outbox_reading import ChannelState, channel_states
@@ -123,7 +124,7 @@ class Status(_Model):
 
 def collect_status(
     connection: psycopg.Connection,
-    bootstrap: str,
+    brokers: Brokers | str,
     *,
     topics: Sequence[str],
     config_version: str,
@@ -133,7 +134,7 @@ def collect_status(
     return Status(
         at=datetime.now(UTC),
         database=_database(rows, config_version),
-        kafka=_kafka(rows, bootstrap, topics),
+        kafka=_kafka(rows, as_brokers(brokers), topics),
         sources=tuple(Source(**row) for row in rows(_SOURCES)),
         counts=tuple(SignalCounts(**row) for row in rows(_COUNTS)),
         open_alerts={row["severity"]: row["alerts"] for row in rows(_ALERTS)},
@@ -163,14 +164,14 @@ def _database(rows: _Rows, config_version: str) -> Database:
     )
 
 
-def _kafka(rows: _Rows, bootstrap: str, topics: Sequence[str]) -> Kafka:
+def _kafka(rows: _Rows, brokers: Brokers, topics: Sequence[str]) -> Kafka:
     try:
-        logs = read_log_ends(bootstrap, topics)
+        logs = read_log_ends(brokers, topics)
     except UnavailableError as error:
-        return Kafka(bootstrap=bootstrap, problem=str(error))
+        return Kafka(bootstrap=brokers.bootstrap, problem=str(error))
     found = {topic for topic, _ in logs.ends}
     return Kafka(
-        bootstrap=bootstrap,
+        bootstrap=brokers.bootstrap,
         partitions=tuple(_lags(rows, logs)),
         missing_topics=tuple(topic for topic in topics if topic not in found),
     )

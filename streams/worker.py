@@ -235,7 +235,8 @@ def create_app(settings: Settings, configuration: Configuration | None = None) -
     """
     app = FenghuoApp(
         settings.group,
-        broker=[f"kafkabatch://{server.strip()}" for server in settings.kafka.split(",")],
+        broker=[f"kafkabatch://{server}" for server in settings.brokers.servers],
+        broker_credentials=settings.brokers.for_faust(),
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 4,
         broker_max_poll_records=settings.batch_records,

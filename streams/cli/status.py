@@ -47,7 +47,7 @@ def status(
     with open_database(current.database) as connection:
         found = collect_status(
             connection,
-            current.kafka,
+            current.brokers,
             topics=list(current.topics.values()),
             config_version=configuration.version,
         )
