@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
@@ -82,5 +83,7 @@ def _ends(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[Top
         consumer.seek(tp, end[tp])
     deadline = time.monotonic() + _FETCH_SECONDS
     while time.monotonic() < deadline and any(consumer.highwater(tp) is None for tp in partitions):
-        consumer.poll(timeout_ms=100)
+        # Records that come in meanwhile need not be decodable here: only the ends are asked for.
+        with suppress(Exception):
+            consumer.poll(timeout_ms=100)
     return {tp: max(end[tp], consumer.highwater(tp) or 0) for tp in partitions}

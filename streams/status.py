@@ -12,6 +12,8 @@ from streams.brokers import Brokers, as_brokers
 from streams.errors import UnavailableError
 from streams.kafka_lag import read_log_ends
 from streams.store.outbox_reading import ChannelState, channel_states
+from streams.store.quarantine import Quarantined, list_quarantined
+from streams.store.set_aside import SetAside, list_set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +47,7 @@ class Database(_Model):
     config_version: str = Field(description="Of the configuration file as it is now")
     judged: tuple[ConfigVersion, ...] = Field(description="By version, the latest first")
     pending: int = Field(description="Changes that wait for a judge")
+    pending_since: datetime | None = Field(description="When the oldest of them was noted")
 
 
 class PartitionLag(_Model):
@@ -94,6 +97,7 @@ class LetterCount(_Model):
     reason: str
     letters: int
     replayed: int
+    waiting: int = Field(description="Not handed over to the dead-letter topic yet")
     latest: datetime
 
 
@@ -116,9 +120,11 @@ class Status(_Model):
     kafka: Kafka
     sources: tuple[Source, ...]
     counts: tuple[SignalCounts, ...]
+    quarantined: tuple[Quarantined, ...] = Field(description="Series that cannot be judged")
     open_alerts: dict[str, int] = Field(description="By severity")
     notifications: tuple[ChannelState, ...] = Field(description="By channel")
     dead_letters: tuple[LetterCount, ...]
+    set_aside: tuple[SetAside, ...] = Field(description="What no queue could deal with, and why")
     offset_jumps: tuple[OffsetJump, ...] = Field(description="The latest twenty")
 
 
@@ -137,9 +143,11 @@ def collect_status(
         kafka=_kafka(rows, as_brokers(brokers), topics),
         sources=tuple(Source(**row) for row in rows(_SOURCES)),
         counts=tuple(SignalCounts(**row) for row in rows(_COUNTS)),
+        quarantined=tuple(list_quarantined(connection)),
         open_alerts={row["severity"]: row["alerts"] for row in rows(_ALERTS)},
         notifications=tuple(channel_states(connection)),
         dead_letters=tuple(LetterCount(**row) for row in rows(_LETTERS)),
+        set_aside=tuple(list_set_aside(connection)),
         offset_jumps=tuple(OffsetJump(**row) for row in rows(_JUMPS)),
     )
 
@@ -201,7 +209,8 @@ _DATABASE = """
 SELECT current_setting('server_version') AS postgres,
        (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale,
        pg_database_size(current_database()) AS size_bytes,
-       (SELECT count(*) FROM pending_judgements) AS pending
+       (SELECT count(*) FROM pending_judgements) AS pending,
+       (SELECT noted_at FROM pending_judgements ORDER BY pending_id LIMIT 1) AS pending_since
 """
 
 _JUDGED = """
@@ -240,7 +249,8 @@ GROUP BY 1 ORDER BY array_position(ARRAY['critical', 'warning', 'info'], severit
 """
 
 _LETTERS = """
-SELECT reason, count(*) AS letters, count(replayed_at) AS replayed, max(refused_at) AS latest
+SELECT reason, count(*) AS letters, count(replayed_at) AS replayed,
+       count(*) - count(published_at) AS waiting, max(refused_at) AS latest
 FROM dead_letters GROUP BY 1 ORDER BY letters DESC, reason
 """
 

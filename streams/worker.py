@@ -22,9 +22,9 @@ from streams.alerts.following import explain_changed, keep_rolling_up
 from streams.alerts.publishing import publish_events
 from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
-from streams.dead_letters import hand_over
+from streams.dead_letters import HandOver
 from streams.grafana.pushing import running_pusher
-from streams.health import WORKER_PATH, Progress, report
+from streams.health import WORKER_PATH, Progress, judging_stands_still, report
 from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
@@ -35,6 +35,7 @@ from streams.store.commit import prepare_connection
 from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
+from streams.store.quarantine import read_judging_state
 from streams.store.schema import SchemaMisfitError, hold_schema
 from streams.store.surveyed import describe_surveillance
 from streams.transport import BatchSchema
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
     from streams.errors import FenghuoError
+    from streams.health import Waiting
     from streams.settings import Settings
     from streams.store.commit import Committed
     from streams.transport import BatchTransport
@@ -61,6 +63,8 @@ _STOP_SECONDS = 10.0
 #: A worker that has not stopped by then ends all the same, and says where it hung: what was in
 #: flight is read again, whereas a process that neither works nor ends keeps the rest from noticing.
 _END_SECONDS = 60.0
+#: Until a record that no broker acknowledges counts as not sent; Faust's default is 20 minutes.
+_DELIVERY_SECONDS = 30.0
 #: A topic that is deleted and made anew is found again so soon; so are added partitions.
 _LOOK_FOR_TOPICS_MS = 10_000
 #: Between looks at the events of alerts; those of this worker are seen at once.
@@ -92,11 +96,13 @@ class FenghuoApp(faust.App):
     ingest: Ingest
     pump: CommitPump
     judging: JudgingLoop
+    hand_over: HandOver
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._open = AsyncExitStack()
         self.progress = Progress()
+        self.judging_stands_still: Waiting | None = None
         self._rebalanced = _nothing
         self.ended_by: FenghuoError | None = None
         self.to_publish, self.to_explain, self.to_notify = Wakeup(), Wakeup(), Wakeup()
@@ -136,6 +142,7 @@ class FenghuoApp(faust.App):
             changed=self._alerts_changed,
             rest=self.pump.quiet,
         )
+        self.hand_over = HandOver(self.pool, most_bytes=self.conf.producer_max_request_size)
         self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
         await self._open.enter_async_context(
             running_dispatcher(settings, self.configuration, wakeup=self.to_notify)
@@ -242,6 +249,7 @@ def create_app(settings: Settings, configuration: Configuration | None = None) -
         broker_max_poll_records=settings.batch_records,
         consumer_max_fetch_size=settings.fetch_bytes,
         consumer_metadata_max_age_ms=_LOOK_FOR_TOPICS_MS,
+        producer_request_timeout=_DELIVERY_SECONDS,
         stream_buffer_maxsize=4,
         stream_wait_empty=False,
         topic_disable_leader=True,
@@ -305,7 +313,7 @@ def _define_timers(app: FenghuoApp) -> None:
     @app.timer(interval=1.0)
     async def dead_letters() -> None:
         with _waiting("Dead letters wait"):
-            await hand_over(app.pool, app.producer)
+            await app.hand_over.step(app.producer)
 
 
 def _define_watching(app: FenghuoApp) -> None:
@@ -327,7 +335,7 @@ def _define_watching(app: FenghuoApp) -> None:
 def _define_health(app: FenghuoApp) -> None:
     @app.page(WORKER_PATH)
     async def health(view: Any, _: Any) -> Any:
-        status, answer = report(app.progress.oldest())
+        status, answer = report(app.progress.oldest(), app.judging_stands_still)
         return view.json(answer, status=status)
 
 
@@ -348,6 +356,9 @@ def _nothing() -> None: ...
 async def _look_through(app: FenghuoApp) -> None:
     """Do what time alone brings."""
     surveillance = app.configuration.surveillance
+    with _waiting("The age of pending judgements is looked up later"):
+        async with app.pool.connection() as connection:
+            app.judging_stands_still = judging_stands_still(await read_judging_state(connection))
     with _waiting("Alerts wait to be looked through"):
         await escalate_unread(app.pool, surveillance)
         await look_again(app.pool, surveillance)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from schemas.events import EventKind
     from streams.ingest.intake import Intake
     from streams.store.commit import Committed
-    from streams.transport import RecordBatch
+    from streams.transport import RecordBatch, Unreadable
 
 __all__ = ["Ingest"]
 
@@ -81,7 +81,9 @@ class Ingest:
         return commit
 
     def _read(self, batch: RecordBatch, now: datetime) -> Reading:
-        return self._intake().read(self._kinds[batch.tp.topic], batch.records, now=now)
+        reading = self._intake().read(self._kinds[batch.tp.topic], batch.records, now=now)
+        reading.refused += map(_set_aside, batch.unreadable)
+        return reading
 
     async def _commit(self, batch: RecordBatch, reading: Reading, received_at: datetime) -> None:
         wait = _RETRY_FIRST
@@ -110,7 +112,7 @@ class Ingest:
                 at,
                 reading,
                 self._series,
-                records=len(batch.records),
+                records=len(batch.records) + len(batch.unreadable),
                 worker=self._worker,
                 received_at=received_at,
             )
@@ -139,11 +141,7 @@ class Ingest:
         """Find the record that the database cannot hold, and refuse it alone."""
         if len(batch.records) > 1:
             middle = batch.records[len(batch.records) // 2].offset
-            first = batch._replace(
-                next_offset=middle,
-                records=[record for record in batch.records if record.offset < middle],
-            )
-            for part in (first, batch.from_offset(middle)):
+            for part in (batch.before_offset(middle), batch.from_offset(middle)):
                 await self._commit(part, self._read(part, received_at), received_at)
             return
         log.error("%s[%s]: record %s cannot be stored: %s", *batch.tp, batch.position, error)
@@ -157,4 +155,17 @@ class Ingest:
             reading.refused.append(
                 RefusedRecord(record.offset, record.key, record.value, None, refusal)
             )
+        reading.refused += map(_set_aside, batch.unreadable)
         await self._commit(batch, reading, received_at)
+
+
+def _set_aside(unreadable: Unreadable) -> RefusedRecord:
+    """Return one letter for offsets that cannot be decoded; it holds their whole batch."""
+    first, following, problem, raw = unreadable
+    offsets = f"Offset {first}" if following == first + 1 else f"Offsets {first} to {following - 1}"
+    refusal = Refusal(
+        RefusalReason.UNREADABLE,
+        f"{offsets} cannot be decoded ({problem}). Send the records again, compressed with gzip, "
+        "snappy, lz4 or zstd, or not compressed.",
+    )
+    return RefusedRecord(first, None, raw, None, refusal)

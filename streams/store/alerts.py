@@ -206,7 +206,7 @@ _FILTERS: Final = frozenset({"status", "severity", "signal", "region", "rule", "
 
 # The clock is asked for when the lock is held, so that later events have a later time.
 _HOLD = """
-WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock(%s))
+WITH held AS MATERIALIZED (SELECT hold_lock(%s))
 SELECT clock_timestamp() FROM held
 """
 

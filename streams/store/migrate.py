@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, LiteralString, NamedTuple
 
 from streams.errors import StoreError
+from streams.store.hardening import harden
 from streams.store.migration_runner import apply_pending, take_turn
 from streams.store.pool import connect
 from streams.store.surveyed import store_surveillance
@@ -69,7 +70,9 @@ def _adapt(connection: psycopg.Connection, configuration: Configuration) -> tupl
     if connection.execute(_SUMMED_BY).fetchone() != before:
         connection.execute("SELECT rebuild_levels()")
     store_surveillance(connection, configuration)
-    return regions, apply_timescale(connection, configuration.surveillance.event_time)
+    timescale = apply_timescale(connection, configuration.surveillance.event_time)
+    harden(connection)
+    return regions, timescale
 
 
 def installation_facts(configuration: Configuration) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -14,7 +14,15 @@ from streams.store.conninfo import checked, redacted
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["connect", "open_pool"]
+__all__ = ["connect", "limit_session", "limit_session_async", "open_pool"]
+
+#: Limits of a session that serves a page: how long a statement may run, how long it may wait for a
+#: lock, and how long a transaction may idle.
+_LIMITS: Final = (
+    "SET statement_timeout = '30s'",
+    "SET lock_timeout = '4s'",
+    "SET idle_in_transaction_session_timeout = '60s'",
+)
 
 
 def connect(database: str) -> psycopg.Connection:
@@ -54,6 +62,20 @@ async def open_pool(
         yield pool
     finally:
         await pool.close()
+
+
+def limit_session(connection: psycopg.Connection) -> None:
+    """Bound what a session that serves a page may wait for; for the pool's `configure`."""
+    for statement in _LIMITS:
+        connection.execute(statement)
+    connection.commit()
+
+
+async def limit_session_async(connection: psycopg.AsyncConnection) -> None:
+    """Do the same as `limit_session`."""
+    for statement in _LIMITS:
+        await connection.execute(statement)
+    await connection.commit()
 
 
 def _unavailable(database: str, error: Exception) -> UnavailableError:

@@ -51,7 +51,7 @@ class Slice(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    lock: int
+    lock: str
     days: int
     """Length of a slice; whole weeks."""
     sources: tuple[str, ...]

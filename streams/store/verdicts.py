@@ -50,9 +50,17 @@ class JudgedSeries:
         row: int,
         min_cases: float,
     ) -> JudgedSeries:
-        """Take one series out of a panel's verdicts, for the periods that it was judged for."""
+        """Take one series out of a panel's verdicts, for the periods that it was judged for.
+
+        Raises
+        ------
+        ValueError
+            The detector raised an alarm for a period without a count.
+        """
         first, last = judged
         keep = np.array([first <= period <= last for period in periods], dtype=np.bool_)
+        if (verdicts.alarm[row, keep] & ~np.isfinite(observed[keep])).any():
+            raise ValueError(f"the detector raised an alarm without a count in region {region}")
         few = verdicts.alarm[row, keep] & (observed[keep] < min_cases)
         reasons = [Reason(code).name for code in verdicts.reason[row, keep]]
         return cls(

@@ -12,7 +12,25 @@ if TYPE_CHECKING:
 
     from faust.types import TP
 
-__all__ = ["BatchSchema", "LogBounds", "PositionSource", "RecordBatch", "is_batched"]
+__all__ = [
+    "BatchSchema",
+    "LogBounds",
+    "PositionSource",
+    "RecordBatch",
+    "Unreadable",
+    "is_batched",
+]
+
+
+class Unreadable(NamedTuple):
+    """Offsets whose records cannot be decoded, from `first` up to, not including, `next_offset`."""
+
+    first: int
+    next_offset: int
+    #: Why: the codec, and the error that decoding ended with.
+    problem: str
+    #: The batch as the broker sent it.
+    raw: bytes
 
 
 class RecordBatch(NamedTuple):
@@ -30,11 +48,32 @@ class RecordBatch(NamedTuple):
     next_offset: int
     #: aiokafka's ConsumerRecord: key, value, headers, offset, timestamp.
     records: Sequence[Any]
+    #: What cannot be decoded; the application has to take note of it, nobody else does.
+    unreadable: Sequence[Unreadable] = ()
 
     def from_offset(self, offset: int) -> RecordBatch:
         """Return the part of the batch at and above an offset inside it."""
-        records = [record for record in self.records if record.offset >= offset]
-        return self._replace(position=offset, records=records)
+        return self._replace(
+            position=offset,
+            records=[record for record in self.records if record.offset >= offset],
+            unreadable=[
+                one._replace(first=max(one.first, offset))
+                for one in self.unreadable
+                if one.next_offset > offset
+            ],
+        )
+
+    def before_offset(self, offset: int) -> RecordBatch:
+        """Return the part of the batch below an offset inside it."""
+        return self._replace(
+            next_offset=offset,
+            records=[record for record in self.records if record.offset < offset],
+            unreadable=[
+                one._replace(next_offset=min(one.next_offset, offset))
+                for one in self.unreadable
+                if one.first < offset
+            ],
+        )
 
 
 class LogBounds(NamedTuple):

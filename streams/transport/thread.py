@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    RecordTooLargeError,
+)
 from aiokafka.protocol.fetch import FetchRequest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from streams.transport.batch import RecordBatch
 from streams.transport.by_id import FetchAnswer, fetch_by_id, log_ids, with_topics
+from streams.transport.single_fetches import high_watermarks, read_again
+from streams.transport.unreadable import CheckedFetches
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -32,8 +38,6 @@ _LOOK_AGAIN_SECONDS = 0.1
 #: When the thread ends: seconds until a task that goes on is cancelled again, and how often.
 _CANCEL_SECONDS = 0.2
 _CANCEL_TIMES = 50
-#: Most bytes of the fetches that ask for the ends of logs.
-_FETCH_BYTES = 65_536
 
 
 class _Fetchable:
@@ -63,11 +67,22 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     #: Id of the log that each of them lies in; nothing else is fetched of a batched partition.
     _logs: dict[TP, str]
     _assigned: Any = None
+    #: Partitions of which a batch could not be decoded.
+    _failed: set[TP]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positions = {}
         self._logs = {}
+        self._failed = set()
+
+    async def on_start(self) -> None:
+        """Start aiokafka's consumer."""
+        await super().on_start()
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001 - has no accessor
+        fetcher._records = CheckedFetches(  # noqa: SLF001
+            lambda tp: tp.topic in self.batched, lambda tp: self._failed.add(TP(*tp))
+        )
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -150,7 +165,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         except NoOffsetForPartitionError as error:
             await self._out_of_range(consumer, error.args[:1])
             return {}
-        return self._in_batches(consumer, fetched)
+        except RecordTooLargeError as error:
+            fetched = self._too_large(consumer, TP(*error.args[1]), error)
+        batches = self._in_batches(consumer, fetched)
+        if self._failed:
+            await self._read_failed(consumer, batches)
+        return batches
 
     def _in_batches(self, consumer: Any, fetched: dict[TP, list[Any]]) -> dict[TP, list[Any]]:
         assignment = self._assignment(consumer)
@@ -168,6 +188,47 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 result[tp] = [RecordBatch(tp, self._logs[tp], position, next_offset, records)]
                 self._positions[tp] = next_offset
         return result
+
+    def _too_large(self, consumer: Any, tp: TP, error: RecordTooLargeError) -> dict[TP, list[Any]]:
+        """Handle a fetch that holds no whole batch: the length of the first one is damaged."""
+        if tp not in self._positions:
+            raise error
+        # aiokafka has moved on by one offset, which nobody has taken note of.
+        consumer._fetcher.seek_to(tp, self._positions[tp])  # noqa: SLF001 - has no accessor
+        self._failed.add(tp)
+        return {}
+
+    async def _read_failed(self, consumer: Any, batches: dict[TP, list[Any]]) -> None:
+        """Read batches that cannot be decoded one by one, and go on behind them."""
+        failed, self._failed = self._failed, set()
+        for tp in failed:
+            place = self._positions.get(tp), self._logs.get(tp), self._assignment(consumer)
+            position, log_id, assignment = place
+            if position is None or log_id is None or assignment is not self._assigned:
+                continue
+            try:
+                read = await read_again(
+                    consumer._client,  # noqa: SLF001 - has no accessor
+                    tp,
+                    log_id,
+                    position,
+                    self.app.conf.consumer_max_fetch_size,
+                )
+            except KafkaError as error:
+                log.warning("%s[%s]: offset %s cannot be fetched: %s", *tp, position, error)
+                continue
+            # A seek or a rebalance may have come in between.
+            now = self._positions.get(tp), self._logs.get(tp), self._assignment(consumer)
+            if read is None or now != place:
+                continue
+            consumer._fetcher.seek_to(tp, read.next_offset)  # noqa: SLF001 - has no accessor
+            self._positions[tp] = read.next_offset
+            batches.setdefault(tp, []).append(RecordBatch(tp, log_id, position, *read[:3]))
+            for one in read.unreadable:
+                log.error(
+                    "%s[%s]: offsets %s to %s cannot be decoded and are set aside: %s",
+                    *tp, one.first, one.next_offset - 1, one.problem,
+                )  # fmt: skip
 
     @staticmethod
     def _assignment(consumer: Any) -> Any:
@@ -265,34 +326,4 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     async def _log_ends(self, logs: Mapping[TP, str]) -> dict[TP, int]:
         consumer = self._ensure_consumer()
         supposed = await consumer.end_offsets(list(logs))
-        return await _high_watermarks(consumer._client, supposed, logs)  # noqa: SLF001
-
-
-async def _high_watermarks(
-    client: Any, ends: Mapping[TP, int], logs: Mapping[TP, str]
-) -> dict[TP, int]:
-    """Ask by a fetch at the supposed ends.
-
-    The embedded broker, asked for the end of a log, leaves out all but the first record of the last
-    batch; the answer to a fetch always tells the real one.
-    """
-    by_node: dict[int, dict[str, list[tuple[int, int, int]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for (topic, partition), end in ends.items():
-        node = client.cluster.leader_for_partition(TP(topic, partition))
-        if node is not None and node >= 0:
-            by_node[node][topic].append((partition, end, 1))
-    result = {}
-    for node, topics in by_node.items():
-        request = FetchRequest(_FETCH_WAIT_MS, 0, _FETCH_BYTES, 0, list(topics.items()))
-        try:
-            answer = await fetch_by_id(client.send, node, request, logs)
-        except KafkaError as error:
-            log.warning("The ends of logs cannot be fetched from node %s: %s", node, error)
-            continue
-        for topic, found in answer.topics:
-            for partition, code, high_watermark, *_ in found:
-                if code == 0:
-                    result[TP(topic, partition)] = high_watermark
-    return result
+        return await high_watermarks(consumer._client, supposed, logs)  # noqa: SLF001

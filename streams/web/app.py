@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from fastapi import FastAPI
@@ -105,6 +105,10 @@ def _answer_errors(app: FastAPI, web: Web) -> None:
     async def away(request: Request, _: Exception) -> Response:
         return answer(request, unavailable())
 
+    @app.exception_handler(psycopg.errors.LockNotAvailable)
+    async def locked(request: Request, _: Exception) -> Response:
+        return answer(request, _BUSY)
+
     @app.exception_handler(Exception)
     async def failed(request: Request, _: Exception) -> Response:
         # Answered outside of all middleware; the error itself goes on to the log.
@@ -121,6 +125,15 @@ def _answer_errors(app: FastAPI, web: Web) -> None:
         )
         response.headers.update(protective_headers(web) | {"Cache-Control": "no-store"})
         return response
+
+
+_BUSY: Final = Problem(
+    503,
+    "busy",
+    "Alerts are being changed by somebody else at the moment. Nothing was stored; try again.",
+    "预警正在被其他操作修改，本次操作未保存，请稍后重试。",
+    headers={"Retry-After": "5"},
+)
 
 
 def _of_http(error: HTTPException) -> Problem:

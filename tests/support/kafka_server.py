@@ -24,7 +24,7 @@ from tests.support.processes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
 __all__ = ["KafkaServer", "KafkaUnavailable", "ensure_jars"]
@@ -145,7 +145,7 @@ class KafkaServer:
         listeners: Mapping[str, str] | None = None,
         users: Mapping[str, str] | None = None,
         heap_mib: int = 512,
-        timeout: float = 60.0,
+        timeout: float = 180.0,
     ) -> None:
         jars = ensure_jars()
         self._java = [
@@ -245,6 +245,29 @@ class KafkaServer:
         """Stop the broker if it runs, then start it on the same ports and data."""
         self.stop()
         self.start()
+
+    def segment(self, partition: str) -> Path:
+        """Return the file of a partition that was never rolled, like `visits-0`."""
+        return self._folder / "data" / partition / f"{0:020d}.log"
+
+    def stored_batches(self, partition: str) -> list[bytes]:
+        """Return the record batches of a partition as they lie on disk."""
+        data, batches = self.segment(partition).read_bytes(), []
+        while data:
+            end = 12 + int.from_bytes(data[8:12], "big")
+            batches.append(data[:end])
+            data = data[end:]
+        return batches
+
+    def damage(self, partition: str, changes: Iterable[tuple[bytes, bytes]]) -> None:
+        """Replace batches of a partition's file by others of the same length."""
+        path = self.segment(partition)
+        data = path.read_bytes()
+        with path.open("r+b") as file:
+            for old, new in changes:
+                assert len(old) == len(new)
+                file.seek(data.index(old))
+                file.write(new)
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -26,7 +26,7 @@ __all__ = ["Worker", "make_settings", "publish", "until"]
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _CONFIG = _PROJECT / "tests" / "data" / "taiwan.yaml"
-_PATIENCE = 90.0
+_PATIENCE = 240.0
 
 
 class Worker:

@@ -212,7 +212,7 @@ async def test_the_loop_tells_what_was_held(
     async with open_pool(database_url, size=1) as pool:
         loop = JudgingLoop(pool, at_once, 0.05, changed=changed.set)
         running = asyncio.create_task(loop.run())
-        await asyncio.wait_for(changed.wait(), 60)
+        await asyncio.wait_for(changed.wait(), 180)
         running.cancel()
     assert (await asyncio.to_thread(only_alert, database_url)).observed == 41
 

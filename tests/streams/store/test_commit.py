@@ -18,7 +18,7 @@ from streams.ingest.intake import Intake, event_key
 from streams.store.commit import BatchPosition, StaleOffsetError, commit_batch
 from streams.store.offsets import StoredPositions
 from streams.store.series import SeriesNumbers
-from streams.transport import LogBounds, RecordBatch
+from streams.transport import LogBounds, RecordBatch, Unreadable
 from tests.support.events import (
     KAOHSIUNG,
     NEW_TAIPEI,
@@ -289,6 +289,52 @@ async def test_a_batch_may_be_empty_and_have_gaps(ingest: Worker, database_url: 
     await ingest.ingest.prepare(RecordBatch(tp, LOG, 7, 20, [*one, *two]))()
     assert await ingest.position("visits") == 20
     assert flu(database_url) == {("19-64", HOUR): 2}
+
+
+async def test_what_cannot_be_decoded_is_one_letter_for_its_offsets(
+    ingest: Worker, database_url: str
+) -> None:
+    tp = TP("visits", 0)
+    one, two = records([visit("a")]), records([visit("b")], first=9)
+    lost = [
+        Unreadable(1, 8, "zstd: data corruption", b"a batch"),
+        Unreadable(8, 9, "gzip: wrong checksum", b"another"),
+    ]
+    batch = RecordBatch(tp, LOG, 0, 10, [*one, *two], lost)
+    await ingest.ingest.prepare(batch)()
+    assert await ingest.position("visits") == 10
+    assert flu(database_url) == {("19-64", HOUR): 2}
+    assert batches(database_url) == [(0, 10, 4, 2, 0, 0, 2)]
+    assert rows(
+        database_url, 'SELECT "offset", reason, source_id, value FROM dead_letters ORDER BY 1'
+    ) == [(1, "unreadable", None, b"a batch"), (8, "unreadable", None, b"another")]
+    ((whole,), (single,)) = rows(
+        database_url, 'SELECT sentence FROM dead_letters ORDER BY "offset"'
+    )
+    assert whole.startswith("Offsets 1 to 7 cannot be decoded (zstd: data corruption).")
+    assert single.startswith("Offset 8 cannot be decoded (gzip: wrong checksum).")
+    # Another worker reads the same in other pieces.
+    for first in (5, 9):
+        await ingest.ingest.prepare(batch.from_offset(first))()
+    assert len(letters(database_url)) == 2
+
+
+@pytest.mark.parametrize("offset", [1, 3, 8, 9])
+def test_the_parts_of_a_batch_answer_for_all_of_it(offset: int) -> None:
+    lost = [Unreadable(1, 8, "", b""), Unreadable(8, 9, "", b"")]
+    ends = records([visit("a")], first=0) + records([visit("b")], first=9)
+    whole = RecordBatch(TP("visits", 0), LOG, 0, 10, ends, lost)
+    parts = (whole.before_offset(offset), whole.from_offset(offset))
+    covered = [
+        at
+        for part in parts
+        for at in [
+            *(record.offset for record in part.records),
+            *(at for one in part.unreadable for at in range(one.first, one.next_offset)),
+        ]
+    ]
+    assert sorted(covered) == list(range(10))
+    assert parts[0].next_offset == parts[1].position == offset
 
 
 async def test_payloads_are_stored_as_they_came(ingest: Worker, database_url: str) -> None:

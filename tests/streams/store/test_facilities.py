@@ -152,7 +152,7 @@ async def test_who_comes_second_waits_and_finds_the_whole(
     async with await psycopg.AsyncConnection.connect(database_url) as first:
         assert await roll_up(first) == 1
         second = asyncio.create_task(rolled(database_url))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await blocked(database_url)
         await first.commit()
         assert await second == 0
@@ -170,10 +170,10 @@ async def test_the_roll_up_goes_on_by_itself_until_the_pool_is_closed(
         task = asyncio.create_task(keep_rolling_up(running.pool))
         for offset in range(4):
             await deliver(running, [(1, HERE._replace(event=offset))], offset)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (kept(database_url) and is_true(database_url)):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await task
     assert rows(database_url, "SELECT FROM pending_facilities") == []
 

@@ -195,7 +195,7 @@ async def test_a_batch_that_comes_in_while_counts_are_imported_counts_once(
             import_counts(importing, [day], replace=True)
             await sender.send(Versions([(2, *here[1:]), (3, TAIPEI, 1, 30, False)]))
             rolling = asyncio.create_task(rolled(database_url))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 await blocked(database_url)
             importing.commit()
             assert await rolling == 1
