@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from streams.brokers import Brokers, as_brokers
 from streams.errors import UnavailableError
 from streams.kafka_lag import read_log_ends
+from streams.store.db_clock import clock_skew
 from streams.store.outbox_reading import ChannelState, channel_states
 from streams.store.quarantine import Quarantined, list_quarantined
 from streams.store.set_aside import SetAside, list_set_aside
@@ -46,6 +47,9 @@ class Database(_Model):
     installation: dict[str, str] = Field(description="Time zone, epi weeks, regions")
     config_version: str = Field(description="Of the configuration file as it is now")
     judged: tuple[ConfigVersion, ...] = Field(description="By version, the latest first")
+    clock_skew: float = Field(
+        default=0.0, description="Seconds that this machine's clock is ahead of the database's"
+    )
     pending: int = Field(description="Changes that wait for a judge")
     pending_since: datetime | None = Field(description="When the oldest of them was noted")
 
@@ -156,10 +160,10 @@ class _Rows:
     """Runs queries and returns rows as dictionaries."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def __call__(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        with self._connection.cursor(row_factory=dict_row) as cursor:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query, values).fetchall()
 
 
@@ -168,6 +172,7 @@ def _database(rows: _Rows, config_version: str) -> Database:
         **rows(_DATABASE)[0],
         installation={row["key"]: row["value"] for row in rows("SELECT * FROM installation")},
         config_version=config_version,
+        clock_skew=clock_skew(rows.connection),
         judged=tuple(ConfigVersion(**row) for row in rows(_JUDGED)),
     )
 
