@@ -16,6 +16,7 @@ from streams.cli.common import (
     read_config,
     settings,
 )
+from streams.cli.db_check import check
 from streams.cli.output import open_database
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     db = typer.Typer(help="The database.", no_args_is_help=True)
     db.command()(migrate)
     db.command()(reader)
+    db.command()(check)
     db_rebuild.register(db)
     app.add_typer(db, name="db")
 

@@ -16,6 +16,7 @@ from streams.demo.report import draw, first_alerts
 from streams.embedded.stack import EmbeddedStack
 from streams.errors import FenghuoError
 from streams.feed.publish import publish_mixed
+from streams.store.checks import run_checks
 from streams.store.imports import import_counts
 
 if TYPE_CHECKING:
@@ -168,6 +169,14 @@ def _replay(
             time.sleep(_POLL_SECONDS)
 
 
+def _check_all(connection: psycopg.Connection) -> None:
+    """Run the checks of ``fenghuo db check``."""
+    wrong = [checked for checked in run_checks(connection) if checked.wrong]
+    if wrong:
+        found = "; ".join(f"{c.statement}: {c.wrong} wrong, {c.example}" for c in wrong)
+        raise FenghuoError(f"The database does not add up. {found}.")
+
+
 def _progress(connection: psycopg.Connection) -> tuple[int, int]:
     row = connection.execute(
         "SELECT coalesce(sum(records), 0), (SELECT count(*) FROM pending_judgements) FROM batches"
@@ -216,6 +225,7 @@ def _check(connection: psycopg.Connection, sent: int) -> DemoResult:
         pictures=[],
         first_alerts=[],
     )
+    _check_all(connection)
     if different or not (
         result.events_published == result.events_stored == result.events_recounted
     ):

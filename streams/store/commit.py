@@ -21,6 +21,7 @@ from psycopg.rows import class_row
 
 from streams.errors import StoreError
 from streams.ingest.intake import RefusedRecord, revision_conflict
+from streams.store.limits import HOLDING
 from streams.store.schema import hold_schema
 
 if TYPE_CHECKING:
@@ -76,8 +77,14 @@ async def commit_batch(
     records: int,
     worker: str,
     received_at: datetime,
+    new_epoch: int | None = None,
 ) -> Committed:
     """Store one batch.
+
+    Parameters
+    ----------
+    new_epoch
+        Leader epoch of the batch's last record, unless it is stored already.
 
     Raises
     ------
@@ -96,12 +103,14 @@ async def commit_batch(
                 await copy.write(lines)
         refused_by = [record.source_id or "unknown" for record in reading.refused]
         await cursor.execute(
-            _TAKE_IN, (*at, reading.kind, records, refused_by, worker, received_at)
+            _TAKE_IN, (HOLDING, *at, reading.kind, records, refused_by, worker, received_at)
         )
         done = await cursor.fetchone()
         assert done is not None  # noqa: S101 - a function gives one row
         if done.batch is None:
             raise StaleOffsetError(at, done.stored_offset)
+        if new_epoch is not None:
+            await cursor.execute(_NOTE_EPOCH, (new_epoch, *at[:3]))
         refused = [*reading.refused, *_as_refused(reading.accepted, done.conflicts)]
         await _insert_dead_letters(cursor, at, refused, done.recorded)
     return Committed(done.batch, done.inserted, done.replaced, done.repeated, len(refused))
@@ -119,7 +128,15 @@ class _Taken(NamedTuple):
     conflicts: list[int]
 
 
-_TAKE_IN = "SELECT * FROM take_in(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+# The offset's row stays locked until the end: a worker that freezes then must not keep it.
+_TAKE_IN = """
+SELECT t.* FROM set_config('idle_in_transaction_session_timeout', %s, true),
+                take_in(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS t
+"""
+
+_NOTE_EPOCH = (
+    "UPDATE stream_offsets SET leader_epoch = %s WHERE log = %s AND topic = %s AND partition = %s"
+)
 
 _COPY = """
 COPY incoming (ord, event_key, revision, cancelled, occurred, source_id, facility_id, region,

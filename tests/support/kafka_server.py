@@ -269,6 +269,16 @@ class KafkaServer:
                 file.seek(data.index(old))
                 file.write(new)
 
+    def lose_end(self, partition: str, *, kept: int) -> None:
+        """Leave the first batches of a partition, as a faulty disk may. The broker is down."""
+        length = sum(map(len, self.stored_batches(partition)[:kept]))
+        path = self.segment(partition)
+        with path.open("r+b") as file:
+            file.truncate(length)
+        for other in path.parent.iterdir():
+            if other.suffix in {".index", ".timeindex", ".snapshot"}:
+                other.unlink()
+
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", "-c", str(self._properties), "-t", cluster]

@@ -138,7 +138,7 @@ async def show_series(
         alert_id=alert_id,
         signal=alert.signal,
         region=alert.region,
-        rule=alert.rule,
+        rule=alert.numbers_rule,
         grain=alert.grain,
         points=[
             PointView(

@@ -206,6 +206,7 @@ READING: Final[dict[str, tuple[str, str]]] = {
     # facts
     "facts.title": ("Facts", "基本信息"),
     "facts.rule": ("Rule", "规则"),
+    "facts.leading": ("Numbers of the merged rule", "数字取自已并入的规则"),
     "facts.right": ("Rule was right", "规则准确率"),
     "facts.right_text": ("{n} of {all}: {share}", "{all} 条中 {n} 条：{share}"),
     "facts.detector": ("Detector", "检测方法"),
