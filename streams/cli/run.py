@@ -58,7 +58,7 @@ def create_topics(kafka: KafkaOption = None) -> None:
 
     current = settings(kafka=kafka)
     created = create(
-        current.kafka,
+        current.brokers,
         current.topics.values(),
         plain=[current.alerts_topic],
         partitions=current.partitions,

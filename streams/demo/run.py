@@ -153,7 +153,7 @@ def _replay(
     published: list[int] = []
     with ThreadPoolExecutor(1) as pool:
         publishing = pool.submit(
-            publish_mixed, settings.kafka, records(settings, seed), published.append
+            publish_mixed, settings.brokers, records(settings, seed), published.append
         )
         watch = _Watch()
         while True:

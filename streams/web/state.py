@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from streams.config import Configuration
+    from streams.metrics import Metrics
     from streams.settings import Settings
     from streams.web.provider import Provider
 
@@ -142,6 +143,8 @@ class Web:
     configuration: Configuration
     provider: Provider | None = None
     """Where people sign in by OpenID Connect."""
+    metrics: Metrics | None = None
+    """Kept from one scrape to the next."""
     _database: Database | None = None
 
     @property
