@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.database import EmbeddedDatabase
+from streams.embedded.owning import owned
 from streams.errors import UnavailableError
 from streams.kafka import create_topics
 from streams.store.migrate import migrate
@@ -155,6 +156,7 @@ class EmbeddedStack:
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
+            self._open.enter_context(owned(self._folder))
             self._start()
         except BaseException:
             self._open.close()
