@@ -22,16 +22,19 @@ from streams.alerts.following import explain_changed, keep_rolling_up
 from streams.alerts.publishing import publish_events
 from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
-from streams.dead_letters import hand_over
+from streams.dead_letters import HandOver
 from streams.grafana.pushing import running_pusher
 from streams.health import WORKER_PATH, Progress, judging_stands_still, report
 from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
 from streams.judging.loop import JudgingLoop
+from streams.metrics import CONTENT_TYPE, METRICS_PATH, Metrics
 from streams.notify.running import running_dispatcher
 from streams.preflight import check_ready
+from streams.repeated_logs import RepeatedLogs
 from streams.store.commit import prepare_connection
+from streams.store.db_clock import ClockSkewError, check_skew, clock_skew_of, describe
 from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
@@ -63,6 +66,8 @@ _STOP_SECONDS = 10.0
 #: A worker that has not stopped by then ends all the same, and says where it hung: what was in
 #: flight is read again, whereas a process that neither works nor ends keeps the rest from noticing.
 _END_SECONDS = 60.0
+#: Until a record that no broker acknowledges counts as not sent; Faust's default is 20 minutes.
+_DELIVERY_SECONDS = 30.0
 #: A topic that is deleted and made anew is found again so soon; so are added partitions.
 _LOOK_FOR_TOPICS_MS = 10_000
 #: Between looks at the events of alerts; those of this worker are seen at once.
@@ -73,6 +78,8 @@ _WATCH_SECONDS = 15.0
 _LOG_ENDS_SECONDS = 15.0
 #: Between checks whether the database's schema was changed; each commit checks it as well.
 _SCHEMA_SECONDS = 5.0
+#: Between comparisons of this machine's clock with the database's.
+_CLOCK_SECONDS = 30.0
 #: Rest after explaining while commits are under way: in parts of the time that it took, and at
 #: most. Each explanation rolls up what came in since the one before.
 _REST_AFTER_EXPLAINING = 2
@@ -94,6 +101,7 @@ class FenghuoApp(faust.App):
     ingest: Ingest
     pump: CommitPump
     judging: JudgingLoop
+    hand_over: HandOver
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -102,6 +110,7 @@ class FenghuoApp(faust.App):
         self.judging_stands_still: Waiting | None = None
         self._rebalanced = _nothing
         self.ended_by: FenghuoError | None = None
+        self.clock_skew = 0.0
         self.to_publish, self.to_explain, self.to_notify = Wakeup(), Wakeup(), Wakeup()
 
     def _create_directories(self) -> None:
@@ -139,6 +148,7 @@ class FenghuoApp(faust.App):
             changed=self._alerts_changed,
             rest=self.pump.quiet,
         )
+        self.hand_over = HandOver(self.pool, most_bytes=self.conf.producer_max_request_size)
         self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
         await self._open.enter_async_context(
             running_dispatcher(settings, self.configuration, wakeup=self.to_notify)
@@ -190,6 +200,18 @@ class FenghuoApp(faust.App):
         except SchemaMisfitError as error:
             self.end(error)
 
+    async def check_clock(self) -> None:
+        """Warn of a clock that is off; stop if events would be refused because of it."""
+        async with self.pool.connection() as connection:
+            self.clock_skew = await clock_skew_of(connection)
+        try:
+            check_skew(self.clock_skew)
+        except ClockSkewError as error:
+            self.end(error)
+        else:
+            if told := describe(self.clock_skew):
+                log.warning("%s Set the clocks (NTP).", told)
+
     async def crash(self, reason: BaseException) -> None:
         """Crash, unless the reason is that the schema was changed meanwhile."""
         if isinstance(reason, psycopg.ProgrammingError):
@@ -238,12 +260,14 @@ def create_app(settings: Settings, configuration: Configuration | None = None) -
     """
     app = FenghuoApp(
         settings.group,
-        broker=[f"kafkabatch://{server.strip()}" for server in settings.kafka.split(",")],
+        broker=[f"kafkabatch://{server}" for server in settings.brokers.servers],
+        broker_credentials=settings.brokers.for_faust(),
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 4,
         broker_max_poll_records=settings.batch_records,
         consumer_max_fetch_size=settings.fetch_bytes,
         consumer_metadata_max_age_ms=_LOOK_FOR_TOPICS_MS,
+        producer_request_timeout=_DELIVERY_SECONDS,
         stream_buffer_maxsize=4,
         stream_wait_empty=False,
         topic_disable_leader=True,
@@ -307,7 +331,7 @@ def _define_timers(app: FenghuoApp) -> None:
     @app.timer(interval=1.0)
     async def dead_letters() -> None:
         with _waiting("Dead letters wait"):
-            await hand_over(app.pool, app.producer)
+            await app.hand_over.step(app.producer)
 
 
 def _define_watching(app: FenghuoApp) -> None:
@@ -320,6 +344,11 @@ def _define_watching(app: FenghuoApp) -> None:
         with _waiting("The schema's version is checked later"):
             await app.check_schema()
 
+    @app.timer(interval=_CLOCK_SECONDS)
+    async def clock() -> None:
+        with _waiting("The clock is checked later"):
+            await app.check_clock()
+
     @app.timer(interval=_LOG_ENDS_SECONDS)
     async def log_ends() -> None:
         with _waiting("How far the logs reach is noted later"):
@@ -331,6 +360,20 @@ def _define_health(app: FenghuoApp) -> None:
     async def health(view: Any, _: Any) -> Any:
         status, answer = report(app.progress.oldest(), app.judging_stands_still)
         return view.json(answer, status=status)
+
+    def process() -> Iterator[tuple[str, str, float]]:
+        oldest = app.progress.oldest()
+        yield (
+            "fenghuo_worker_oldest_task_seconds",
+            "Age of the oldest commit or rebalance in flight",
+            oldest.seconds if oldest else 0.0,
+        )
+
+    metrics = Metrics(lambda: app.pool.connection(), process)  # noqa: PLW0108 - opened later
+
+    @app.page(METRICS_PATH)
+    async def scrape(view: Any, _: Any) -> Any:
+        return view.bytes(await metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _noted(progress: Progress, event: Any) -> Callable[[], None]:
@@ -406,7 +449,13 @@ def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
 
 
 class _Worker(faust.Worker):
-    """Ends the process also if a part of it does not stop."""
+    """Ends the process also if a part of it does not stop; counts repeated log messages."""
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """Keep an outage from filling the log."""
+        super().on_setup_root_logger(logger, level)
+        for handler in logger.handlers:
+            handler.addFilter(RepeatedLogs())
 
     def on_worker_shutdown(self) -> None:
         """Set an end to stopping, which begins here."""

@@ -15,6 +15,7 @@ from streams.cli.output import (
     results,
     table,
 )
+from streams.store.db_clock import describe
 
 if TYPE_CHECKING:
     import typer
@@ -47,7 +48,7 @@ def status(
     with open_database(current.database) as connection:
         found = collect_status(
             connection,
-            current.kafka,
+            current.brokers,
             topics=list(current.topics.values()),
             config_version=configuration.version,
         )
@@ -60,10 +61,11 @@ def status(
         _lag(found.kafka),
         _sources(found),
         _counts(found),
-        _set_aside(found),
+        _quarantined(found),
         _alerts(found),
         _notifications(found),
         _letters(found),
+        _set_aside(found),
         _jumps(found),
     ):
         if shown is not None:
@@ -79,6 +81,8 @@ def _headlines(found: Status) -> list[str]:
         f"          {facts}",
         f"Config    {database.config_version}" + _judged(found),
     ]
+    if told := describe(database.clock_skew):
+        lines.append(f"Clock     {told}")
     kafka = found.kafka
     if kafka.problem:
         lines.append(f"Kafka     {kafka.problem}")
@@ -160,8 +164,8 @@ def _counts(found: Status) -> Table:
     return _or_none(shown)
 
 
-def _set_aside(found: Status) -> Table | None:
-    if not found.set_aside:
+def _quarantined(found: Status) -> Table | None:
+    if not found.quarantined:
         return None
     shown = table(
         "Set aside by judging",
@@ -169,7 +173,7 @@ def _set_aside(found: Status) -> Table | None:
         right=("attempts",),
         wrap=("reason",),
     )  # fmt: skip
-    for one in found.set_aside:
+    for one in found.quarantined:
         shown.add_row(
             one.signal,
             one.rule,
@@ -213,11 +217,29 @@ def _notifications(found: Status) -> Table | None:
 
 def _letters(found: Status) -> Table:
     shown = table(
-        "Dead letters", "reason", "letters", "replayed", "latest", right=("letters", "replayed")
-    )
+        "Dead letters", "reason", "letters", "replayed", "waiting", "latest",
+        right=("letters", "replayed", "waiting"),
+    )  # fmt: skip
     for one in found.dead_letters:
-        shown.add_row(one.reason, f"{one.letters:,}", f"{one.replayed:,}", moment(one.latest))
+        shown.add_row(
+            one.reason,
+            f"{one.letters:,}",
+            f"{one.replayed:,}",
+            f"{one.waiting:,}",
+            moment(one.latest),
+        )
     return _or_none(shown)
+
+
+def _set_aside(found: Status) -> Table | None:
+    if not found.set_aside:
+        return None
+    shown = table(
+        "Set aside", "queue", "rows", "latest", "reason", right=("rows",), wrap=("queue", "reason")
+    )
+    for one in found.set_aside:
+        shown.add_row(one.queue, f"{one.rows:,}", one.example, one.reason)
+    return shown
 
 
 def _jumps(found: Status) -> Table | None:

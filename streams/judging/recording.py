@@ -93,5 +93,6 @@ async def _write(
         configuration.surveillance.rules,
         as_of=as_of,
         config_version=version,
+        today=as_of.astimezone(configuration.surveillance.zone).date(),
         update_every=timedelta(seconds=configuration.surveillance.alerts.update_seconds),
     )

@@ -108,6 +108,7 @@ def _numbers(series: JudgedSeries, i: int) -> tuple[float | None, ...]:
     return tuple(float(v[i]) if np.isfinite(v[i]) else None for v in values)
 
 
+# An exceedance stays where its period has become unknown: a silence takes nothing back.
 _UPSERT = """
 INSERT INTO verdicts AS v (rule, as_of, config_version, region, period, observed, expected, upper,
                            score, p_value, alarm, reason)
@@ -119,4 +120,5 @@ ON CONFLICT (rule, region, period) DO UPDATE SET
     score = EXCLUDED.score, p_value = EXCLUDED.p_value, alarm = EXCLUDED.alarm,
     reason = EXCLUDED.reason, as_of = EXCLUDED.as_of, config_version = EXCLUDED.config_version
 WHERE v.as_of <= EXCLUDED.as_of
+  AND NOT (v.alarm AND EXCLUDED.reason = 'missing_observation')
 """

@@ -121,7 +121,7 @@ def empty(database: str) -> None:
         "hourly_counts", "daily_counts", "dead_letters", "pending_judgements", "verdicts", "alerts",
         "alert_events", "alert_followers", "held_updates",
         "notifications", "notification_deliveries", "notification_lanes",
-        "grafana_annotations",
+        "grafana_annotations", "set_aside",
         "imported_counts", "facility_counts", "facility_days", "pending_facilities",
         "pending_corrections", "pending_roll_ups", "level_counts", "facility_reports", "arrivals",
         "intake_minutes", "intake_hours", "sources", "source_days", "judging_runs", "log_ends",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -10,7 +11,11 @@ import pytest
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
+from schemas.alerts import Verified
+from streams.store.decisions import act
+from streams.store.locks import ALERTS, FACILITIES, JUDGING, LEVELS, TAKE
 from streams.store.reader import RUNNABLE, grant_reader
+from tests.support.alerts import open_alert
 from tests.support.store import rows
 
 if TYPE_CHECKING:
@@ -45,6 +50,21 @@ def hostile(database_url: str) -> Iterator[psycopg.Connection]:
         connection.execute("SET default_transaction_read_only = off")
         yield connection
     with psycopg.connect(database_url) as connection:
+        connection.execute(sql.SQL("DROP OWNED BY {}; DROP ROLE {}").format(role, role))
+
+
+@pytest.fixture
+def reader(database_url: str) -> Iterator[psycopg.Connection]:
+    """A session of the reader, as it is by default."""
+    name = f"reader_{uuid.uuid4().hex[:10]}"
+    with psycopg.connect(database_url) as connection:
+        grant_reader(connection, name, "pw")
+    with psycopg.connect(
+        make_conninfo(database_url, user=name, password="pw"), autocommit=True
+    ) as connection:
+        yield connection
+    with psycopg.connect(database_url) as connection:
+        role = sql.Identifier(name)
         connection.execute(sql.SQL("DROP OWNED BY {}; DROP ROLE {}").format(role, role))
 
 
@@ -111,24 +131,52 @@ def test_privileged_functions_have_a_fixed_path_that_ends_with_temporary_objects
         assert "search_path=pg_catalog, public, pg_temp" in (settings or []), name
 
 
-def test_a_reader_makes_no_objects_at_all(database_url: str) -> None:
-    name = f"reader_{uuid.uuid4().hex[:10]}"
-    with psycopg.connect(database_url) as connection:
-        grant_reader(connection, name, "pw")
-    try:
-        with psycopg.connect(
-            make_conninfo(database_url, user=name, password="pw"), autocommit=True
-        ) as connection:
-            connection.execute("SET default_transaction_read_only = off")
-            for statement in (
-                "CREATE TEMP TABLE regions (x int)",
-                "CREATE FUNCTION pg_temp.evil() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-                "CREATE TABLE public.mine (x int)",
-                "CREATE SCHEMA mine",
-            ):
-                with pytest.raises(errors.InsufficientPrivilege):
-                    connection.execute(statement.encode())
-    finally:
-        with psycopg.connect(database_url) as connection:
-            role = sql.Identifier(name)
-            connection.execute(sql.SQL("DROP OWNED BY {}; DROP ROLE {}").format(role, role))
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TEMP TABLE regions (x int)",
+        "CREATE FUNCTION pg_temp.evil() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TABLE public.mine (x int)",
+        "CREATE SCHEMA mine",
+        # Locks that would keep others from writing.
+        "SELECT hold_lock('alerts')",
+        "SELECT FROM locks FOR UPDATE",
+        "SELECT FROM regions FOR SHARE",
+        "BEGIN; LOCK TABLE regions IN ROW EXCLUSIVE MODE",
+    ],
+)
+def test_a_reader_makes_nothing_and_locks_nothing(
+    database_url: str, reader: psycopg.Connection, statement: str
+) -> None:
+    reader.execute("SET default_transaction_read_only = off")
+    with pytest.raises(errors.InsufficientPrivilege):
+        reader.execute(statement.encode())
+
+
+def test_no_advisory_lock_of_a_reader_stops_judging_decisions_or_roll_ups(
+    database_url: str, reader: psycopg.Connection
+) -> None:
+    alert_id = open_alert(database_url)
+    for number in range(5_103_481_000, 5_103_481_010):
+        reader.execute("SELECT pg_advisory_lock(%s)", (number,))
+    with psycopg.connect(database_url, options="-c lock_timeout=2s") as connection:
+        for lock in (JUDGING, FACILITIES, LEVELS, ALERTS):
+            connection.execute(TAKE, (lock,))
+        connection.execute("SELECT roll_up_facilities(10), roll_up_batches(10)")
+        connection.execute("SELECT rebuild_levels()")
+        act(connection, alert_id, Verified(), actor="li", seen=1)
+
+
+def test_nothing_of_ours_takes_an_advisory_lock(database_url: str) -> None:
+    taking = rows(
+        database_url,
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace "
+        "AND prosrc LIKE '%advisory%'",
+    )
+    assert taking == []
+    sources = [
+        path
+        for path in (Path(__file__).parents[3] / "streams").rglob("*.py")
+        if "pg_advisory" in path.read_text(encoding="utf-8")
+    ]
+    assert sources == []
