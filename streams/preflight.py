@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from streams.errors import StoreError
 from streams.kafka import check_topics
+from streams.store.db_clock import check_skew, clock_skew
 from streams.store.migrate import installation_facts
 from streams.store.people import any_user
 from streams.store.pool import connect
@@ -30,13 +31,16 @@ def check_ready(settings: Settings, configuration: Configuration) -> None:
     StoreError
         The database was migrated for another time zone, epi week or registry: counts
         would land in other days than those judged.
+    ClockSkewError
+        This machine's clock and the database's are too far apart.
     UnavailableError
         The database or the brokers cannot be reached, a topic is missing, or the brokers are too
         old.
     """
     with connect(settings.database) as connection:
         _check_installation(connection, configuration)
-    check_topics(settings.kafka, [*settings.topics.values(), settings.alerts_topic])
+        check_skew(clock_skew(connection))
+    check_topics(settings.brokers, [*settings.topics.values(), settings.alerts_topic])
 
 
 def check_page(settings: Settings, configuration: Configuration) -> None:

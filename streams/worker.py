@@ -29,9 +29,12 @@ from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
 from streams.judging.loop import JudgingLoop
+from streams.metrics import CONTENT_TYPE, METRICS_PATH, Metrics
 from streams.notify.running import running_dispatcher
 from streams.preflight import check_ready
+from streams.repeated_logs import RepeatedLogs
 from streams.store.commit import prepare_connection
+from streams.store.db_clock import ClockSkewError, check_skew, clock_skew_of, describe
 from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
@@ -75,6 +78,8 @@ _WATCH_SECONDS = 15.0
 _LOG_ENDS_SECONDS = 15.0
 #: Between checks whether the database's schema was changed; each commit checks it as well.
 _SCHEMA_SECONDS = 5.0
+#: Between comparisons of this machine's clock with the database's.
+_CLOCK_SECONDS = 30.0
 #: Rest after explaining while commits are under way: in parts of the time that it took, and at
 #: most. Each explanation rolls up what came in since the one before.
 _REST_AFTER_EXPLAINING = 2
@@ -105,6 +110,7 @@ class FenghuoApp(faust.App):
         self.judging_stands_still: Waiting | None = None
         self._rebalanced = _nothing
         self.ended_by: FenghuoError | None = None
+        self.clock_skew = 0.0
         self.to_publish, self.to_explain, self.to_notify = Wakeup(), Wakeup(), Wakeup()
 
     def _create_directories(self) -> None:
@@ -194,6 +200,18 @@ class FenghuoApp(faust.App):
         except SchemaMisfitError as error:
             self.end(error)
 
+    async def check_clock(self) -> None:
+        """Warn of a clock that is off; stop if events would be refused because of it."""
+        async with self.pool.connection() as connection:
+            self.clock_skew = await clock_skew_of(connection)
+        try:
+            check_skew(self.clock_skew)
+        except ClockSkewError as error:
+            self.end(error)
+        else:
+            if told := describe(self.clock_skew):
+                log.warning("%s Set the clocks (NTP).", told)
+
     async def crash(self, reason: BaseException) -> None:
         """Crash, unless the reason is that the schema was changed meanwhile."""
         if isinstance(reason, psycopg.ProgrammingError):
@@ -242,7 +260,8 @@ def create_app(settings: Settings, configuration: Configuration | None = None) -
     """
     app = FenghuoApp(
         settings.group,
-        broker=[f"kafkabatch://{server.strip()}" for server in settings.kafka.split(",")],
+        broker=[f"kafkabatch://{server}" for server in settings.brokers.servers],
+        broker_credentials=settings.brokers.for_faust(),
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 4,
         broker_max_poll_records=settings.batch_records,
@@ -325,6 +344,11 @@ def _define_watching(app: FenghuoApp) -> None:
         with _waiting("The schema's version is checked later"):
             await app.check_schema()
 
+    @app.timer(interval=_CLOCK_SECONDS)
+    async def clock() -> None:
+        with _waiting("The clock is checked later"):
+            await app.check_clock()
+
     @app.timer(interval=_LOG_ENDS_SECONDS)
     async def log_ends() -> None:
         with _waiting("How far the logs reach is noted later"):
@@ -336,6 +360,20 @@ def _define_health(app: FenghuoApp) -> None:
     async def health(view: Any, _: Any) -> Any:
         status, answer = report(app.progress.oldest(), app.judging_stands_still)
         return view.json(answer, status=status)
+
+    def process() -> Iterator[tuple[str, str, float]]:
+        oldest = app.progress.oldest()
+        yield (
+            "fenghuo_worker_oldest_task_seconds",
+            "Age of the oldest commit or rebalance in flight",
+            oldest.seconds if oldest else 0.0,
+        )
+
+    metrics = Metrics(lambda: app.pool.connection(), process)  # noqa: PLW0108 - opened later
+
+    @app.page(METRICS_PATH)
+    async def scrape(view: Any, _: Any) -> Any:
+        return view.bytes(await metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _noted(progress: Progress, event: Any) -> Callable[[], None]:
@@ -411,7 +449,13 @@ def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
 
 
 class _Worker(faust.Worker):
-    """Ends the process also if a part of it does not stop."""
+    """Ends the process also if a part of it does not stop; counts repeated log messages."""
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """Keep an outage from filling the log."""
+        super().on_setup_root_logger(logger, level)
+        for handler in logger.handlers:
+            handler.addFilter(RepeatedLogs())
 
     def on_worker_shutdown(self) -> None:
         """Set an end to stopping, which begins here."""

@@ -80,7 +80,7 @@ def publish(
             for _ in records:
                 bar.count(1)
         else:
-            publish_records(current.kafka, current.topics[kind], records, bar.count)
+            publish_records(current.brokers, current.topics[kind], records, bar.count)
     _say_what_was_done(validator, dry_run=dry_run, topic=current.topics[kind])
     if validator.refused and not skip_bad:
         raise typer.Exit(1)

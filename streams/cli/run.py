@@ -16,6 +16,8 @@ from streams.cli.common import (
     read_config,
     settings,
 )
+from streams.cli.db_check import check
+from streams.cli.db_repair import repair
 from streams.cli.output import open_database
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def register(app: typer.Typer) -> None:
     db = typer.Typer(help="The database.", no_args_is_help=True)
     db.command()(migrate)
     db.command()(reader)
+    db.command()(check)
+    db.command()(repair)
     db_rebuild.register(db)
     app.add_typer(db, name="db")
 
@@ -54,7 +58,7 @@ def create_topics(kafka: KafkaOption = None) -> None:
 
     current = settings(kafka=kafka)
     created = create(
-        current.kafka,
+        current.brokers,
         current.topics.values(),
         plain=[current.alerts_topic],
         partitions=current.partitions,

@@ -15,6 +15,7 @@ from streams.cli.output import (
     results,
     table,
 )
+from streams.store.db_clock import describe
 
 if TYPE_CHECKING:
     import typer
@@ -47,7 +48,7 @@ def status(
     with open_database(current.database) as connection:
         found = collect_status(
             connection,
-            current.kafka,
+            current.brokers,
             topics=list(current.topics.values()),
             config_version=configuration.version,
         )
@@ -80,6 +81,8 @@ def _headlines(found: Status) -> list[str]:
         f"          {facts}",
         f"Config    {database.config_version}" + _judged(found),
     ]
+    if told := describe(database.clock_skew):
+        lines.append(f"Clock     {told}")
     kafka = found.kafka
     if kafka.problem:
         lines.append(f"Kafka     {kafka.problem}")

@@ -36,6 +36,7 @@ _RETRY_FIRST, _RETRY_LONGEST = 0.2, 10.0
 _TRANSIENT = (
     psycopg.OperationalError,  # connection lost, server restarting, deadlock, serialisation
     psycopg.InterfaceError,
+    errors.IdleInTransactionSessionTimeout,  # this worker was frozen
 )
 
 
@@ -69,6 +70,8 @@ class Ingest:
         self._reseek = reseek
         self._committed = committed
         self._series = SeriesNumbers()
+        #: Where the last commit of each log ended, and the leader epoch that is stored there.
+        self._epochs: dict[tuple[str, TP], tuple[int, int]] = {}
 
     def prepare(self, batch: RecordBatch) -> Callable[[], Awaitable[None]]:
         """Validate a batch; the coroutine function that is returned commits it."""
@@ -96,6 +99,13 @@ class Ingest:
                 if not reading.accepted:
                     raise  # nothing is left that could be refused
                 await self._divide(batch, error, received_at)
+            except errors.ForeignKeyViolation as error:
+                # A backup was restored, or a standby took over that had not received all.
+                log.warning("Series numbers are fetched again, trying again: %s", error)
+                self._series.forget()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _RETRY_LONGEST)
+                continue
             except _TRANSIENT as error:
                 log.warning("Database does not take a batch, trying again: %s", error)
                 await asyncio.sleep(wait)
@@ -115,8 +125,19 @@ class Ingest:
                 records=len(batch.records) + len(batch.unreadable),
                 worker=self._worker,
                 received_at=received_at,
+                new_epoch=self._new_epoch(batch),
             )
+        self._epochs[batch.log, batch.tp] = batch.next_offset, batch.epoch
         self._committed(done)
+
+    def _new_epoch(self, batch: RecordBatch) -> int | None:
+        """Return the leader epoch to store; None where it follows a commit that stored the same."""
+        if batch.epoch < 0 or self._epochs.get((batch.log, batch.tp)) == (
+            batch.position,
+            batch.epoch,
+        ):
+            return None
+        return batch.epoch
 
     async def _after_stale(
         self, batch: RecordBatch, stored: int | None, received_at: datetime

@@ -13,6 +13,7 @@ from detectors.contract import Panel
 from streams.judging.isolating import isolate
 from streams.judging.periods import periods_between, step_days
 from streams.judging.spans import judged_range
+from streams.store.limits import keep_alive
 from streams.store.panels import read_panel
 from streams.store.verdicts import JudgedSeries
 
@@ -107,7 +108,8 @@ async def _judge(
     _leave_out_negative(counts, name, regions)
     periods = periods_between(read_from, last, rule.grain)
     panel = Panel(counts, dates=np.array(periods, dtype="datetime64[D]"), grain=rule.grain)
-    verdicts = await asyncio.to_thread(detector.judge, panel, slice(lookback, None))
+    judging = asyncio.to_thread(detector.judge, panel, slice(lookback, None))
+    verdicts = await keep_alive(connection, judging)
     judged = periods[lookback:]
     return [
         JudgedSeries.select(

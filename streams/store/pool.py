@@ -10,11 +10,12 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from streams.errors import UnavailableError
 from streams.store.conninfo import checked, redacted
+from streams.store.limits import client_options, guard_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["connect", "limit_session", "limit_session_async", "open_pool"]
+__all__ = ["connect", "limit_page", "limit_page_async", "open_pool"]
 
 #: Limits of a session that serves a page: how long a statement may run, how long it may wait for a
 #: lock, and how long a transaction may idle.
@@ -36,7 +37,7 @@ def connect(database: str) -> psycopg.Connection:
     checked(database)
     try:
         # No prepared statements: a pooler in transaction mode changes the session below them.
-        return psycopg.connect(database, prepare_threshold=None)
+        return psycopg.connect(database, prepare_threshold=None, **client_options(database))
     except psycopg.OperationalError as error:
         raise _unavailable(database, error) from None
 
@@ -48,10 +49,24 @@ async def open_pool(
     size: int,
     configure: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncConnectionPool]:
-    """Open a pool of `size` connections and close it at the end."""
+    """Open a pool of `size` connections and close it at the end.
+
+    Their sessions have the limits of `streams.store.limits`.
+    """
+
+    async def prepare(connection: psycopg.AsyncConnection) -> None:
+        await guard_session(connection)
+        if configure is not None:
+            await configure(connection)
+
     checked(database)
     pool = AsyncConnectionPool(
-        database, min_size=size, max_size=size, open=False, configure=configure
+        database,
+        min_size=size,
+        max_size=size,
+        open=False,
+        configure=prepare,
+        kwargs=client_options(database),
     )
     try:
         await pool.open(wait=True, timeout=30)
@@ -64,15 +79,15 @@ async def open_pool(
         await pool.close()
 
 
-def limit_session(connection: psycopg.Connection) -> None:
+def limit_page(connection: psycopg.Connection) -> None:
     """Bound what a session that serves a page may wait for; for the pool's `configure`."""
     for statement in _LIMITS:
         connection.execute(statement)
     connection.commit()
 
 
-async def limit_session_async(connection: psycopg.AsyncConnection) -> None:
-    """Do the same as `limit_session`."""
+async def limit_page_async(connection: psycopg.AsyncConnection) -> None:
+    """Do the same as `limit_page`."""
     for statement in _LIMITS:
         await connection.execute(statement)
     await connection.commit()

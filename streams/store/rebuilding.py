@@ -191,7 +191,7 @@ WITH slice AS MATERIALIZED (
            e.amounts,
            (e.revision = h.revision)::int
            - (e.batch_id IN (SELECT p.batch_id FROM pending_facilities p))::int AS times
-    FROM clock k, events e JOIN event_heads h ON h.event_key = e.event_key
+    FROM clock k, events e JOIN event_heads h ON h.event_key = e.event_key AND h.kind = e.kind
     WHERE e.occurred_at >= %(first)s::date::timestamp AT TIME ZONE k.zone
       AND e.occurred_at < %(end)s::date::timestamp AT TIME ZONE k.zone
       AND NOT e.cancelled

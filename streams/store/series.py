@@ -35,7 +35,9 @@ class SeriesNumbers:
         """Numbers of the series of a place as an array literal; `know` comes first."""
         return self._literals
 
-    async def know(self, connection: AsyncConnection, events: Iterable[AcceptedEvent]) -> None:
+    async def know(
+        self, connection: AsyncConnection, events: Iterable[AcceptedEvent]
+    ) -> Mapping[Place, str]:
         """Fetch or make the numbers of all series that the events are counted in.
 
         Parameters
@@ -43,25 +45,35 @@ class SeriesNumbers:
         connection
             Outside of a transaction: numbers are remembered once they are committed.
 
+        Returns
+        -------
+        mapping
+            As `literals`, with all places of the events.
+
         Raises
         ------
         RuntimeError
             New series are needed and the connection is inside a transaction.
         """
-        new = {event.place for event in events} - self._literals.keys()
+        # Other commits may forget all numbers while this one waits.
+        literals, known = self._literals, self._numbers
+        new = {event.place for event in events} - literals.keys()
         if not new:
-            return
+            return literals
         wanted = {
             (signal, place.region, place.stratum) for place in new for signal in place.signals
         }
-        missing = sorted(wanted - self._numbers.keys())
+        missing = sorted(wanted - known.keys())
         if missing:
-            self._numbers.update(await _fetch(connection, missing))
+            known.update(await _fetch(connection, missing))
         for place in new:
-            numbers = (
-                str(self._numbers[signal, place.region, place.stratum]) for signal in place.signals
-            )
-            self._literals[place] = "{" + ",".join(numbers) + "}"
+            numbers = (str(known[signal, place.region, place.stratum]) for signal in place.signals)
+            literals[place] = "{" + ",".join(numbers) + "}"
+        return literals
+
+    def forget(self) -> None:
+        """Forget all numbers: the database is not the one that assigned them."""
+        self._literals, self._numbers = {}, {}
 
 
 async def _fetch(connection: AsyncConnection, missing: list[_Name]) -> dict[_Name, int]:

@@ -21,6 +21,7 @@ from faust.types import TP
 
 from streams.transport.batch import RecordBatch
 from streams.transport.by_id import FetchAnswer, fetch_by_id, log_ids, with_topics
+from streams.transport.epochs import UNKNOWN_EPOCH, LeaderEpochs
 from streams.transport.single_fetches import high_watermarks, read_again
 from streams.transport.unreadable import CheckedFetches
 
@@ -69,12 +70,16 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     _assigned: Any = None
     #: Partitions of which a batch could not be decoded.
     _failed: set[TP]
+    #: Offsets up to which logs are what was read, of those that turned out to differ.
+    _diverged: dict[TP, int]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positions = {}
         self._logs = {}
         self._failed = set()
+        self._epochs = LeaderEpochs()
+        self._diverged = {}
 
     async def on_start(self) -> None:
         """Start aiokafka's consumer."""
@@ -123,19 +128,28 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         logs = dict(self._logs)
         batched = [topic for topic in request.topics if topic[0] in self.batched]
         plain = [topic for topic in request.topics if topic[0] not in self.batched]
-        fetches = [fetch_by_id(send, node, with_topics(request, batched), logs)]
+        wanted = with_topics(request, batched)
+        fetches = [fetch_by_id(send, node, wanted, logs, self._epochs.before)]
         if plain:
             fetches.append(send(node, with_topics(request, plain), **options))
         answers = await asyncio.gather(*fetches)
-        # What was asked for before a seek into another log is not of that one.
+        self._diverged.update(answers[0].diverged)
         return FetchAnswer(
-            (
-                topic,
-                [a for a in found if logs.get(TP(topic, a[0])) == self._logs.get(TP(topic, a[0]))],
-            )
+            (topic, [one for one in found if self._take_answer(TP(topic, one[0]), one, logs)])
             for answer in answers
             for topic, found in answer.topics
         )
+
+    def _take_answer(self, tp: TP, answer: tuple[Any, ...], logs: Mapping[TP, str]) -> bool:
+        """Tell whether an answer is for aiokafka, and note the epochs of its records."""
+        if tp.topic not in self.batched:
+            return True
+        # What was asked for before a seek into another log is not of that one.
+        if logs.get(tp) != self._logs.get(tp):
+            return False
+        if answer[-1]:
+            self._epochs.note(tp, answer[-1])
+        return True
 
     def is_positioned(self, tp: TP) -> bool:
         """Tell whether the partition may be fetched: a batched one only once it was sought."""
@@ -185,7 +199,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             # records that were rolled back. Then an empty batch carries the progress.
             if next_offset > position:
                 records = fetched.get(tp, ())
-                result[tp] = [RecordBatch(tp, self._logs[tp], position, next_offset, records)]
+                epoch = self._epochs.before(tp, next_offset)
+                result[tp] = [
+                    RecordBatch(tp, self._logs[tp], position, next_offset, records, epoch=epoch)
+                ]
                 self._positions[tp] = next_offset
         return result
 
@@ -223,7 +240,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 continue
             consumer._fetcher.seek_to(tp, read.next_offset)  # noqa: SLF001 - has no accessor
             self._positions[tp] = read.next_offset
-            batches.setdefault(tp, []).append(RecordBatch(tp, log_id, position, *read[:3]))
+            epoch = self._epochs.before(tp, read.next_offset)
+            batch = RecordBatch(tp, log_id, position, *read[:3], epoch=epoch)
+            batches.setdefault(tp, []).append(batch)
             for one in read.unreadable:
                 log.error(
                     "%s[%s]: offsets %s to %s cannot be decoded and are set aside: %s",
@@ -235,15 +254,24 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         subscription = consumer._subscription.subscription  # noqa: SLF001 - has no accessor
         return None if subscription is None else subscription.assignment
 
-    async def seek_logs(self, partitions: Mapping[TP, int], logs: Mapping[TP, str]) -> None:
-        """Seek batched partitions in the logs that are given."""
-        await self.call_thread(self._seek_wait, self._ensure_consumer(), partitions, logs)
+    async def seek_logs(
+        self, partitions: Mapping[TP, int], logs: Mapping[TP, str], epochs: Mapping[TP, int]
+    ) -> None:
+        """Seek batched partitions in the logs that are given.
+
+        Parameters
+        ----------
+        epochs
+            Leader epochs of the records before the positions, where they are known.
+        """
+        await self.call_thread(self._seek_wait, self._ensure_consumer(), partitions, logs, epochs)
 
     async def _seek_wait(
         self,
         consumer: Any,
         partitions: Mapping[TP, int],
         logs: Mapping[TP, str] = MappingProxyType({}),
+        epochs: Mapping[TP, int] = MappingProxyType({}),
     ) -> None:
         assignment = self._assignment(consumer)
         if assignment is not self._assigned:
@@ -254,6 +282,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         self._positions.update(
             {tp: offset for tp, offset in ours.items() if tp.topic in self.batched}
         )
+        for tp, offset in ours.items():
+            self._epochs.restart(tp, offset, epochs.get(tp, UNKNOWN_EPOCH))
         for tp, log_id in logs.items():
             if tp in ours and self._logs.get(tp) != log_id:
                 # What waits in aiokafka is of the log before, even if its offset is the same.
@@ -293,9 +323,22 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             )
         if batched:
             log.warning("Reading positions lie outside of the log, or it is gone: %s", batched)
+            same_until = {tp: self._diverged.pop(tp, None) for tp in batched}
             asyncio.run_coroutine_threadsafe(
-                self.consumer.seek_to_source(batched), self.consumer.loop
+                self.consumer.seek_to_source(batched, same_until), self.consumer.loop
             )
+
+    async def first_offsets(self, partitions: Collection[TP]) -> dict[TP, int]:
+        """Ask the brokers where logs begin; partitions without a leader are left out."""
+        first: dict[TP, int] = await self.call_thread(self._first_offsets, partitions)
+        return first
+
+    async def _first_offsets(self, partitions: Collection[TP]) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        leader = consumer._client.cluster.leader_for_partition  # noqa: SLF001 - has no accessor
+        led = [TopicPartition(*tp) for tp in partitions if (leader(tp) or 0) >= 0]
+        first = await consumer.beginning_offsets(led) if led else {}
+        return {TP(*tp): offset for tp, offset in first.items()}
 
     async def log_ids(self, topics: Collection[str]) -> dict[str, str]:
         """Ask the brokers for the ids of topics; those that do not exist are left out."""

@@ -14,7 +14,7 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response  # noqa: TC002 - FastAPI needs it at run time
 
-from streams.web import health, oidc, sign_in
+from streams.web import health, metrics, oidc, sign_in
 from streams.web.api import add_api
 from streams.web.gate import Gate, unavailable
 from streams.web.headers import Headers, protective_headers
@@ -80,6 +80,7 @@ def create_web(settings: Settings, configuration: Configuration) -> FastAPI:
     app.add_middleware(Gate, web=web)
     app.add_middleware(Headers, web=web)  # the outermost
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(sign_in.router)
     app.include_router(oidc.router)
     add_api(app)

@@ -12,7 +12,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from streams.store.pool import limit_session, limit_session_async
+from streams.store.pool import limit_page, limit_page_async
 from streams.store.sessions import Lifetimes
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
     from streams.config import Configuration
+    from streams.metrics import Metrics
     from streams.settings import Settings
     from streams.web.provider import Provider
 
@@ -108,7 +109,7 @@ async def open_database(database: str) -> AsyncIterator[Database]:
         open=False,
         kwargs=_UNPREPARED,
         check=AsyncConnectionPool.check_connection,
-        configure=limit_session_async,
+        configure=limit_page_async,
     )
     deciding, signing_in = (
         ConnectionPool(
@@ -119,7 +120,7 @@ async def open_database(database: str) -> AsyncIterator[Database]:
             open=False,
             kwargs=_UNPREPARED,
             check=ConnectionPool.check_connection,
-            configure=limit_session,
+            configure=limit_page,
         )
         for size in (_DECIDING, _SIGNING_IN)
     )
@@ -142,6 +143,8 @@ class Web:
     configuration: Configuration
     provider: Provider | None = None
     """Where people sign in by OpenID Connect."""
+    metrics: Metrics | None = None
+    """Kept from one scrape to the next."""
     _database: Database | None = None
 
     @property

@@ -122,6 +122,11 @@ class KafkaServer:
     ----------
     settings
         Broker settings to add or override.
+    listeners
+        Listeners beside the plain one: security protocols by their names. `addresses` tells where
+        they are; the host that brokers advertise is localhost.
+    users
+        Passwords of users of SCRAM, by their names.
     heap_mib
         Java heap, in MiB.
     timeout
@@ -137,6 +142,8 @@ class KafkaServer:
         self,
         *,
         settings: Mapping[str, str] | None = None,
+        listeners: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
         heap_mib: int = 512,
         timeout: float = 180.0,
     ) -> None:
@@ -154,7 +161,13 @@ class KafkaServer:
         self._process: GuardedProcess | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="fenghuo-kafka-"))
         self._properties = self._folder / "server.properties"
-        port, controller_port = free_ports(2)
+        self._users = dict(users or {})
+        self._listeners = dict(listeners or {})
+        port, controller_port, *others = free_ports(2 + len(self._listeners))
+        self.addresses: dict[str, str] = {
+            name: f"localhost:{other}" for name, other in zip(self._listeners, others, strict=True)
+        }
+        """Addresses of the listeners beside the plain one, by their names."""
         self.bootstrap: str = f"127.0.0.1:{port}"
         """Address of the broker, `host:port`."""
         self.log: Path = self._folder / "broker.log"
@@ -164,10 +177,15 @@ class KafkaServer:
     def _write_properties(
         self, port: int, controller_port: int, settings: Mapping[str, str]
     ) -> None:
+        others = [f"{name}://{address}" for name, address in self.addresses.items()]
+        plain = f"PLAINTEXT://127.0.0.1:{port}"
+        protocols = [f"{name}:{protocol}" for name, protocol in self._listeners.items()]
+        protocols.append(_SETTINGS["listener.security.protocol.map"])
         merged = {
             **_SETTINGS,
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "listener.security.protocol.map": ",".join(protocols),
+            "listeners": ",".join([plain, *others, f"CONTROLLER://127.0.0.1:{controller_port}"]),
+            "advertised.listeners": ",".join([plain, *others]),
             "controller.quorum.voters": f"{_NODE}@127.0.0.1:{controller_port}",
             "log.dirs": str(self._folder / "data"),
             **settings,
@@ -251,9 +269,22 @@ class KafkaServer:
                 file.seek(data.index(old))
                 file.write(new)
 
+    def lose_end(self, partition: str, *, kept: int) -> None:
+        """Leave the first batches of a partition, as a faulty disk may. The broker is down."""
+        length = sum(map(len, self.stored_batches(partition)[:kept]))
+        path = self.segment(partition)
+        with path.open("r+b") as file:
+            file.truncate(length)
+        for other in path.parent.iterdir():
+            if other.suffix in {".index", ".timeindex", ".snapshot"}:
+                other.unlink()
+
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", "-c", str(self._properties), "-t", cluster]
+        for name, password in self._users.items():
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+                tool += ["--add-scram", f"{mechanism}=[name={name},password={password}]"]
         failure = run_tool([*self._java, *tool], cwd=self._folder, timeout=self._timeout)
         if failure is not None:
             message = f"the broker's storage could not be formatted: {failure}"

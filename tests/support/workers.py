@@ -70,6 +70,12 @@ class Worker:
         """Whether the process has not ended."""
         return self._process is not None and self._process.running
 
+    @property
+    def pid(self) -> int:
+        """Id of the process that runs now."""
+        assert self._process is not None
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         """Send the process a signal, such as SIGSTOP."""
         if self._process is not None:

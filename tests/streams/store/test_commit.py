@@ -388,6 +388,46 @@ async def test_a_batch_beyond_the_stored_offset_is_read_again_from_there(
     assert batches(database_url) == []
 
 
+async def test_a_locked_partition_does_not_keep_the_others_from_starting(
+    ingest: Worker, database_url: str
+) -> None:
+    stored = StoredPositions(ingest.pool)
+    bounds = {TP("visits", partition): LogBounds(LOG, 3, 9) for partition in range(3)}
+    assert await stored.positions(bounds) == dict.fromkeys(bounds, 3)
+    async with await psycopg.AsyncConnection.connect(database_url) as frozen:
+        await frozen.execute("UPDATE stream_offsets SET next_offset = 5 WHERE partition = 1")
+        assert await stored.positions(bounds) == {TP("visits", 0): 3, TP("visits", 2): 3}
+    assert await stored.positions(bounds) == dict.fromkeys(bounds, 3) | {TP("visits", 1): 5}
+
+
+async def test_a_log_that_differs_is_read_from_there_and_the_jump_is_kept(
+    ingest: Worker, database_url: str
+) -> None:
+    stored, tp = StoredPositions(ingest.pool), TP("visits", 0)
+    assert await stored.epochs({tp: LOG}) == {}
+    await stored.positions({tp: LogBounds(LOG, 0, 9)})
+    for first, epoch in ((0, -1), (1, 3), (2, 3), (3, 4)):
+        batch = records([visit(f"v-{first}")], first=first)
+        await ingest.ingest.prepare(RecordBatch(tp, LOG, first, first + 1, batch, epoch=epoch))()
+        assert await stored.epochs({tp: LOG}) == ({tp: epoch} if epoch >= 0 else {})
+    # Up to the stored offset it is the same, or more of it is.
+    for same_until in (4, 9):
+        assert await stored.positions({tp: LogBounds(LOG, 0, 99, same_until)}) == {tp: 4}
+    assert await stored.positions({tp: LogBounds(LOG, 0, 99, 2)}) == {tp: 2}
+    assert rows(database_url, "SELECT from_offset, to_offset, reason FROM offset_jumps") == [
+        (4, 2, "log cut short")
+    ]
+    # The epoch of what was lost is forgotten, and the next commit stores its own.
+    assert await stored.epochs({tp: LOG}) == {}
+    batch = records([visit("w")], first=2)
+    await ingest.ingest.prepare(RecordBatch(tp, LOG, 2, 3, batch, epoch=4))()
+    assert await stored.epochs({tp: LOG, TP("visits", 1): LOG}) == {tp: 4}
+    assert await stored.positions({tp: LogBounds(LOG, 5, 99, 1)}) == {tp: 5}
+    assert rows(database_url, "SELECT reason FROM offset_jumps ORDER BY noticed_at")[1:] == [
+        ("expired",)
+    ]
+
+
 async def test_refused_records_of_a_topic_made_anew(ingest: Worker, database_url: str) -> None:
     broken = [Record(0, None, b"{"), Record(1, None, b"{")]
     await ingest.deliver("visits", 0, broken)
@@ -484,7 +524,8 @@ async def test_what_replaces_is_recorded_later_than_what_it_replaces(
     correction = records([visit(low), visit(high, revision=2, region=KAOHSIUNG)])
     async with await psycopg.AsyncConnection.connect(database_url) as holder:
         await holder.execute(
-            "INSERT INTO event_heads VALUES (%s, 1, false, now(), '{}', '{}', 0)",
+            "INSERT INTO event_heads (event_key, kind, revision, cancelled, occurred_at, series, "
+            "amounts, batch_id) VALUES (%s, 'visits', 1, false, now(), '{}', '{}', 0)",
             (event_key("his-1", low),),
         )
         # Its transaction has begun, but waits for the first of its events; meanwhile the other

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams.alerts.explaining import roll_up
 from streams.alerts.following import keep_rolling_up
 from streams.store.locks import ALERTS, FACILITIES, JUDGING, TAKE
+from tests.support.checks import assert_consistent
 from tests.support.events import NEW_TAIPEI, TAIPEI, records, visit
 from tests.support.store import blocked, empty, rows, worker
 
@@ -124,6 +125,7 @@ def test_facility_counts_are_a_recount(
     assert kept(database_url) or not rows(database_url, RECOUNTED)
     assert rows(database_url, "SELECT FROM pending_facilities") == []
     assert rows(database_url, "SELECT FROM pending_corrections") == []
+    assert_consistent(database_url)
 
 
 async def test_a_roll_up_that_is_rolled_back_is_done_again(

@@ -38,6 +38,8 @@ MIGRATIONS = [
     "0016_screen_views",
     "0017_screen_operations",
     "0018_roll_ups",
+    "0019_identity",
+    "0025_leader_epochs",
     "0028_set_aside",
     "0032_judging_quarantine",
     "0033_resumed_alerts",

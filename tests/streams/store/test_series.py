@@ -10,6 +10,7 @@ import pytest
 
 from streams.ingest.intake import Intake
 from streams.store.series import SeriesNumbers
+from tests.support.checks import assert_consistent
 from tests.support.events import TAIPEI, records, visit
 from tests.support.store import counts, rows, worker
 
@@ -73,3 +74,31 @@ async def test_numbers_are_not_assigned_inside_a_transaction(
         await series.know(connection, reading.accepted)
         await connection.rollback()
     assert len(rows(database_url, "SELECT FROM series")) == 2
+
+
+async def test_a_worker_notices_that_the_series_were_restored(
+    database_url: str, configuration: Configuration
+) -> None:
+    async with worker(database_url, configuration) as running:
+        assert await running.position("visits") == 0
+        await running.deliver("visits", 0, records([visit("a")]))
+        # A backup from before the first event, in which the number went to another region since.
+        with psycopg.connect(database_url) as connection:
+            for table in (
+                "hourly_counts",
+                "daily_counts",
+                "count_history",
+                "events",
+                "event_heads",
+            ):
+                connection.execute(f"DELETE FROM {table}".encode())
+            connection.execute("DELETE FROM pending_roll_ups")
+            connection.execute("DELETE FROM pending_facilities")
+            connection.execute("UPDATE series SET region = 'TW-PEN' WHERE signal = 'ili'")
+            connection.execute("DELETE FROM series WHERE signal = 'fever'")
+        await running.deliver("visits", 0, records([visit("b")], first=1))
+    assert {(s, r): v for (s, r, *_), v in counts(database_url).items()} == {
+        ("fever", TAIPEI): 1,
+        ("ili", TAIPEI): 1,
+    }
+    assert_consistent(database_url)

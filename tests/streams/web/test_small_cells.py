@@ -118,10 +118,12 @@ async def test_the_next_patient_is_not_seen_by_looking_every_minute(
 
     before = look()
     async with worker(filled, configuration) as at_work:
-        await at_work.position("visits")
-        more = records([visit("one-more", facility_id="clinic-1", age=3)])
+        await at_work.position("visits", 1)
+        more = records([visit("one-more", facility_id="clinic-1", age=30)])
         await at_work.deliver("visits", 1, more)
     with psycopg.connect(filled) as connection:
         connection.execute("SELECT roll_up_facilities(100), roll_up_batches(100)")
-    assert rows(filled, "SELECT sum(value)::int FROM facility_counts") == [(26,)]
+    assert rows(filled, "SELECT sum(value)::int FROM facility_counts WHERE signal = 'ili'") == [
+        (26,)
+    ]
     assert look() == before
