@@ -218,6 +218,12 @@ class AlertHandling(_Model):
         description="Numbers of an open alert that change by less than a tenth are told at most so "
         "often; 0: each change",
     )
+    announce_within_days: int | None = Field(
+        default=60,
+        ge=1,
+        description="Exceedances that are older when they are found are stored but not announced "
+        "at once: only digests take them, and they are not escalated; null: no limit",
+    )
     risk_matrix: RiskMatrix = Field(
         default=RISK_MATRIX,
         description="Level of risk by likelihood (rows) and consequence (minimal, minor, moderate, "

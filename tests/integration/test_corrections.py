@@ -42,6 +42,7 @@ rules:
     detector: {{type: ears, method: C1}}
     min_cases: 20
     severity: critical
+alerts: {{announce_within_days: null}}
 notify:
   channels:
     hook: {{url: "{hook}", language: en}}
