@@ -40,7 +40,7 @@ _AT_ONCE = 2000
 _LEAST_SECONDS = 0.5
 _IDLE_SECONDS = 1.0
 _REST = 9
-_NEW_NUMBERS: Final = frozenset({"opened", "updated"})
+_NEW_NUMBERS: Final = frozenset({"opened", "updated", "resumed"})
 
 
 async def keep_rolling_up(

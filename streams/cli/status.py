@@ -15,6 +15,7 @@ from streams.cli.output import (
     results,
     table,
 )
+from streams.store.db_clock import describe
 
 if TYPE_CHECKING:
     import typer
@@ -47,7 +48,7 @@ def status(
     with open_database(current.database) as connection:
         found = collect_status(
             connection,
-            current.kafka,
+            current.brokers,
             topics=list(current.topics.values()),
             config_version=configuration.version,
         )
@@ -60,6 +61,7 @@ def status(
         _lag(found.kafka),
         _sources(found),
         _counts(found),
+        _quarantined(found),
         _alerts(found),
         _notifications(found),
         _letters(found),
@@ -79,6 +81,8 @@ def _headlines(found: Status) -> list[str]:
         f"          {facts}",
         f"Config    {database.config_version}" + _judged(found),
     ]
+    if told := describe(database.clock_skew):
+        lines.append(f"Clock     {told}")
     kafka = found.kafka
     if kafka.problem:
         lines.append(f"Kafka     {kafka.problem}")
@@ -99,7 +103,9 @@ def _megabytes(database: Database) -> str:
 def _judged(found: Status) -> str:
     judged = found.database.judged
     pending = found.database.pending
-    waiting = f"; {pending:,} changes wait for a judge" if pending else ""
+    since = found.database.pending_since
+    oldest = f", the oldest since {moment(since)}" if since else ""
+    waiting = f"; {pending:,} changes wait for a judge{oldest}" if pending else ""
     if not judged:
         return f", nothing judged yet{waiting}"
     older = sum(v.verdicts for v in judged if v.version != found.database.config_version)
@@ -156,6 +162,28 @@ def _counts(found: Status) -> Table:
             str(one.imported_to or "-"),
         )
     return _or_none(shown)
+
+
+def _quarantined(found: Status) -> Table | None:
+    if not found.quarantined:
+        return None
+    shown = table(
+        "Set aside by judging",
+        "signal", "rule", "region", "since", "attempts", "next attempt", "reason",
+        right=("attempts",),
+        wrap=("reason",),
+    )  # fmt: skip
+    for one in found.quarantined:
+        shown.add_row(
+            one.signal,
+            one.rule,
+            one.region,
+            moment(one.since),
+            f"{one.failures:,}",
+            moment(one.retry_at),
+            one.reason,
+        )
+    return shown
 
 
 def _alerts(found: Status) -> Table:

@@ -22,6 +22,7 @@ __all__ = [
     "Difference",
     "Followed",
     "begin_following",
+    "compare",
     "follow",
     "followed_to",
     "rebuild",
@@ -150,9 +151,9 @@ def rebuild(connection: psycopg.Connection, *, check_only: bool) -> tuple[int, l
     with connection.transaction():
         hold_alerts(connection)
         wanted: list[Alert] = []
-        for alert_id, folded, live in _folded(connection):
+        for alert_id, fields, folded in compare(connection):
             alerts += folded is not None
-            if fields := _differing(folded, live):
+            if fields:
                 differences.append(Difference(alert_id, fields))
                 wanted += [folded] if folded else []
         if not check_only:
@@ -163,6 +164,17 @@ def rebuild(connection: psycopg.Connection, *, check_only: bool) -> tuple[int, l
             for first in range(0, len(wanted), _AT_ONCE):
                 connection.execute(*store_rows(wanted[first : first + _AT_ONCE]))
     return alerts, differences
+
+
+def compare(
+    connection: psycopg.Connection,
+) -> Iterator[tuple[int, tuple[str, ...], Alert | None]]:
+    """Yield each alert's id, the fields in which its row differs, and the alert of its events.
+
+    The transaction is one of a single snapshot, or holds the lock of `hold_alerts`.
+    """
+    for alert_id, folded, live in _folded(connection):
+        yield alert_id, _differing(folded, live), folded
 
 
 def _folded(

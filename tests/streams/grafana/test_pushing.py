@@ -62,9 +62,10 @@ async def pushing(
     *,
     token: str = TOKEN,
     waits: Waits = WAITS,
+    patience: float = 60.0,
 ) -> AsyncIterator[Pusher]:
     async with (
-        open_grafana(server.url, token, timeout=0.3) as grafana,
+        open_grafana(server.url, token, timeout=patience) as grafana,
         AsyncConnectionPool(
             database, min_size=1, max_size=1, open=False, kwargs={"autocommit": True}
         ) as pool,
@@ -187,7 +188,8 @@ async def test_an_outage_loses_nothing(
     else:
         server.always = outage  # type: ignore[assignment]
     requests, failures = server.requests, 0
-    async with pushing(server, database_url, configuration) as pusher:
+    patience = 0.3 if outage == "hang" else 60.0
+    async with pushing(server, database_url, configuration, patience=patience) as pusher:
         regions = ["TW-TPE", "TW-TAO", "TW-TXG", "TW-TNN"]
         for turn, region in enumerate(regions):
             open_alert(database_url, region=region, rule="ili-rolling")
@@ -201,6 +203,7 @@ async def test_an_outage_loses_nothing(
         if outage == "stopped":
             server.start()
         server.writes.clear()
+    async with pushing(server, database_url, configuration) as pusher:
         await pusher.step()
     assert shown(server) == expected(database_url, configuration)
     # Only the newest state of each was sent.
