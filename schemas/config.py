@@ -115,7 +115,9 @@ class Match(_Model):
                 raise ValueError(
                     f"{code!r}: a range goes upwards and stays within one letter, like J09-J11"
                 )
-            if not span and not re.fullmatch(r"[A-Z]\d[\dA-Z](\.[\dA-Z]{1,4})?", code, re.ASCII):
+            if not span and not re.fullmatch(
+                r"[A-Z]\d[\dA-Z](\.[\dA-Z]{1,4}(x\d{3})?)?", code, re.ASCII
+            ):
                 raise ValueError(
                     f"{code!r} is no ICD-10 code or range; write J11, J11.1 or J09-J11"
                 )
