@@ -38,6 +38,7 @@ __all__ = [
     "Opened",
     "Outcome",
     "Reopened",
+    "Resumed",
     "Revised",
     "RiskLevel",
     "Severity",
@@ -175,10 +176,9 @@ class Opened(_Model):
     as_of: datetime
 
 
-class Updated(_Model):
-    """New or revised counts changed the numbers of an open alert."""
+class _Numbers(_Model):
+    """The numbers of an open alert: those of its own rule, or of a merged alert that is higher."""
 
-    kind: Literal["updated"] = "updated"
     first_period: date
     exceedances: int = Field(ge=1)
     peak: float
@@ -186,6 +186,34 @@ class Updated(_Model):
     detector: dict[str, Any]
     config_version: str
     as_of: datetime
+    grain: Grain | None = Field(default=None, description="Of the numbers; None: unchanged")
+    leading_rule: str | None = Field(
+        default=None, description="Rule of the numbers; None: the alert's own"
+    )
+    own_first_period: date | None = Field(
+        default=None, description="First exceedance of the own rule; None: first_period"
+    )
+    own_last_period: date | None = Field(
+        default=None, description="Latest exceedance of the own rule; None: that of figures"
+    )
+    severity: Severity | None = Field(
+        default=None, description="Highest of the alert and those merged into it; None: unchanged"
+    )
+
+
+class Updated(_Numbers):
+    """New or revised counts changed the numbers of an open alert."""
+
+    kind: Literal["updated"] = "updated"
+
+
+class Resumed(_Numbers):
+    """An exceedance began on an open alert whose exceedances had ended, or were taken back.
+
+    The alert is to be looked at again: who has read it, and that it was escalated, no longer count.
+    """
+
+    kind: Literal["resumed"] = "resumed"
 
 
 class Revised(_Model):
@@ -332,6 +360,7 @@ class Reopened(_ByPerson):
 Change = Annotated[
     Opened
     | Updated
+    | Resumed
     | Revised
     | Ended
     | Suppressed
@@ -381,8 +410,15 @@ class Alert(_Model):
     region: str
     rule: str
     grain: Grain
+    leading_rule: str | None = Field(
+        default=None,
+        description="Rule that the numbers come from where it is not the alert's own: that of a "
+        "merged alert which stands higher above what is expected",
+    )
     first_period: date = Field(description="First day of the first period in exceedance")
     last_period: date = Field(description="First day of the latest period in exceedance")
+    own_first_period: date = Field(description="The first period of the alert's own rule")
+    own_last_period: date = Field(description="The latest period of the alert's own rule")
     exceedances: int = Field(
         ge=0, description="Periods in exceedance; 0 when corrections took all of them back"
     )
@@ -417,4 +453,22 @@ class Alert(_Model):
         default=None, description="Latest period judged when it was closed"
     )
     opened_at: datetime
+    resumed_at: datetime | None = Field(
+        default=None, description="When an exceedance began again after an end, the last time"
+    )
     updated_at: datetime
+
+    @property
+    def numbers_rule(self) -> str:
+        """Rule whose verdicts the numbers are."""
+        return self.leading_rule or self.rule
+
+    @property
+    def over(self) -> bool:
+        """Whether all exceedances have ended, or were taken back."""
+        return self.exceedances == 0 or self.quiet_since is not None
+
+    @property
+    def unread_since(self) -> datetime:
+        """When it was announced, the last time."""
+        return self.resumed_at or self.opened_at

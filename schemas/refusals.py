@@ -36,6 +36,7 @@ class RefusalReason(StrEnum):
     TOO_OLD = "too_old"
     REVISION_CONFLICT = "revision_conflict"
     NOT_STORABLE = "not_storable"
+    UNREADABLE = "unreadable"
 
 
 class Refusal(NamedTuple):

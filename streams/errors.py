@@ -8,7 +8,7 @@ FenghuoError             a command prints it as one line
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "FenghuoError", "StoreError", "UnavailableError"]
+__all__ = ["ConfigError", "FenghuoError", "StoreError", "UnavailableError", "describe"]
 
 
 class FenghuoError(Exception):
@@ -25,3 +25,16 @@ class StoreError(FenghuoError):
 
 class UnavailableError(FenghuoError):
     """A server cannot be reached, or an optional part is not installed."""
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's type and text as one line that can be stored.
+
+    Examples
+    --------
+    >>> describe(KeyError("ili"))
+    "KeyError: 'ili'"
+    """
+    text = " ".join(str(error).replace("\0", " ").split()).encode("utf-8", "replace").decode()
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name

@@ -13,6 +13,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,7 +22,18 @@ from streams.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LOOPBACK", "STUCK_SECONDS", "WORKER_PATH", "Progress", "Waiting", "ask", "report"]
+    from streams.store.quarantine import JudgingState
+
+__all__ = [
+    "LOOPBACK",
+    "STUCK_SECONDS",
+    "WORKER_PATH",
+    "Progress",
+    "Waiting",
+    "ask",
+    "judging_stands_still",
+    "report",
+]
 
 LOOPBACK: Final = "127.0.0.1"
 #: Page of a worker, beside those that Faust brings.
@@ -83,8 +95,45 @@ class Progress:
         return Waiting(what, self._clock() - began)
 
 
-def report(oldest: Waiting | None) -> tuple[int, dict[str, str]]:
+def judging_stands_still(state: JudgingState) -> Waiting | None:
+    """Return for how long changes have been waiting while nothing was judged; None: judging works.
+
+    A single series that is set aside is no reason for a restart: judging works as long as anything
+    was judged since then.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime, timedelta
+    >>> from streams.store.quarantine import JudgingState
+    >>> now = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> ago = lambda minutes: now - timedelta(minutes=minutes)
+    >>> judging_stands_still(JudgingState(now, oldest=ago(9), quarantined=None, judged=ago(1)))
+    >>> judging_stands_still(JudgingState(now, oldest=ago(9), quarantined=None, judged=ago(8)))
+    Waiting(what='the oldest change that is not judged', seconds=540.0)
+    >>> judging_stands_still(JudgingState(now, oldest=None, quarantined=ago(9), judged=ago(8)))
+    >>> judging_stands_still(JudgingState(now, oldest=None, quarantined=ago(9), judged=ago(10)))
+    Waiting(what='the oldest series that judging set aside', seconds=540.0)
+    """
+    limit = state.now - timedelta(seconds=STUCK_SECONDS)
+    judged = state.judged or datetime.min.replace(tzinfo=UTC)
+    if state.oldest and state.oldest <= limit and judged <= limit:
+        what, since = "the oldest change that is not judged", state.oldest
+    elif state.quarantined and state.quarantined <= limit and judged < state.quarantined:
+        what, since = "the oldest series that judging set aside", state.quarantined
+    else:
+        return None
+    return Waiting(what, (state.now - since).total_seconds())
+
+
+def report(oldest: Waiting | None, judging: Waiting | None = None) -> tuple[int, dict[str, str]]:
     """Return HTTP status and answer of a worker.
+
+    Parameters
+    ----------
+    oldest
+        What has been in progress for longest.
+    judging
+        The result of `judging_stands_still`.
 
     Examples
     --------
@@ -94,7 +143,12 @@ def report(oldest: Waiting | None) -> tuple[int, dict[str, str]]:
     (200, {'status': 'ok', 'detail': 'a batch of visits[3] has been under way for 1.3 s'})
     >>> report(Waiting("a rebalance", 301.0))[0]
     503
+    >>> report(None, Waiting("the oldest change that is not judged", 400.0))[0]
+    503
     """
+    if judging is not None:
+        waiting = f"{judging.what} has been waiting for {judging.seconds:.0f} s"
+        return 503, {"status": "stuck", "detail": f"judging stands still: {waiting}"}
     if oldest is None:
         return 200, {"status": "ok", "detail": "nothing is under way"}
     detail = f"{oldest.what} has been under way for {oldest.seconds:.1f} s"

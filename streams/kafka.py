@@ -8,17 +8,28 @@ from typing import TYPE_CHECKING
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
+from streams.brokers import Brokers, as_brokers
 from streams.errors import UnavailableError
+from streams.kafka_knock import knock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["check_topics", "create_topics", "dead_letter_topic", "topic_ids", "wait_until_known"]
+__all__ = [
+    "check_topics",
+    "create_topics",
+    "dead_letter_topic",
+    "no_answer",
+    "topic_ids",
+    "wait_until_known",
+]
 
 #: Kafka's number of the fetch, and version of the first one by topic ids.
 _FETCH, _FETCH_BY_ID = 1, 13
 #: Seconds that a broker has to learn of a new topic.
 _PATIENCE = 30.0
+#: Milliseconds to find a broker that has just answered.
+_BOOTSTRAP_MS = 10_000
 
 
 def dead_letter_topic(topic: str) -> str:
@@ -26,7 +37,7 @@ def dead_letter_topic(topic: str) -> str:
     return f"{topic}.dead-letter"
 
 
-def topic_ids(bootstrap: str, topics: Collection[str]) -> dict[str, str]:
+def topic_ids(brokers: Brokers | str, topics: Collection[str]) -> dict[str, str]:
     """Ask for the ids that topics got when they were made; offsets are kept under them.
 
     Returns
@@ -39,7 +50,7 @@ def topic_ids(bootstrap: str, topics: Collection[str]) -> dict[str, str]:
     UnavailableError
         When no broker answers.
     """
-    admin = _admin(bootstrap)
+    admin = _admin(brokers)
     try:
         return _topic_ids(admin, topics)
     finally:
@@ -47,7 +58,7 @@ def topic_ids(bootstrap: str, topics: Collection[str]) -> dict[str, str]:
 
 
 def create_topics(
-    bootstrap: str,
+    brokers: Brokers | str,
     topics: Iterable[str],
     *,
     plain: Iterable[str] = (),
@@ -66,7 +77,7 @@ def create_topics(
     list of str
         Names of the topics that were created.
     """
-    admin = _admin(bootstrap)
+    admin = _admin(brokers)
     try:
         present = set(admin.list_topics())
         wanted = [(topic, partitions) for topic in topics]
@@ -108,7 +119,7 @@ def wait_until_known(admin: KafkaAdminClient, topics: Collection[str]) -> None:
         time.sleep(0.05)
 
 
-def check_topics(bootstrap: str, topics: Iterable[str]) -> None:
+def check_topics(brokers: Brokers | str, topics: Iterable[str]) -> None:
     """Make sure that topics exist and can be read by their ids.
 
     Raises
@@ -117,7 +128,7 @@ def check_topics(bootstrap: str, topics: Iterable[str]) -> None:
         When no broker answers, a topic is missing, or the brokers are too old.
     """
     topics = list(topics)
-    admin = _admin(bootstrap)
+    admin = _admin(brokers)
     try:
         nodes = [broker["broker_id"] for broker in admin.describe_cluster()["brokers"]]
         versions = [admin.get_broker_version_data(node).api_versions for node in nodes]
@@ -130,8 +141,8 @@ def check_topics(bootstrap: str, topics: Iterable[str]) -> None:
         )
     if any(v[_FETCH][1] < _FETCH_BY_ID for v in versions) or not all(found.values()):
         raise UnavailableError(
-            f"The brokers at {bootstrap} cannot be read by topic ids. Apache Kafka can from "
-            "version 3.1 on."
+            f"The brokers at {as_brokers(brokers).bootstrap} cannot be read by topic ids. Apache "
+            "Kafka can from version 3.1 on."
         )
 
 
@@ -145,10 +156,19 @@ def _topic_ids(admin: KafkaAdminClient, topics: Collection[str]) -> dict[str, st
     }
 
 
-def _admin(bootstrap: str) -> KafkaAdminClient:
+def _admin(brokers: Brokers | str) -> KafkaAdminClient:
+    brokers = as_brokers(brokers)
+    knock(brokers)
     try:
-        return KafkaAdminClient(bootstrap_servers=bootstrap.split(","), client_id="fenghuo")
+        return KafkaAdminClient(
+            client_id="fenghuo", bootstrap_timeout_ms=_BOOTSTRAP_MS, **brokers.for_kafka_python()
+        )
     except KafkaError as error:
-        raise UnavailableError(
-            f"No Kafka broker answers at {bootstrap}: {error}. Check --kafka or FENGHUO_KAFKA."
-        ) from None
+        raise no_answer(brokers, error) from None
+
+
+def no_answer(brokers: Brokers, error: Exception) -> UnavailableError:
+    """Return the error of a client that found no broker."""
+    return UnavailableError(
+        f"No Kafka broker answers at {brokers.bootstrap}: {error}. Check --kafka or FENGHUO_KAFKA."
+    )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from streams.brokers import Brokers, as_brokers
 from streams.errors import UnavailableError
-from streams.kafka import topic_ids
+from streams.kafka import no_answer, topic_ids
+from streams.kafka_knock import knock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +32,7 @@ class LogEnds(NamedTuple):
     ends: dict[tuple[str, int], tuple[int, int]]
 
 
-def read_log_ends(bootstrap: str, topics: Iterable[str]) -> LogEnds:
+def read_log_ends(brokers: Brokers | str, topics: Iterable[str]) -> LogEnds:
     """Ask the brokers how long the logs are.
 
     Raises
@@ -38,16 +40,17 @@ def read_log_ends(bootstrap: str, topics: Iterable[str]) -> LogEnds:
     UnavailableError
         No broker answers.
     """
-    _knock(bootstrap)
+    brokers = as_brokers(brokers)
+    knock(brokers)
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap.split(","),
+            **brokers.for_kafka_python(),
             client_id="fenghuo-status",
             bootstrap_timeout_ms=_BOOTSTRAP_MS,
             request_timeout_ms=_REQUEST_MS,
         )
     except KafkaError as error:
-        raise _unavailable(bootstrap, error) from None
+        raise no_answer(brokers, error) from None
     try:
         present = consumer.topics()
         partitions = [
@@ -59,11 +62,11 @@ def read_log_ends(bootstrap: str, topics: Iterable[str]) -> LogEnds:
         first = consumer.beginning_offsets(partitions) if partitions else {}
         end = _ends(consumer, partitions)
     except KafkaError as error:
-        raise UnavailableError(f"Kafka at {bootstrap} does not answer: {error}.") from None
+        raise UnavailableError(f"Kafka at {brokers.bootstrap} does not answer: {error}.") from None
     finally:
         consumer.close()
     ends = {(tp.topic, tp.partition): (first[tp], end[tp]) for tp in partitions}
-    return LogEnds(topic_ids(bootstrap, {topic for topic, _ in ends}), ends)
+    return LogEnds(topic_ids(brokers, {topic for topic, _ in ends}), ends)
 
 
 def _ends(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
@@ -80,29 +83,7 @@ def _ends(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[Top
         consumer.seek(tp, end[tp])
     deadline = time.monotonic() + _FETCH_SECONDS
     while time.monotonic() < deadline and any(consumer.highwater(tp) is None for tp in partitions):
-        consumer.poll(timeout_ms=100)
+        # Records that come in meanwhile need not be decodable here: only the ends are asked for.
+        with suppress(Exception):
+            consumer.poll(timeout_ms=100)
     return {tp: max(end[tp], consumer.highwater(tp) or 0) for tp in partitions}
-
-
-def _knock(bootstrap: str) -> None:
-    """Find out cheaply that nobody is there; kafka-python leaks its sockets when it finds out."""
-    problem: OSError | None = None
-    for server in bootstrap.split(","):
-        host, _, port = server.strip().rpartition(":")
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), _BOOTSTRAP_MS / 1000):
-                return
-        except ValueError:
-            raise UnavailableError(
-                f"{server!r} is no address of a broker; write host:port. Check --kafka."
-            ) from None
-        except OSError as error:
-            problem = error
-    if problem is not None:
-        raise _unavailable(bootstrap, problem)
-
-
-def _unavailable(bootstrap: str, error: Exception) -> UnavailableError:
-    return UnavailableError(
-        f"No Kafka broker answers at {bootstrap}: {error}. Check --kafka or FENGHUO_KAFKA."
-    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from psycopg import errors
-
 from streams.errors import StoreError
 from streams.kafka import check_topics
+from streams.store.db_clock import check_skew, clock_skew
 from streams.store.migrate import installation_facts
 from streams.store.people import any_user
 from streams.store.pool import connect
+from streams.store.schema import check_schema
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,16 +26,21 @@ def check_ready(settings: Settings, configuration: Configuration) -> None:
 
     Raises
     ------
+    SchemaMisfitError
+        The database's schema is older or newer than this program.
     StoreError
-        The database was not migrated, or was for another time zone, epi week or registry: counts
+        The database was migrated for another time zone, epi week or registry: counts
         would land in other days than those judged.
+    ClockSkewError
+        This machine's clock and the database's are too far apart.
     UnavailableError
         The database or the brokers cannot be reached, a topic is missing, or the brokers are too
         old.
     """
     with connect(settings.database) as connection:
         _check_installation(connection, configuration)
-    check_topics(settings.kafka, [*settings.topics.values(), settings.alerts_topic])
+        check_skew(clock_skew(connection))
+    check_topics(settings.brokers, [*settings.topics.values(), settings.alerts_topic])
 
 
 def check_page(settings: Settings, configuration: Configuration) -> None:
@@ -43,20 +48,16 @@ def check_page(settings: Settings, configuration: Configuration) -> None:
 
     Raises
     ------
+    SchemaMisfitError
+        The database's schema is older or newer than this program.
     StoreError
-        The database was not migrated, or was for another installation; or nobody could sign in.
+        The database was migrated for another installation, or nobody could sign in.
     UnavailableError
         The database cannot be reached.
     """
     with connect(settings.database) as connection:
         _check_installation(connection, configuration)
-        try:
-            known = any_user(connection)
-            connection.execute("SELECT 1 FROM alert_ranks LIMIT 0")
-        except errors.UndefinedTable:
-            raise StoreError(
-                "The database is of an earlier version. Run fenghuo db migrate."
-            ) from None
+        known = any_user(connection)
     if not known and not settings.oidc_new_users:
         raise StoreError(
             "Nobody could sign in: there are no users. "
@@ -65,14 +66,11 @@ def check_page(settings: Settings, configuration: Configuration) -> None:
 
 
 def _check_installation(connection: psycopg.Connection, configuration: Configuration) -> None:
+    check_schema(connection)
     wanted = installation_facts(configuration)
-    try:
-        stored: dict[str, str] = dict(
-            connection.execute("SELECT key, value FROM installation").fetchall()
-        )
-    except errors.UndefinedTable:
-        stored = {}
-        connection.rollback()
+    stored: dict[str, str] = dict(
+        connection.execute("SELECT key, value FROM installation").fetchall()
+    )
     for key, value in wanted.items():
         if stored.get(key) != value:
             raise StoreError(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from schemas.events import EventKind
+    from streams.brokers import Brokers
     from streams.ingest.intake import Intake
     from streams.store.letters import Letter
 
@@ -45,7 +46,7 @@ def replay_letters(
     connection: psycopg.Connection,
     letters: Sequence[Letter],
     *,
-    bootstrap: str,
+    brokers: Brokers | str,
     intake: Intake,
     kinds: Mapping[str, EventKind],
     edited: bytes | None = None,
@@ -78,7 +79,7 @@ def replay_letters(
             good.append((letter.letter_id, letter.topic, *found))
     replayed = tuple(letter_id for letter_id, *_ in good)
     if good:
-        publish_mixed(bootstrap, [record[1:] for record in good])
+        publish_mixed(brokers, [record[1:] for record in good])
         mark_replayed(connection, replayed)
     return Replay(replayed, tuple(hindered))
 
@@ -104,7 +105,7 @@ def _check(
         refusal = reading.refused[0].refusal
         return f"It would be refused again: {refusal.reason}: {refusal.sentence}"
     event = reading.accepted[0]
-    stored = stored_revision(connection, event.event_key)
+    stored = stored_revision(connection, kind, event.event_key)
     if stored is not None and stored >= event.revision:
         return (
             f"Revision {stored} of this event is stored. To correct it, give it with --file and "

@@ -2,17 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from streams.brokers import Brokers, SaslMechanism, SecurityProtocol
+from streams.errors import ConfigError
+from streams.kafka_tokens import TokenEndpoint
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from schemas.events import EventKind
 
 __all__ = ["Settings"]
+
+
+_NONE: Final = SecretStr("")
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Values of secrets from files, as orchestrators mount them.
+
+    ``FENGHUO_KAFKA_PASSWORD_FILE`` names the file of ``kafka_password``, and so for every secret
+    and the database's URI. The variable itself comes first. White space at the end is cut.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return a secret's value from its file, if one is named."""
+        if field.annotation is not SecretStr and field_name != "database":
+            return None, field_name, False
+        variable = f"FENGHUO_{field_name.upper()}_FILE"
+        file = os.environ.get(variable)
+        if not file:
+            return None, field_name, False
+        try:
+            return Path(file).read_text(encoding="utf-8").rstrip(), field_name, False
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+            raise ConfigError(f"{variable}: {file}: {why}.") from None
+
+    def __call__(self) -> dict[str, Any]:
+        """Return all values that were found."""
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -21,8 +61,34 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FENGHUO_", frozen=True, extra="ignore")
 
     kafka: str = Field(default="localhost:9092", description="Bootstrap servers, comma-separated")
+    kafka_security_protocol: SecurityProtocol = Field(
+        default="PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    kafka_ca_file: str = Field(
+        default="", description="Authorities that sign the brokers' certificates; empty: system's"
+    )
+    kafka_cert_file: str = Field(default="", description="Our certificate with its chain, PEM")
+    kafka_key_file: str = Field(default="", description="Its key; empty: in the same file")
+    kafka_key_password: SecretStr = Field(default=_NONE, description="Password of the key")
+    kafka_sasl_mechanism: SaslMechanism = Field(
+        default="", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+    )
+    kafka_username: str = Field(default="", description="For PLAIN and SCRAM")
+    kafka_password: SecretStr = Field(default=_NONE, description="For PLAIN and SCRAM")
+    kafka_token_url: str = Field(
+        default="", description="Token endpoint for OAUTHBEARER (client credentials)"
+    )
+    kafka_client_id: str = Field(default="", description="Client that is registered there")
+    kafka_client_secret: SecretStr = Field(default=_NONE, description="Its secret")
+    kafka_token_scope: str = Field(default="", description="Scopes asked for, by spaces")
+    kafka_token_ca_file: str = Field(
+        default="", description="Authorities of the endpoint's certificate; empty: system's"
+    )
     database: str = Field(
-        default="postgresql://localhost/fenghuo", description="PostgreSQL connection URI"
+        default="postgresql://localhost/fenghuo",
+        # It may hold a password: not in a repr, and so in no traceback.
+        repr=False,
+        description="PostgreSQL connection URI, or any connection string of libpq",
     )
     config: Path = Field(default=Path("fenghuo.yaml"), description="Surveillance configuration")
     group: str = Field(default="fenghuo", description="Kafka consumer group; Faust app id")
@@ -105,6 +171,58 @@ class Settings(BaseSettings):
         description="Connection URI of Grafana's data source: the database as Grafana reaches it, "
         "with a SELECT-only role; empty: the data source is left alone",
     )
+
+    @property
+    def brokers(self) -> Brokers:
+        """Kafka's brokers with what they ask of clients.
+
+        Raises
+        ------
+        ConfigError
+            The settings contradict each other.
+        """
+        tokens = None
+        if self.kafka_sasl_mechanism == "OAUTHBEARER" and self.kafka_token_url:
+            tokens = TokenEndpoint(
+                self.kafka_token_url,
+                self.kafka_client_id,
+                self.kafka_client_secret,
+                scope=self.kafka_token_scope,
+                ca_file=self.kafka_token_ca_file,
+            )
+        return Brokers(
+            self.kafka,
+            protocol=self.kafka_security_protocol,
+            ca_file=self.kafka_ca_file,
+            cert_file=self.kafka_cert_file,
+            key_file=self.kafka_key_file,
+            key_password=self.kafka_key_password,
+            mechanism=self.kafka_sasl_mechanism,
+            username=self.kafka_username,
+            password=self.kafka_password,
+            tokens=tokens,
+        )
+
+    def with_plain_kafka(self, bootstrap: str) -> Settings:
+        """Return the settings for other brokers, which have neither TLS nor SASL."""
+        plain = {
+            name: field.default
+            for name, field in Settings.model_fields.items()
+            if name.startswith("kafka_")
+        }
+        return self.model_copy(update=plain | {"kafka": bootstrap})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read secrets also from the files that ``FENGHUO_..._FILE`` names."""
+        return init_settings, env_settings, SecretFiles(settings_cls)
 
     @property
     def page_url(self) -> str:

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import dict_row
 from pydantic import BaseModel, ConfigDict, Field
 
+from streams.brokers import Brokers, as_brokers
 from streams.errors import UnavailableError
 from streams.kafka_lag import read_log_ends
+from streams.store.db_clock import clock_skew
 from streams.store.outbox_reading import ChannelState, channel_states
+from streams.store.quarantine import Quarantined, list_quarantined
+from streams.store.set_aside import SetAside, list_set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +47,11 @@ class Database(_Model):
     installation: dict[str, str] = Field(description="Time zone, epi weeks, regions")
     config_version: str = Field(description="Of the configuration file as it is now")
     judged: tuple[ConfigVersion, ...] = Field(description="By version, the latest first")
+    clock_skew: float = Field(
+        default=0.0, description="Seconds that this machine's clock is ahead of the database's"
+    )
     pending: int = Field(description="Changes that wait for a judge")
+    pending_since: datetime | None = Field(description="When the oldest of them was noted")
 
 
 class PartitionLag(_Model):
@@ -93,6 +101,7 @@ class LetterCount(_Model):
     reason: str
     letters: int
     replayed: int
+    waiting: int = Field(description="Not handed over to the dead-letter topic yet")
     latest: datetime
 
 
@@ -115,15 +124,17 @@ class Status(_Model):
     kafka: Kafka
     sources: tuple[Source, ...]
     counts: tuple[SignalCounts, ...]
+    quarantined: tuple[Quarantined, ...] = Field(description="Series that cannot be judged")
     open_alerts: dict[str, int] = Field(description="By severity")
     notifications: tuple[ChannelState, ...] = Field(description="By channel")
     dead_letters: tuple[LetterCount, ...]
+    set_aside: tuple[SetAside, ...] = Field(description="What no queue could deal with, and why")
     offset_jumps: tuple[OffsetJump, ...] = Field(description="The latest twenty")
 
 
 def collect_status(
     connection: psycopg.Connection,
-    bootstrap: str,
+    brokers: Brokers | str,
     *,
     topics: Sequence[str],
     config_version: str,
@@ -133,12 +144,14 @@ def collect_status(
     return Status(
         at=datetime.now(UTC),
         database=_database(rows, config_version),
-        kafka=_kafka(rows, bootstrap, topics),
+        kafka=_kafka(rows, as_brokers(brokers), topics),
         sources=tuple(Source(**row) for row in rows(_SOURCES)),
         counts=tuple(SignalCounts(**row) for row in rows(_COUNTS)),
+        quarantined=tuple(list_quarantined(connection)),
         open_alerts={row["severity"]: row["alerts"] for row in rows(_ALERTS)},
         notifications=tuple(channel_states(connection)),
         dead_letters=tuple(LetterCount(**row) for row in rows(_LETTERS)),
+        set_aside=tuple(list_set_aside(connection)),
         offset_jumps=tuple(OffsetJump(**row) for row in rows(_JUMPS)),
     )
 
@@ -147,10 +160,10 @@ class _Rows:
     """Runs queries and returns rows as dictionaries."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def __call__(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        with self._connection.cursor(row_factory=dict_row) as cursor:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query, values).fetchall()
 
 
@@ -159,18 +172,19 @@ def _database(rows: _Rows, config_version: str) -> Database:
         **rows(_DATABASE)[0],
         installation={row["key"]: row["value"] for row in rows("SELECT * FROM installation")},
         config_version=config_version,
+        clock_skew=clock_skew(rows.connection),
         judged=tuple(ConfigVersion(**row) for row in rows(_JUDGED)),
     )
 
 
-def _kafka(rows: _Rows, bootstrap: str, topics: Sequence[str]) -> Kafka:
+def _kafka(rows: _Rows, brokers: Brokers, topics: Sequence[str]) -> Kafka:
     try:
-        logs = read_log_ends(bootstrap, topics)
+        logs = read_log_ends(brokers, topics)
     except UnavailableError as error:
-        return Kafka(bootstrap=bootstrap, problem=str(error))
+        return Kafka(bootstrap=brokers.bootstrap, problem=str(error))
     found = {topic for topic, _ in logs.ends}
     return Kafka(
-        bootstrap=bootstrap,
+        bootstrap=brokers.bootstrap,
         partitions=tuple(_lags(rows, logs)),
         missing_topics=tuple(topic for topic in topics if topic not in found),
     )
@@ -200,7 +214,8 @@ _DATABASE = """
 SELECT current_setting('server_version') AS postgres,
        (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale,
        pg_database_size(current_database()) AS size_bytes,
-       (SELECT count(*) FROM pending_judgements) AS pending
+       (SELECT count(*) FROM pending_judgements) AS pending,
+       (SELECT noted_at FROM pending_judgements ORDER BY pending_id LIMIT 1) AS pending_since
 """
 
 _JUDGED = """
@@ -239,7 +254,8 @@ GROUP BY 1 ORDER BY array_position(ARRAY['critical', 'warning', 'info'], severit
 """
 
 _LETTERS = """
-SELECT reason, count(*) AS letters, count(replayed_at) AS replayed, max(refused_at) AS latest
+SELECT reason, count(*) AS letters, count(replayed_at) AS replayed,
+       count(*) - count(published_at) AS waiting, max(refused_at) AS latest
 FROM dead_letters GROUP BY 1 ORDER BY letters DESC, reason
 """
 

@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import gc
 import logging
+import signal
 import time
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import timedelta
@@ -21,19 +22,24 @@ from streams.alerts.following import explain_changed, keep_rolling_up
 from streams.alerts.publishing import publish_events
 from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
-from streams.dead_letters import hand_over
+from streams.dead_letters import HandOver
 from streams.grafana.pushing import running_pusher
-from streams.health import WORKER_PATH, Progress, report
+from streams.health import WORKER_PATH, Progress, judging_stands_still, report
 from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.ingest.pump import CommitPump
 from streams.judging.loop import JudgingLoop
+from streams.metrics import CONTENT_TYPE, METRICS_PATH, Metrics
 from streams.notify.running import running_dispatcher
 from streams.preflight import check_ready
+from streams.repeated_logs import RepeatedLogs
 from streams.store.commit import prepare_connection
+from streams.store.db_clock import ClockSkewError, check_skew, clock_skew_of, describe
 from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
+from streams.store.quarantine import read_judging_state
+from streams.store.schema import SchemaMisfitError, hold_schema
 from streams.store.surveyed import describe_surveillance
 from streams.transport import BatchSchema
 from streams.wakeup import Wakeup
@@ -44,6 +50,8 @@ if TYPE_CHECKING:
     from faust.types import TP
 
     from streams.config import Configuration
+    from streams.errors import FenghuoError
+    from streams.health import Waiting
     from streams.settings import Settings
     from streams.store.commit import Committed
     from streams.transport import BatchTransport
@@ -58,6 +66,8 @@ _STOP_SECONDS = 10.0
 #: A worker that has not stopped by then ends all the same, and says where it hung: what was in
 #: flight is read again, whereas a process that neither works nor ends keeps the rest from noticing.
 _END_SECONDS = 60.0
+#: Until a record that no broker acknowledges counts as not sent; Faust's default is 20 minutes.
+_DELIVERY_SECONDS = 30.0
 #: A topic that is deleted and made anew is found again so soon; so are added partitions.
 _LOOK_FOR_TOPICS_MS = 10_000
 #: Between looks at the events of alerts; those of this worker are seen at once.
@@ -66,6 +76,10 @@ _FOLLOW_SECONDS = 0.5
 _WATCH_SECONDS = 15.0
 #: Between looks at how far the logs reach, which tells the lag.
 _LOG_ENDS_SECONDS = 15.0
+#: Between checks whether the database's schema was changed; each commit checks it as well.
+_SCHEMA_SECONDS = 5.0
+#: Between comparisons of this machine's clock with the database's.
+_CLOCK_SECONDS = 30.0
 #: Rest after explaining while commits are under way: in parts of the time that it took, and at
 #: most. Each explanation rolls up what came in since the one before.
 _REST_AFTER_EXPLAINING = 2
@@ -87,12 +101,16 @@ class FenghuoApp(faust.App):
     ingest: Ingest
     pump: CommitPump
     judging: JudgingLoop
+    hand_over: HandOver
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._open = AsyncExitStack()
         self.progress = Progress()
+        self.judging_stands_still: Waiting | None = None
         self._rebalanced = _nothing
+        self.ended_by: FenghuoError | None = None
+        self.clock_skew = 0.0
         self.to_publish, self.to_explain, self.to_notify = Wakeup(), Wakeup(), Wakeup()
 
     def _create_directories(self) -> None:
@@ -130,6 +148,7 @@ class FenghuoApp(faust.App):
             changed=self._alerts_changed,
             rest=self.pump.quiet,
         )
+        self.hand_over = HandOver(self.pool, most_bytes=self.conf.producer_max_request_size)
         self._open.push_async_callback(self.finish_commits, _STOP_SECONDS)
         await self._open.enter_async_context(
             running_dispatcher(settings, self.configuration, wakeup=self.to_notify)
@@ -166,7 +185,45 @@ class FenghuoApp(faust.App):
         log.warning("%s[%s]: reading again from offset %s", *tp, offset)
         await self.consumer.seek_to_source([tp])
 
+    def end(self, error: FenghuoError) -> None:
+        """Stop in an orderly way because of an error that people can mend; not a crash."""
+        if self.ended_by is None:
+            self.ended_by = error
+            log.critical("The worker stops: %s", error)
+            signal.raise_signal(signal.SIGTERM)
+
+    async def check_schema(self) -> None:
+        """Stop if the database's schema no longer fits this program."""
+        try:
+            async with self.pool.connection() as connection:
+                await hold_schema(connection)
+        except SchemaMisfitError as error:
+            self.end(error)
+
+    async def check_clock(self) -> None:
+        """Warn of a clock that is off; stop if events would be refused because of it."""
+        async with self.pool.connection() as connection:
+            self.clock_skew = await clock_skew_of(connection)
+        try:
+            check_skew(self.clock_skew)
+        except ClockSkewError as error:
+            self.end(error)
+        else:
+            if told := describe(self.clock_skew):
+                log.warning("%s Set the clocks (NTP).", told)
+
+    async def crash(self, reason: BaseException) -> None:
+        """Crash, unless the reason is that the schema was changed meanwhile."""
+        if isinstance(reason, psycopg.ProgrammingError):
+            with suppress(psycopg.Error, PoolTimeout, PoolClosed):
+                await self.check_schema()
+        if self.ended_by is None:
+            await super().crash(reason)
+
     async def _failed(self, error: BaseException) -> None:
+        if isinstance(error, SchemaMisfitError):
+            self.end(error)
+            return
         log.critical("A batch cannot be committed; the worker stops.", exc_info=error)
         await self.crash(error)
 
@@ -203,12 +260,14 @@ def create_app(settings: Settings, configuration: Configuration | None = None) -
     """
     app = FenghuoApp(
         settings.group,
-        broker=[f"kafkabatch://{server.strip()}" for server in settings.kafka.split(",")],
+        broker=[f"kafkabatch://{server}" for server in settings.brokers.servers],
+        broker_credentials=settings.brokers.for_faust(),
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 4,
         broker_max_poll_records=settings.batch_records,
         consumer_max_fetch_size=settings.fetch_bytes,
         consumer_metadata_max_age_ms=_LOOK_FOR_TOPICS_MS,
+        producer_request_timeout=_DELIVERY_SECONDS,
         stream_buffer_maxsize=4,
         stream_wait_empty=False,
         topic_disable_leader=True,
@@ -272,13 +331,23 @@ def _define_timers(app: FenghuoApp) -> None:
     @app.timer(interval=1.0)
     async def dead_letters() -> None:
         with _waiting("Dead letters wait"):
-            await hand_over(app.pool, app.producer)
+            await app.hand_over.step(app.producer)
 
 
 def _define_watching(app: FenghuoApp) -> None:
     @app.timer(interval=_WATCH_SECONDS)
     async def watch() -> None:
         await _look_through(app)
+
+    @app.timer(interval=_SCHEMA_SECONDS)
+    async def schema() -> None:
+        with _waiting("The schema's version is checked later"):
+            await app.check_schema()
+
+    @app.timer(interval=_CLOCK_SECONDS)
+    async def clock() -> None:
+        with _waiting("The clock is checked later"):
+            await app.check_clock()
 
     @app.timer(interval=_LOG_ENDS_SECONDS)
     async def log_ends() -> None:
@@ -289,8 +358,22 @@ def _define_watching(app: FenghuoApp) -> None:
 def _define_health(app: FenghuoApp) -> None:
     @app.page(WORKER_PATH)
     async def health(view: Any, _: Any) -> Any:
-        status, answer = report(app.progress.oldest())
+        status, answer = report(app.progress.oldest(), app.judging_stands_still)
         return view.json(answer, status=status)
+
+    def process() -> Iterator[tuple[str, str, float]]:
+        oldest = app.progress.oldest()
+        yield (
+            "fenghuo_worker_oldest_task_seconds",
+            "Age of the oldest commit or rebalance in flight",
+            oldest.seconds if oldest else 0.0,
+        )
+
+    metrics = Metrics(lambda: app.pool.connection(), process)  # noqa: PLW0108 - opened later
+
+    @app.page(METRICS_PATH)
+    async def scrape(view: Any, _: Any) -> Any:
+        return view.bytes(await metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _noted(progress: Progress, event: Any) -> Callable[[], None]:
@@ -310,6 +393,9 @@ def _nothing() -> None: ...
 async def _look_through(app: FenghuoApp) -> None:
     """Do what time alone brings."""
     surveillance = app.configuration.surveillance
+    with _waiting("The age of pending judgements is looked up later"):
+        async with app.pool.connection() as connection:
+            app.judging_stands_still = judging_stands_still(await read_judging_state(connection))
     with _waiting("Alerts wait to be looked through"):
         await escalate_unread(app.pool, surveillance)
         await look_again(app.pool, surveillance)
@@ -341,7 +427,13 @@ def _waiting(what: str) -> Iterator[None]:
 
 
 def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
-    """Run the application in this process until it is told to stop."""
+    """Run the application in this process until it is told to stop.
+
+    Raises
+    ------
+    FenghuoError
+        It stopped by itself, for a reason that people can mend.
+    """
     logging.basicConfig(
         level=loglevel.upper(), format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
     )
@@ -352,10 +444,18 @@ def run_worker(app: FenghuoApp, *, loglevel: str = "info") -> None:
         worker.execute_from_commandline()
     finally:
         faulthandler.cancel_dump_traceback_later()
+        if app.ended_by is not None:
+            raise app.ended_by
 
 
 class _Worker(faust.Worker):
-    """Ends the process also if a part of it does not stop."""
+    """Ends the process also if a part of it does not stop; counts repeated log messages."""
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """Keep an outage from filling the log."""
+        super().on_setup_root_logger(logger, level)
+        for handler in logger.handlers:
+            handler.addFilter(RepeatedLogs())
 
     def on_worker_shutdown(self) -> None:
         """Set an end to stopping, which begins here."""

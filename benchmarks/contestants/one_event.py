@@ -22,16 +22,18 @@ WHERE log = %(log)s AND topic = %(topic)s AND partition = %(partition)s
 
 _HEAD = """
 SELECT revision, cancelled, occurred_at, series, amounts
-FROM event_heads WHERE event_key = %(key)s FOR UPDATE
+FROM event_heads WHERE event_key = %(key)s AND kind = 'visits' FOR UPDATE
 """
 
 _STORE_HEAD = """
-INSERT INTO event_heads (event_key, revision, cancelled, occurred_at, series, amounts, batch_id)
-VALUES (%(key)s, %(revision)s, %(cancelled)s, %(occurred_at)s, %(series)s::int[],
-        %(amounts)s::numeric[], 0)
-ON CONFLICT (event_key) DO UPDATE
+INSERT INTO event_heads (event_key, kind, revision, cancelled, occurred_at, facility_id, series,
+                         amounts, batch_id)
+VALUES (%(key)s, 'visits', %(revision)s, %(cancelled)s, %(occurred_at)s, %(facility_id)s,
+        %(series)s::int[], %(amounts)s::numeric[], 0)
+ON CONFLICT (event_key, kind) DO UPDATE
 SET revision = EXCLUDED.revision, cancelled = EXCLUDED.cancelled,
-    occurred_at = EXCLUDED.occurred_at, series = EXCLUDED.series, amounts = EXCLUDED.amounts
+    occurred_at = EXCLUDED.occurred_at, facility_id = EXCLUDED.facility_id,
+    series = EXCLUDED.series, amounts = EXCLUDED.amounts
 """
 
 _STORE_EVENT = """

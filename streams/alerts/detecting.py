@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from schemas.alerts import Ended, Figures, Opened, Revised, Updated
+from schemas.alerts import Ended, Figures, Opened, Resumed, Revised, Updated
+from streams.alerts.combining import combine
+from streams.alerts.lifecycle import figure_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
 
     from schemas.alerts import Alert, Change
     from schemas.config import Rule
+    from streams.alerts.combining import Combined, Found, Member
 
 __all__ = [
     "Division",
     "Former",
-    "Found",
     "Judgement",
     "divide",
     "follow_up",
@@ -57,21 +59,6 @@ class Division(NamedTuple):
     """Exceedances that raise no alert, by the id of the closed one that they are noted on."""
 
 
-class Found(NamedTuple):
-    """What the verdicts say about an alert's periods."""
-
-    exceedances: int
-    first_period: date | None
-    peak: float | None
-    latest: Figures | None
-    """The latest exceedance; None without any."""
-    quiet: int
-    """Judged periods after it, at most as many as the rule asks for."""
-    quiet_since: date | None
-    now: Figures | None
-    """The period that the alert reported so far, as it is now."""
-
-
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What alerts are told about the judgement that they come from."""
@@ -102,10 +89,10 @@ def divide(
         Suppressed periods that are noted already, by id and period.
     """
     before = [f for f in formers if current is None or f.alert_id < current.alert_id]
-    own: list[date] = [current.first_period] if current else []
+    own: list[date] = [current.own_first_period] if current else []
     suppressed: list[tuple[int, Figures]] = []
     for figures in exceeded:
-        if current and figures.period >= current.first_period:
+        if current and figures.period >= current.own_first_period:
             continue
         quieting = [f for f in before if _quiet_at(f, figures.period, quiet_days)]
         if not quieting:
@@ -121,13 +108,16 @@ def _quiet_at(former: Former, period: date, quiet_days: int) -> bool:
     return former.lives_on or period <= former.covered_to + timedelta(days=quiet_days)
 
 
-def open_one(judgement: Judgement, signal: str, region: str, found: Found) -> list[Change]:
-    """Return the changes with which an alert begins; none without an exceedance."""
+def open_one(judgement: Judgement, region: str, found: Found) -> Opened | None:
+    """Return the change with which an alert begins; None without an exceedance.
+
+    Whether it has ended already is left to `follow_up`, which also sees what is merged into it.
+    """
     if found.latest is None or found.first_period is None or found.peak is None:
-        return []
-    opened = Opened(
+        return None
+    return Opened(
         severity=judgement.rule.severity,
-        signal=signal,
+        signal=judgement.rule.signal,
         region=region,
         rule=judgement.name,
         grain=judgement.rule.grain,
@@ -139,36 +129,87 @@ def open_one(judgement: Judgement, signal: str, region: str, found: Found) -> li
         config_version=judgement.config_version,
         as_of=judgement.as_of,
     )
-    return [opened, *_ended(judgement, None, found)]
 
 
-def follow_up(judgement: Judgement, alert: Alert, found: Found) -> list[Change]:
-    """Return what an open alert has to be told; nothing when its numbers are as they were."""
-    if found.latest is None or found.first_period is None or found.peak is None:
+def follow_up(judgement: Judgement, alert: Alert, members: Sequence[Member]) -> list[Change]:
+    """Return what an open alert has to be told; nothing when its state is as it was.
+
+    Parameters
+    ----------
+    members
+        The alert itself and all that were merged into it, as `combine` takes them.
+    """
+    combined = combine(members)
+    if not combined.exceeds:
         if alert.exceedances == 0:
             return []
-        return [Revised(before=_reported(alert), now=found.now, as_of=judgement.as_of)]
+        return [Revised(before=_reported(alert), now=_now(alert, members), as_of=judgement.as_of)]
+    begins = alert.over and (
+        alert.exceedances == 0
+        or (combined.latest_day is not None and _since(alert) <= combined.latest_day)
+    )
+    numbers = _numbers(judgement, alert, members, combined)
     changes: list[Change] = []
-    since = alert.quiet_since
-    if (found.first_period, found.exceedances, found.peak, found.latest) != (
-        alert.first_period,
-        alert.exceedances,
-        alert.peak,
-        _reported(alert),
-    ) or alert.detector != judgement.rule.detector:
-        changes.append(
-            Updated(
-                first_period=found.first_period,
-                exceedances=found.exceedances,
-                peak=found.peak,
-                figures=found.latest,
-                detector=judgement.rule.detector,
-                config_version=judgement.config_version,
-                as_of=max(alert.as_of, judgement.as_of),
-            )
-        )
-        since = since if since and found.latest.period < since else None
-    return changes + _ended(judgement, since, found)
+    if begins:
+        changes.append(Resumed.model_validate(numbers))
+    elif any(getattr(alert, name) != value for name, value in _shown(numbers).items()):
+        changes.append(Updated.model_validate(numbers))
+    since = None if begins else alert.quiet_since
+    if combined.quiet_since not in {None, since}:
+        assert combined.quiet_since is not None  # noqa: S101 - looked at above
+        changes.append(Ended(quiet_since=combined.quiet_since, as_of=judgement.as_of))
+    return changes
+
+
+def _since(alert: Alert) -> date:
+    return alert.quiet_since or date.max
+
+
+def _now(alert: Alert, members: Sequence[Member]) -> Figures | None:
+    """Return the period that was shown, as the rule of the numbers judges it now."""
+    shown = [m for m in members if m.same_series and m.rule == alert.numbers_rule]
+    return (shown[0] if shown else members[0]).found.now
+
+
+def _numbers(
+    judgement: Judgement, alert: Alert, members: Sequence[Member], combined: Combined
+) -> dict[str, Any]:
+    """Return the fields of `Updated` and `Resumed`."""
+    own, leading = members[0], combined.leading
+    numbers = {
+        "severity": combined.severity,
+        "own_first_period": own.found.first_period or alert.own_first_period,
+        "own_last_period": own.found.latest.period if own.found.latest else alert.own_last_period,
+        "config_version": judgement.config_version,
+        "as_of": max(alert.as_of, judgement.as_of),
+    }
+    if leading is None:  # only alerts of other series that were merged exceed: their numbers differ
+        return numbers | {
+            "first_period": alert.first_period,
+            "exceedances": max(alert.exceedances, 1),
+            "peak": alert.peak,
+            "figures": _reported(alert),
+            "detector": alert.detector,
+            "grain": alert.grain,
+            "leading_rule": alert.leading_rule,
+        }
+    found = leading.found
+    return numbers | {
+        "first_period": found.first_period,
+        "exceedances": found.exceedances,
+        "peak": found.peak,
+        "figures": found.latest,
+        "detector": leading.detector,
+        "grain": leading.grain,
+        "leading_rule": None if leading is own else leading.rule,
+    }
+
+
+def _shown(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an alert that numbers decide."""
+    fields = ("severity", "own_first_period", "own_last_period", "first_period", "exceedances")
+    shown = {name: numbers[name] for name in (*fields, "peak", "detector", "grain", "leading_rule")}
+    return shown | figure_fields(numbers["figures"])
 
 
 def may_wait(alert: Alert, changes: Sequence[Change]) -> bool:
@@ -184,6 +225,8 @@ def may_wait(alert: Alert, changes: Sequence[Change]) -> bool:
         (told.first_period, told.exceedances, new.period)
         == (alert.first_period, alert.exceedances, alert.last_period)
         and (told.detector, told.config_version) == (alert.detector, alert.config_version)
+        and (told.leading_rule, told.severity or alert.severity)
+        == (alert.leading_rule, alert.severity)
         and _near(alert.observed, new.observed)
         and _near(alert.peak, told.peak)
         and _near(alert.expected, new.expected)
@@ -195,13 +238,6 @@ def _near(before: float | None, now: float | None) -> bool:
     if before is None or now is None:
         return before is now
     return before == now or abs(now - before) < _TELLING * abs(before)
-
-
-def _ended(judgement: Judgement, since: date | None, found: Found) -> list[Change]:
-    if found.quiet < judgement.rule.ended_after_periods or found.quiet_since in {None, since}:
-        return []
-    assert found.quiet_since is not None  # noqa: S101 - looked at above
-    return [Ended(quiet_since=found.quiet_since, as_of=judgement.as_of)]
 
 
 def _reported(alert: Alert) -> Figures:
@@ -218,6 +254,8 @@ def _reported(alert: Alert) -> Figures:
 def head_for(rule: str, others: Sequence[Alert], rules: Mapping[str, Rule]) -> Alert | None:
     """Return the open alert that a new one is merged into, if there is one.
 
+    Nothing is merged into an alert that is over: nobody would hear of the new exceedance.
+
     Parameters
     ----------
     others
@@ -227,6 +265,9 @@ def head_for(rule: str, others: Sequence[Alert], rules: Mapping[str, Rule]) -> A
     heads = [
         alert
         for alert in others
-        if alert.rule != rule and alert.rule in rules and rules[alert.rule].merged_as == group
+        if alert.rule != rule
+        and alert.rule in rules
+        and rules[alert.rule].merged_as == group
+        and not alert.over
     ]
     return min(heads, key=lambda alert: alert.alert_id, default=None)

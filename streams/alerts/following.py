@@ -12,16 +12,21 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 from schemas.alerts import OPEN_STATUSES, Explained
 from streams.alerts.explaining import explain, roll_up_some
-from streams.store.alert_history import begin_following, follow, followed_to
+from streams.errors import describe
+from streams.store.alert_history import begin_following, follow, followed_to, set_event_aside
 from streams.store.alerts import append_many, read_alerts
 from streams.store.levels import roll_up_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
 
+    from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
 
+    from schemas.alerts import Alert, Explanation
     from streams.config import Configuration
+    from streams.store.alert_history import Followed
 
 __all__ = ["FOLLOWER", "explain_changed", "keep_rolling_up"]
 
@@ -35,7 +40,7 @@ _AT_ONCE = 2000
 _LEAST_SECONDS = 0.5
 _IDLE_SECONDS = 1.0
 _REST = 9
-_NEW_NUMBERS: Final = frozenset({"opened", "updated"})
+_NEW_NUMBERS: Final = frozenset({"opened", "updated", "resumed"})
 
 
 async def keep_rolling_up(
@@ -92,14 +97,53 @@ async def explain_changed(pool: AsyncConnectionPool, configuration: Configuratio
                 if alert.status in OPEN_STATUSES and alert.exceedances
             ]
             if alerts:
-                explanations = await explain(connection, alerts, configuration, row[0])
+                latest = {one.event.alert_id: one for one in followed}
+                explanations = await _explain_each(
+                    connection, alerts, latest, configuration, row[0]
+                )
                 # Last, since it holds up everybody else who changes alerts.
                 await append_many(
                     connection,
                     [
-                        (alert.alert_id, Explained(explanation=explanation))
-                        for alert, explanation in zip(alerts, explanations, strict=True)
+                        (alert_id, Explained(explanation=explanation))
+                        for alert_id, explanation in explanations
                     ],
                 )
             await followed_to(connection, FOLLOWER, followed[-1].event_id)
         explained += len(alerts)
+
+
+async def _explain_each(
+    connection: AsyncConnection,
+    alerts: Sequence[Alert],
+    latest: Mapping[int, Followed],
+    configuration: Configuration,
+    now: datetime,
+) -> list[tuple[int, Explanation]]:
+    """Explain alerts, together where possible; one that cannot be explained is set aside.
+
+    Parameters
+    ----------
+    latest
+        The latest event of each alert.
+    """
+    try:
+        async with connection.transaction():
+            explanations = await explain(connection, alerts, configuration, now)
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        raise
+    except Exception as error:
+        if len(alerts) == 1:
+            alert_id = alerts[0].alert_id
+            log.exception("Alert %s cannot be explained.", alert_id)
+            await set_event_aside(connection, FOLLOWER, latest[alert_id], describe(error))
+            return []
+        half = len(alerts) // 2
+        return [
+            *await _explain_each(connection, alerts[:half], latest, configuration, now),
+            *await _explain_each(connection, alerts[half:], latest, configuration, now),
+        ]
+    return [
+        (alert.alert_id, explanation)
+        for alert, explanation in zip(alerts, explanations, strict=True)
+    ]

@@ -66,6 +66,10 @@ class Journal:
         )
         return self.record(head, absorbed, actor=actor)
 
+    def alert(self, alert_id: int) -> Alert:
+        """Return an alert as it is now."""
+        return self._alerts[alert_id]
+
     @property
     def changed(self) -> list[Alert]:
         """The alerts that changed, as they are now."""

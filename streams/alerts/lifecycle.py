@@ -26,6 +26,7 @@ from schemas.alerts import (
     Merged,
     Opened,
     Reopened,
+    Resumed,
     Revised,
     Severity,
     Suppressed,
@@ -45,6 +46,7 @@ __all__ = [
     "IllegalTransitionError",
     "apply",
     "check",
+    "figure_fields",
     "fold",
     "higher",
     "possible",
@@ -60,11 +62,13 @@ _SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 _TABLE: Final[dict[str, tuple[frozenset[AlertStatus], AlertStatus | None]]] = {
     # by the system
     "updated": (OPEN_STATUSES, None),
+    "resumed": (OPEN_STATUSES, None),
     "revised": (OPEN_STATUSES, None),
     "ended": (OPEN_STATUSES, None),
     "suppressed": (CLOSED_STATUSES, None),
     "explained": (_ANY, None),
-    "escalated": (frozenset({"new"}), None),
+    # Beyond `new`: an alert that resumed is unread again, whatever people had made of it.
+    "escalated": (OPEN_STATUSES, None),
     "absorbed": (OPEN_STATUSES, None),
     # by people
     "acknowledged": (OPEN_STATUSES, None),
@@ -167,7 +171,9 @@ def apply(alert: Alert | None, event: AlertEvent) -> Alert:
     updates: dict[str, Any] = {"version": event.seq, "updated_at": event.at}
     if target or by_person:
         updates["decided_version"] = event.seq
-    if by_person and alert.status in OPEN_STATUSES and alert.acknowledged_at is None:
+    # Who reopens an alert has seen it, also where it was merged before anybody had.
+    seen = alert.status in OPEN_STATUSES or isinstance(event.change, Reopened)
+    if by_person and seen and alert.acknowledged_at is None:
         updates |= {"acknowledged_at": event.at, "acknowledged_by": event.actor}
     if target:
         updates["status"] = target
@@ -206,9 +212,11 @@ def _opened(event: AlertEvent) -> Alert:
         rule=change.rule,
         grain=change.grain,
         first_period=change.first_period,
+        own_first_period=change.first_period,
+        own_last_period=change.figures.period,
         exceedances=change.exceedances,
         peak=change.peak,
-        **_figures(change.figures),
+        **figure_fields(change.figures),
         detector=change.detector,
         config_version=change.config_version,
         as_of=change.as_of,
@@ -217,7 +225,8 @@ def _opened(event: AlertEvent) -> Alert:
     )
 
 
-def _figures(figures: Figures) -> dict[str, Any]:
+def figure_fields(figures: Figures) -> dict[str, Any]:
+    """Return the fields of an alert that figures fill."""
     return {
         "last_period": figures.period,
         "observed": figures.observed,
@@ -234,6 +243,9 @@ def _effects(alert: Alert, event: AlertEvent) -> dict[str, Any]:
     match event.change:
         case Escalated():
             effects = {"escalated_at": event.at}
+        case Resumed() as resumed:
+            unread = ("quiet_since", "acknowledged_at", "acknowledged_by", "escalated_at")
+            effects = _numbers(alert, resumed) | dict.fromkeys(unread) | {"resumed_at": event.at}
         case Assigned(to=to):
             effects = {"assigned_to": to}
         case Verified():
@@ -257,7 +269,10 @@ def _system_effects(alert: Alert, change: Change) -> dict[str, Any]:
     effects: dict[str, Any] = {}
     match change:
         case Updated():
-            effects = _updated(alert, change)
+            # Only an exceedance after the quiet began ends it.
+            since = alert.quiet_since
+            still = since if since and change.figures.period < since else None
+            effects = _numbers(alert, change) | {"quiet_since": still}
         case Revised():
             effects = {
                 "exceedances": 0,
@@ -276,16 +291,18 @@ def _system_effects(alert: Alert, change: Change) -> dict[str, Any]:
     return effects
 
 
-def _updated(alert: Alert, change: Updated) -> dict[str, Any]:
-    # An exceedance after the quiet began ends it; a correction before it does not.
-    since = alert.quiet_since
+def _numbers(alert: Alert, change: Updated | Resumed) -> dict[str, Any]:
     return {
         "first_period": change.first_period,
         "exceedances": change.exceedances,
         "peak": change.peak,
-        **_figures(change.figures),
+        **figure_fields(change.figures),
+        "grain": change.grain or alert.grain,
+        "leading_rule": change.leading_rule,
+        "own_first_period": change.own_first_period or change.first_period,
+        "own_last_period": change.own_last_period or change.figures.period,
+        "severity": change.severity or alert.severity,
         "revised": None,
-        "quiet_since": since if since and change.figures.period < since else None,
         "detector": change.detector,
         "config_version": change.config_version,
         "as_of": max(alert.as_of, change.as_of),

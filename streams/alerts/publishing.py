@@ -7,16 +7,30 @@ the database.
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.alerts.small_cells import event_to_tell
-from streams.store.alert_history import begin_following, follow, followed_to
+from streams.errors import describe
+from streams.sending import Outgoing, concerns_one_record, send_all
+from streams.store.alert_history import (
+    begin_following,
+    follow,
+    followed_to,
+    set_event_aside,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
 
+    from streams.store.alert_history import Followed
+
 __all__ = ["FOLLOWER", "publish_events"]
+
+log = logging.getLogger(__name__)
 
 #: Name under which the progress is kept.
 FOLLOWER: Final = "kafka"
@@ -26,10 +40,17 @@ _AT_ONCE = 1000
 async def publish_events(pool: AsyncConnectionPool, producer: Any, topic: str) -> int:
     """Send the events that were not sent yet; return how many.
 
+    An event that Kafka refuses, such as one that is too large, is set aside with the reason.
+
     Parameters
     ----------
     producer
         Faust's producer.
+
+    Raises
+    ------
+    KafkaError, OSError
+        Kafka takes no records. The events before the first failure are noted as sent.
     """
     sent = 0
     while True:
@@ -38,17 +59,45 @@ async def publish_events(pool: AsyncConnectionPool, producer: Any, topic: str) -
             followed = await follow(connection, FOLLOWER, limit=_AT_ONCE)
             if not followed:
                 return sent
-            acknowledged = [
-                await producer.send(
-                    topic,
-                    str(event.alert_id).encode(),
-                    event_to_tell(event).model_dump_json().encode(),
-                    None,
-                    None,
-                    None,
-                )
-                for _, event in followed
-            ]
-            await asyncio.gather(*acknowledged)
-            await followed_to(connection, FOLLOWER, followed[-1].event_id)
-        sent += len(followed)
+            outcomes = await send_all(
+                producer,
+                [
+                    Outgoing(
+                        topic,
+                        str(event.alert_id).encode(),
+                        event_to_tell(event).model_dump_json().encode(),
+                    )
+                    for _, event in followed
+                ],
+            )
+            passed, error = await _pass(connection, followed, outcomes)
+        sent += passed
+        if error is not None:
+            raise error
+
+
+async def _pass(
+    connection: AsyncConnection,
+    followed: Sequence[Followed],
+    outcomes: Sequence[Exception | None],
+) -> tuple[int, Exception | None]:
+    """Move on to the first event that has to be sent again; return how many were sent, and why."""
+    last, sent = None, 0
+    for one, outcome in zip(followed, outcomes, strict=True):
+        if outcome is not None:
+            if not concerns_one_record(outcome):
+                if last is not None:
+                    await followed_to(connection, FOLLOWER, last)
+                return sent, outcome
+            reason = describe(outcome)
+            log.error(
+                "Event %s of alert %s is not published: %s",
+                one.event.seq, one.event.alert_id, reason,
+            )  # fmt: skip
+            await set_event_aside(connection, FOLLOWER, one, reason)
+        else:
+            sent += 1
+        last = one.event_id
+    assert last is not None  # noqa: S101 - there is at least one
+    await followed_to(connection, FOLLOWER, last)
+    return sent, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from schemas.alerts import Merged, Suppressed
+from schemas.alerts import Merged, Opened, Suppressed
 from streams.alerts.detecting import (
     Division,
     Judgement,
@@ -16,15 +16,15 @@ from streams.alerts.detecting import (
     open_one,
 )
 from streams.alerts.journal import Journal
+from streams.alerts.members import New, Standing, read_members
 from streams.store.alerts import hold_alerts_async, read_alerts, write_async
 from streams.store.held_updates import hold_updates
 from streams.store.standing import (
     Key,
-    Look,
-    find,
     new_ids,
     read_exceedances,
     read_formers,
+    read_heads,
     read_noted,
     read_open,
 )
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from schemas.alerts import Alert, Change
     from schemas.config import Rule
+    from streams.alerts.combining import Member
     from streams.store.verdicts import JudgedSeries
 
 __all__ = ["Judged", "raise_alerts"]
@@ -53,10 +54,13 @@ class Judged(NamedTuple):
 class _Plan(NamedTuple):
     """What is to be done, before it is known at which time."""
 
-    opened: dict[Key, list[Change]]
+    opened: dict[Key, Opened]
     told: list[tuple[int, Change]]
-    #: Alerts whose numbers have changed a little, and when they are told.
     held: dict[int, datetime]
+    """Alerts whose numbers have changed a little, and when they are told."""
+    members: dict[int, list[Member]]
+    """Of the open alerts that were looked at."""
+    new: dict[Key, Member]
 
 
 async def raise_alerts(
@@ -66,9 +70,10 @@ async def raise_alerts(
     *,
     as_of: datetime,
     config_version: str,
+    today: date,
     update_every: timedelta,
 ) -> list[Alert]:
-    """Open, update, revise, suppress and merge alerts as the stored verdicts demand.
+    """Open, update, resume, revise, suppress and merge alerts as the stored verdicts demand.
 
     The caller's transaction has written the verdicts and holds `streams.store.locks.JUDGING`, so
     that no other judge's verdicts come in between. The number of statements does not depend on the
@@ -78,6 +83,8 @@ async def raise_alerts(
     ----------
     rules
         All that are configured.
+    today
+        Local date at `as_of`: only periods before it count towards an end.
     update_every
         Small changes of an alert's numbers are told at most so often.
 
@@ -86,7 +93,6 @@ async def raise_alerts(
     list of Alert
         The alerts that changed, as they are now.
     """
-    judgements = {one.name: Judgement(one.name, one.rule, config_version, as_of) for one in judged}
     ranges = {
         Key(one.name, series.region): (series.periods[0], series.periods[-1])
         for one in judged
@@ -110,17 +116,36 @@ async def raise_alerts(
     divided = await _divide(
         connection, {key: ranges[key] for key in exceeded}, signals, current, rules
     )
-    plan = await _plan(connection, ranges, current, divided, judgements, update_every=update_every)
+    # Alerts that something of what was judged was merged into, be it in another region.
+    heads = await read_heads(connection, signals)
+    judgements = {
+        name: Judgement(name, rule, config_version, as_of) for name, rule in rules.items()
+    }
+    plan = await _plan(
+        connection,
+        ranges,
+        current,
+        heads=heads,
+        divided=divided,
+        judgements=judgements,
+        today=today,
+        update_every=update_every,
+    )
     await hold_updates(connection, plan.held)
     if not plan.opened and not plan.told:
         return []
     ids = await new_ids(connection, len(plan.opened)) if plan.opened else []
     suppressed = {i for i, change in plan.told if isinstance(change, Suppressed)}
     formers = await read_alerts(connection, suppressed) if suppressed else []
-    journal = Journal(at, [*current.values(), *formers])
+    journal = Journal(at, [*current.values(), *heads, *formers])
     for alert_id, change in plan.told:
         journal.record(alert_id, change)
-    _open(journal, dict(zip(plan.opened, ids, strict=True)), plan.opened, standing, rules)
+    numbered = dict(zip(plan.opened, ids, strict=True))
+    beside = {
+        series: [journal.alert(alert.alert_id) for alert in alerts]
+        for series, alerts in standing.items()
+    }
+    _open(journal, numbered, plan, beside, judgements)
     await write_async(connection, journal)
     return journal.changed
 
@@ -155,59 +180,73 @@ async def _plan(
     connection: AsyncConnection,
     judged: Mapping[Key, tuple[date, date]],
     current: Mapping[Key, Alert],
+    *,
+    heads: Sequence[Alert],
     divided: Mapping[Key, Division],
     judgements: Mapping[str, Judgement],
-    *,
+    today: date,
     update_every: timedelta,
 ) -> _Plan:
-    looks = []
+    standing: dict[int, Standing] = {head.alert_id: Standing(head) for head in heads}
+    new: dict[Key, New] = {}
     # In the order of the configuration: which of two new alerts is merged into the other.
     for key in judged:
-        alert = current.get(key)
         division = divided.get(key)
-        since = division.since if division else alert.first_period if alert else None
-        if since is not None:
-            ended_after = judgements[key.rule].rule.ended_after_periods
-            reported = alert.last_period if alert else since
-            looks.append(Look(key, since, alert.alert_id if alert else None, reported, ended_after))
-    found = await find(connection, looks) if looks else {}
+        since = division.since if division else None
+        if alert := current.get(key):
+            standing[alert.alert_id] = Standing(alert, since)
+        elif since is not None:
+            new[key] = New(key, since)
+    rules = {name: judgement.rule for name, judgement in judgements.items()}
+    members, opening = await read_members(connection, standing, new, rules, today=today)
     told: list[tuple[int, Change]] = [
         (alert_id, Suppressed(figures=figures, as_of=judgements[key.rule].as_of))
         for key, division in divided.items()
         for alert_id, figures in division.suppressed
     ]
-    opened: dict[Key, list[Change]] = {}
-    held: dict[int, datetime] = {}
-    for look in looks:
-        key, judgement = look.key, judgements[look.key.rule]
-        if alert := current.get(key):
-            changes = follow_up(judgement, alert, found[key])
-            # The verdicts are written: whoever looks again later finds the latest numbers.
-            if may_wait(alert, changes) and judgement.as_of < (due := alert.as_of + update_every):
-                held[alert.alert_id] = due
-            else:
-                told += [(alert.alert_id, change) for change in changes]
-        elif changes := open_one(judgement, judgement.rule.signal, key.region, found[key]):
-            opened[key] = changes
-    return _Plan(opened, told, held)
+    plan = _Plan({}, told, {}, members, opening)
+    judgement = next(iter(judgements.values()))
+    for alert_id, one in standing.items():
+        changes = follow_up(judgement, one.alert, members[alert_id])
+        # The verdicts are written: whoever looks again later finds the latest numbers.
+        due = one.alert.as_of + update_every
+        if may_wait(one.alert, changes) and judgement.as_of < due:
+            plan.held[alert_id] = due
+        else:
+            told += [(alert_id, change) for change in changes]
+    for key, member in opening.items():
+        if (begins := open_one(judgements[key.rule], key.region, member.found)) is not None:
+            plan.opened[key] = begins
+    return plan
 
 
 def _open(
     journal: Journal,
     ids: Mapping[Key, int],
-    opened: Mapping[Key, list[Change]],
+    plan: _Plan,
     standing: Mapping[tuple[str, str], list[Alert]],
-    rules: Mapping[str, Rule],
+    judgements: Mapping[str, Judgement],
 ) -> None:
     """Open alerts, and merge each that is about what an open one is about already."""
+    rules = {name: judgement.rule for name, judgement in judgements.items()}
     others = defaultdict(list, {series: list(alerts) for series, alerts in standing.items()})
-    for key, changes in opened.items():
-        for change in changes:
-            alert = journal.record(ids[key], change)
+    members = plan.members | {ids[key]: [plan.new[key]] for key in plan.opened}
+    heads: dict[int, None] = {}
+    for key, opened in plan.opened.items():
+        alert = journal.record(ids[key], opened)
         beside = others[alert.signal, alert.region]
+        beside[:] = [journal.alert(other.alert_id) for other in beside]
         head = head_for(key.rule, beside, rules)
         if head is None:
             beside.append(alert)
+            heads[alert.alert_id] = None
             continue
         journal.record(alert.alert_id, Merged(into=head.alert_id))
         journal.absorb(head.alert_id, alert)
+        members[head.alert_id].extend(members[alert.alert_id])
+        heads[head.alert_id] = None
+    # Only now: an alert that opens and ends at once may have a member that goes on.
+    for head_id in heads:
+        head = journal.alert(head_id)
+        for change in follow_up(judgements[head.rule], head, members[head_id]):
+            journal.record(head_id, change)

@@ -1,17 +1,44 @@
-"""Cells so small that somebody might be recognised: they do not leave the database. Pure."""
+"""Counts so small that somebody might be recognised: they do not leave the database. Pure.
+
+One rule for the page, the API, exports, messages, the topic and annotations; the functions of
+dashboards follow it in SQL (migration 0038). Counts of regions are exact everywhere. Where a count
+is divided by facility or by age group, and the reader is not one who works on alerts:
+
+- only totals of a whole period are told, never by day, by hour, or by facility and age at once;
+- parts from 1 to 4 are left out, the others are told in steps of five, as the multiple at or below;
+- where the exact total of a region would still determine a part that was left out, no part of that
+  region is told.
+
+Steps matter over time as well: who looks every minute does not see by which patient a part grew.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections import defaultdict
+from math import floor
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from schemas.alerts import Explained
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping
+
     from schemas.alerts import Alert, AlertEvent, Contribution, Explanation
 
-__all__ = ["SMALL_BELOW", "alert_to_tell", "event_to_tell", "is_small", "without_small_cells"]
+__all__ = [
+    "SMALL_BELOW",
+    "alert_to_tell",
+    "event_to_tell",
+    "in_steps",
+    "is_small",
+    "step_label",
+    "told_parts",
+    "without_small_cells",
+]
 
-#: Counts from 1 to one less are small.
+K = TypeVar("K", bound="Hashable")
+
+#: Counts from 1 to one less are small. Others are told in steps of as much.
 SMALL_BELOW: Final = 5
 
 
@@ -26,17 +53,100 @@ def is_small(value: float) -> bool:
     return 0 < value < SMALL_BELOW
 
 
+def in_steps(value: float) -> float:
+    """Return the multiple of five at or below a count.
+
+    Examples
+    --------
+    >>> in_steps(9), in_steps(10)
+    (5.0, 10.0)
+    """
+    return float(floor(value / SMALL_BELOW) * SMALL_BELOW)
+
+
+def step_label(value: float) -> str:
+    """Write a step for people.
+
+    Examples
+    --------
+    >>> step_label(10)
+    '10–14'
+    """
+    return f"{value:.0f}–{value + SMALL_BELOW - 1:.0f}"
+
+
+def told_parts(
+    parts: Mapping[K, float], group: Callable[[K], Hashable] = lambda _: None
+) -> dict[K, float]:
+    """Return the parts that may be told, in steps, in the given order.
+
+    Parameters
+    ----------
+    parts
+        Counts of facilities or age groups over one period.
+    group
+        What a part belongs to whose exact total is known, like a facility's region.
+
+    Examples
+    --------
+    >>> told_parts({"a": 12, "b": 3, "c": 28})
+    {'a': 10.0, 'c': 25.0}
+
+    Here a total of 7 would tell that the second part is 1 or 2, and one of 6 that it is 1:
+
+    >>> told_parts({"a": 5, "b": 2}), told_parts({"a": 5, "b": 1})
+    ({'a': 5.0}, {})
+    """
+    groups: dict[Hashable, list[float]] = defaultdict(list)
+    for key, value in parts.items():
+        groups[group(key)].append(value)
+    safe = {name for name, values in groups.items() if not _determined(values)}
+    return {
+        key: in_steps(value)
+        for key, value in parts.items()
+        if value >= SMALL_BELOW and group(key) in safe
+    }
+
+
+def _determined(values: Iterable[float]) -> bool:
+    """Tell whether exact total and steps leave a small part less than two possible values.
+
+    It is assumed that the reader knows how many parts are small: then all of them have the same
+    bounds, which are those of the total less the bounds of all other parts.
+    """
+    values = list(values)
+    small = sum(map(is_small, values))
+    if not small:
+        return False
+    large = [value for value in values if value >= SMALL_BELOW]
+    total, least = sum(values), sum(map(in_steps, large))
+    most = least + (SMALL_BELOW - 1) * len(large)
+    lower = total - most - (SMALL_BELOW - 1) * (small - 1)
+    upper = total - least - (small - 1)
+    return min(SMALL_BELOW - 1, upper) - max(1, lower) < 1
+
+
 def without_small_cells(explanation: Explanation) -> Explanation:
-    """Return an explanation without the facilities and age groups of small counts."""
+    """Return an explanation without small facilities and age groups, the others in steps."""
+    facilities, ages = _told(explanation.facilities), _told(explanation.age_groups)
+    return explanation.model_copy(update={"facilities": facilities, "age_groups": ages})
 
-    def large(parts: tuple[Contribution, ...]) -> tuple[Contribution, ...]:
-        return tuple(part for part in parts if not is_small(part.observed))
 
-    return explanation.model_copy(
-        update={
-            "facilities": large(explanation.facilities),
-            "age_groups": large(explanation.age_groups),
-        }
+def _told(parts: tuple[Contribution, ...]) -> tuple[Contribution, ...]:
+    """Leave small parts out; what is usual goes to the nearest step, for it may be one count."""
+    if _determined([part.observed for part in parts]):
+        return ()
+    return tuple(
+        part.model_copy(
+            update={
+                "observed": in_steps(part.observed),
+                "expected": None
+                if part.expected is None
+                else float(SMALL_BELOW * round(part.expected / SMALL_BELOW)),
+            }
+        )
+        for part in parts
+        if not is_small(part.observed)
     )
 
 

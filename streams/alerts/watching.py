@@ -43,7 +43,7 @@ def overdue(
     found = []
     for alert in alerts:
         minutes = surveillance.escalated_after(alert.rule, alert.severity)
-        if minutes is not None and (now - alert.opened_at).total_seconds() >= minutes * 60:
+        if minutes is not None and (now - alert.unread_since).total_seconds() >= minutes * 60:
             found.append((alert, minutes))
     return found
 
@@ -60,7 +60,15 @@ async def look_again(pool: AsyncConnectionPool, surveillance: Surveillance) -> i
         Number of alerts.
     """
     async with pool.connection() as connection:
-        cursor = await connection.execute(_LOOK_AGAIN, (list(surveillance.rules),))
+        rules = surveillance.rules
+        cursor = await connection.execute(
+            _LOOK_AGAIN,
+            (
+                list(rules),
+                [rule.signal for rule in rules.values()],
+                [rule.grain for rule in rules.values()],
+            ),
+        )
         return cursor.rowcount
 
 
@@ -77,17 +85,29 @@ async def _unread(connection: AsyncConnection) -> tuple[datetime, list[Alert]]:
 # An alert whose exceedances corrections took back is nothing to be called out for.
 _UNREAD = """
 SELECT * FROM alerts
-WHERE status = 'new' AND acknowledged_at IS NULL AND escalated_at IS NULL AND exceedances > 0
+WHERE status NOT IN ('discarded', 'closed', 'merged') AND acknowledged_at IS NULL
+  AND escalated_at IS NULL AND exceedances > 0
 ORDER BY alert_id
 """
 
-# A verdict for the next period makes the row needless; an alert that has ended needs none.
+# A verdict for the next period makes the row needless; an alert that has ended needs none. What was
+# merged into an alert counts too: its rule has to be judged for the alert to end.
 _LOOK_AGAIN = """
+WITH RECURSIVE family AS (
+    SELECT a.alert_id, a.signal, a.region, a.rule
+    FROM alerts a
+    WHERE a.status NOT IN ('discarded', 'closed', 'merged')
+      AND a.exceedances > 0 AND a.quiet_since IS NULL
+    UNION ALL
+    SELECT m.alert_id, m.signal, m.region, m.rule
+    FROM family f JOIN alerts m ON m.merged_into = f.alert_id AND m.status = 'merged'
+)
 INSERT INTO pending_judgements (signal, region, day)
-SELECT a.signal, a.region, v.next
-FROM alerts a
+SELECT a.signal, a.region, min(v.next)
+FROM family a
+JOIN unnest(%s::text[], %s::text[], %s::text[]) AS k(rule, signal, grain) USING (rule, signal)
 CROSS JOIN LATERAL (
-    SELECT max(period) + CASE a.grain WHEN 'week' THEN 7 ELSE 1 END AS next
+    SELECT max(period) + CASE k.grain WHEN 'week' THEN 7 ELSE 1 END AS next
     FROM verdicts WHERE rule = a.rule AND region = a.region
 ) v
 JOIN (
@@ -96,6 +116,5 @@ JOIN (
     ) c ON true
     GROUP BY 1
 ) extent ON extent.signal = a.signal AND v.next <= extent.last
-WHERE a.status NOT IN ('discarded', 'closed', 'merged') AND a.rule = ANY(%s)
-  AND a.exceedances > 0 AND a.quiet_since IS NULL
+GROUP BY 1, 2
 """

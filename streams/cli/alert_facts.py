@@ -29,7 +29,7 @@ def numbers(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]
         ("status", alert.status),
         ("region", f"{alert.region} {region_name(alert, configuration)}"),
         ("signal", f"{alert.signal} {signal_name(alert, configuration)}"),
-        ("rule", f"{alert.rule} ({alert.grain})"),
+        ("rule", _rule(alert)),
         ("first exceedance", label(alert.first_period)),
         ("last exceedance", label(alert.last_period)),
         ("exceedances", str(alert.exceedances)),
@@ -50,6 +50,12 @@ def numbers(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]
     if alert.quiet_since:
         facts.append(("ended", f"no exceedance since {label(alert.quiet_since)}; may be closed"))
     return facts
+
+
+def _rule(alert: Alert) -> str:
+    if alert.leading_rule is None:
+        return f"{alert.rule} ({alert.grain})"
+    return f"{alert.rule}; numbers of {alert.leading_rule} ({alert.grain}), which is higher"
 
 
 def decisions(alert: Alert) -> list[tuple[str, str]]:

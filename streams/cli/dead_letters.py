@@ -157,7 +157,7 @@ def replay(
         done = replay_letters(
             connection,
             letters,
-            bootstrap=current.kafka,
+            brokers=current.brokers,
             intake=intake,
             kinds={topic: kind for kind, topic in event_topics(current).items()},
             edited=edited,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer needs it at run time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from detectors.contract import Detector
     from streams.cli.progress import Counting
     from streams.detect.plots import PictureBook
-    from streams.detect.reading import CountTable
+    from streams.detect.reading import CountTable, Reading
     from streams.detect.writing import VerdictWriter
 
 __all__ = ["register"]
@@ -30,6 +31,10 @@ _LARGE = 2_000_000
 _WEEKS = 52
 #: Steps without a count that are named.
 _NAMED = 3
+_NO_FONT = (
+    "No font with Chinese characters is installed: titles have ? in their place. Install one, such "
+    "as Noto Sans CJK (Debian, Ubuntu: apt install fonts-noto-cjk), and draw again."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -68,14 +73,40 @@ def detect(
             "numbers and elsewhere the number of the step, from 1. All are judged by default.",
         ),
     ] = None,
-    latest: Annotated[bool, typer.Option("--latest", help="Judge the last time only.")] = False,
+    latest: Annotated[
+        bool, typer.Option("--latest", help="Judge the last count of each series only.")
+    ] = False,
     grain: Annotated[
         Literal["day", "week", "month"] | None,
-        typer.Option(help="Width of a step, if the dates' distances shall not decide."),
+        typer.Option(
+            help="Width of a step, if the dates' distances shall not decide. Daily counts are "
+            "added up by week or month. week: 2018-01 is a week, not a month."
+        ),
     ] = None,
     epi_week: Annotated[
-        Literal["iso", "mmwr"], typer.Option(help="Epi weeks begin on Monday or on Sunday.")
-    ] = "iso",
+        Literal["iso", "mmwr"] | None,
+        typer.Option(
+            help="Epi weeks begin on Monday or on Sunday.", show_default="iso; FluView: mmwr"
+        ),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=COLUMN,...",
+            help="Which columns to take: time (or year and week), region, signal, count, "
+            "population; columns joined with + give one name. Without count, each row is a case.",
+        ),
+    ] = None,
+    cumulative: Annotated[
+        bool, typer.Option("--cumulative", help="Counts are totals; take the new cases.")
+    ] = False,
+    decimal: Annotated[
+        Literal[".", ","] | None,
+        typer.Option(help="What stands before decimals, if 1.006 may be 1006."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the file.", show_default="found out")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Folder for pictures, of the 50 series with most alarms.")
     ] = None,
@@ -84,10 +115,14 @@ def detect(
     """Judge the counts of a file, without database or stream.
 
     The file is long (time,region,signal,count and, if wanted, population) or wide (time, then one
-    column for each series). A time is a date, an epi week like 2009-W32, a month like 2009-07 or a
-    whole number. An empty count and a time without a row are missing, not 0.
+    column for each series). The columns of WHO, CDC, ECDC, OWID, JHU, DHIS2 and RKI are known, and
+    so are usual Chinese and English names. A time is a date, an epi week like 2009-W32, a month
+    like 2009-07, a year or a whole number. An empty count and a time without a row are missing,
+    not 0.
     """
     from streams.detect.choosing import choose_detector, read_parameters  # noqa: PLC0415
+    from streams.detect.reading import Reading  # noqa: PLC0415
+    from streams.tables.layout import read_mapping  # noqa: PLC0415
 
     if detector is None and config is None:
         raise FenghuoError("Say which detector: --detector NAME or --config FILE.")
@@ -97,7 +132,17 @@ def detect(
         raise FenghuoError("--plot-all needs --plot FOLDER.")
     _check_places(counts, out, plot)
     chosen = choose_detector(detector, param or [], read_parameters(config) if config else None)
-    table = _read(counts, epi_week, grain)
+    reading = Reading(
+        epi_week=epi_week,
+        grain=grain,
+        columns=read_mapping(columns) if columns else None,
+        decimal=decimal,
+        encoding=encoding,
+        cumulative=cumulative,
+        steps=period is not None,
+        today=datetime.now(tz=UTC).astimezone().date(),
+    )
+    table = _read(counts, reading)
     first = table.axis.position_from(begin) if begin is not None else None
     _remark(table, period)
     if chosen.type == "mem":
@@ -122,15 +167,11 @@ def _check_places(counts: Path, out: Path, plot: Path | None) -> None:
         raise FenghuoError(f"--plot {plot}: this is no folder; name a folder.")
 
 
-def _read(
-    counts: Path,
-    epi_week: Literal["iso", "mmwr"],
-    grain: Literal["day", "week", "month"] | None,
-) -> CountTable:
+def _read(counts: Path, reading: Reading) -> CountTable:
     from streams.detect.reading import read_table  # noqa: PLC0415
 
     if str(counts) == "-":
-        return read_table(sys.stdin.buffer, name="stdin", epi_week=epi_week, grain=grain)
+        return read_table(sys.stdin.buffer, name="stdin", reading=reading)
     try:
         size = counts.stat().st_size
         with ExitStack() as stack:
@@ -138,7 +179,7 @@ def _read(
             if size > _LARGE:
                 bar = stack.enter_context(counting_bar("Reading", size, unit="lines"))
                 lines = _counted(lines, bar)
-            return read_table(lines, name=str(counts), epi_week=epi_week, grain=grain)
+            return read_table(lines, name=str(counts), reading=reading)
     except OSError as error:
         raise FenghuoError(f"{counts}: {error.strerror}.") from None
 
@@ -152,10 +193,14 @@ def _counted(lines: Iterable[bytes], bar: Counting) -> Iterator[bytes]:
 
 def _remark(table: CountTable, period: int | None) -> None:
     """Tell what was assumed, and what looks odd."""
-    import numpy as np  # noqa: PLC0415
+    from streams.detect.remarks import odd_series  # noqa: PLC0415
 
     axis = table.axis
     width = "whole numbers" if axis.grain is None else f"by {axis.grain}"
+    if axis.kind == "year":
+        width = "by year"
+    for note in table.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     steps = "step" if len(axis.labels) == 1 else "steps"
     console.print(
         f"{len(table.series):,} series, {len(axis.labels):,} {steps} {width}, "
@@ -164,6 +209,15 @@ def _remark(table: CountTable, period: int | None) -> None:
     )
     if axis.kind == "integer" and period is None:
         console.print("Taken as weeks, 52 in a year; say otherwise with --period.")
+    for remark in odd_series(table):
+        console.print(remark, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    _remark_missing(table)
+
+
+def _remark_missing(table: CountTable) -> None:
+    import numpy as np  # noqa: PLC0415
+
+    axis = table.axis
     there = np.isfinite(table.counts)
     if there.all():
         return
@@ -239,6 +293,8 @@ def _draw(book: PictureBook, folder: Path, series: int) -> None:
     except OSError as error:
         raise FenghuoError(f"{folder}: {error.strerror}.") from None
     console.print(f"Drew {len(book)} of {series} series in {folder}.", highlight=False)
+    if book.lacks_font:
+        console.print(_NO_FONT, style="yellow", highlight=False, soft_wrap=True)
     if len(book) < series:
         console.print("They have the most alarms; --plot-all draws every series.")
 

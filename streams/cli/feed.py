@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path  # noqa: TC003 - typer needs it at run time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from streams.cli.common import (
     read_config,
     settings,
 )
+from streams.cli.output import open_database
 from streams.cli.progress import counting_bar
 from streams.feed.rows import Format  # noqa: TC001 - typer needs it at run time
 
@@ -79,7 +80,7 @@ def publish(
             for _ in records:
                 bar.count(1)
         else:
-            publish_records(current.kafka, current.topics[kind], records, bar.count)
+            publish_records(current.brokers, current.topics[kind], records, bar.count)
     _say_what_was_done(validator, dry_run=dry_run, topic=current.topics[kind])
     if validator.refused and not skip_bad:
         raise typer.Exit(1)
@@ -90,6 +91,19 @@ def import_counts(
     *,
     signal: Annotated[str, typer.Option(help="Which signal of the configuration is counted.")],
     grain: Annotated[ImportGrain, typer.Option(help="What a period is.")] = "week",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=COLUMN,...", help="Which columns to take: period, region, count, stratum."
+        ),
+    ] = None,
+    decimal: Annotated[
+        Literal[".", ","] | None,
+        typer.Option(help="What stands before decimals, if 1.006 may be 1006."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the file.", show_default="found out")
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Imported counts take the place of live ones.")
     ] = False,
@@ -104,13 +118,22 @@ def import_counts(
     from streams.feed.counts import read_counts  # noqa: PLC0415
     from streams.feed.rows import open_feed  # noqa: PLC0415
     from streams.store.imports import import_counts as store  # noqa: PLC0415
-    from streams.store.pool import connect  # noqa: PLC0415
+    from streams.tables.layout import read_mapping  # noqa: PLC0415
 
     current = settings(config=config, database=database)
     configuration = read_config(current)
     with open_feed(file) as source:
-        counts = read_counts(source, configuration, signal=signal, grain=grain, name=str(file))
-    with connect(current.database) as connection:
+        counts = read_counts(
+            source,
+            configuration,
+            signal=signal,
+            grain=grain,
+            name=str(file),
+            columns=read_mapping(columns) if columns else None,
+            decimal=decimal,
+            encoding=encoding,
+        )
+    with open_database(current.database) as connection:
         done = store(connection, counts, replace=replace)
     weeks = "weeks" if grain == "week" else "days"
     console.print(

@@ -77,7 +77,7 @@ async def _send_sample(name: str, current: Settings, configuration: Configuratio
         configuration,
         digest=False,
     )
-    sender = LazySender(channel, kafka=current.kafka)
+    sender = LazySender(channel, kafka=current.brokers)
     try:
         return await sender.send(message)
     except SendError as error:

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from psycopg import errors
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from streams.errors import StoreError
 from streams.store.pool import connect
+from streams.store.schema import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,22 +51,18 @@ def results() -> Console:
 
 @contextmanager
 def open_database(database: str) -> Iterator[psycopg.Connection]:
-    """Connect to a database that `fenghuo db migrate` has prepared.
+    """Connect to a database whose schema is this program's.
 
     Raises
     ------
-    StoreError
-        It has not been prepared.
+    SchemaMisfitError
+        Its schema is older or newer.
     UnavailableError
         It cannot be reached.
     """
     with connect(database) as connection:
-        try:
-            yield connection
-        except errors.UndefinedTable:
-            raise StoreError(
-                "The database has no tables of Fenghuo yet. Run fenghuo db migrate."
-            ) from None
+        check_schema(connection)
+        yield connection
 
 
 def event_topics(current: Settings) -> dict[EventKind, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli import db_rebuild
 from streams.cli.common import (
     ConfigOption,
     DatabaseOption,
@@ -15,6 +16,9 @@ from streams.cli.common import (
     read_config,
     settings,
 )
+from streams.cli.db_check import check
+from streams.cli.db_repair import repair
+from streams.cli.output import open_database
 
 if TYPE_CHECKING:
     from streams.store.migrate import Migrated
@@ -29,6 +33,9 @@ def register(app: typer.Typer) -> None:
     db = typer.Typer(help="The database.", no_args_is_help=True)
     db.command()(migrate)
     db.command()(reader)
+    db.command()(check)
+    db.command()(repair)
+    db_rebuild.register(db)
     app.add_typer(db, name="db")
 
 
@@ -51,7 +58,7 @@ def create_topics(kafka: KafkaOption = None) -> None:
 
     current = settings(kafka=kafka)
     created = create(
-        current.kafka,
+        current.brokers,
         current.topics.values(),
         plain=[current.alerts_topic],
         partitions=current.partitions,
@@ -66,7 +73,8 @@ def migrate(config: ConfigOption = None, database: DatabaseOption = None) -> Non
     from streams.store.surveyed import note_page  # noqa: PLC0415
 
     current = settings(config=config, database=database)
-    console.print(describe(run(current.database, read_config(current))))
+    done = run(current.database, read_config(current), notice=_notice)
+    console.print(describe(done))
     note_page(current.database, current.page_url)
 
 
@@ -83,14 +91,13 @@ def reader(
     The password is that in FENGHUO_READER_PASSWORD, or the first line of standard input. Repeat it
     after each upgrade.
     """
-    from streams.store.pool import connect  # noqa: PLC0415
     from streams.store.reader import grant_reader  # noqa: PLC0415
 
     current = settings(database=database)
     password = current.reader_password.get_secret_value()
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
-    with connect(current.database) as connection:
+    with open_database(current.database) as connection:
         done = grant_reader(connection, name, password or None)
     became = "was made" if done.created else "is up to date"
     without = "" if password else " No password was given: it keeps the one that it has, if any."
@@ -98,6 +105,10 @@ def reader(
         f"Role {done.name} {became}; it reads {done.tables} tables and views.{without}",
         highlight=False,
     )
+
+
+def _notice(sentence: str) -> None:
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def describe(done: Migrated) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from schemas.events import EventKind
+    from streams.brokers import Brokers
     from streams.cli.progress import Counting
     from streams.config import Configuration
     from streams.simulate import SimulatedRecord, SimulationPlan
@@ -84,7 +85,7 @@ def simulate(
         if out is not None:
             _write(records, out, bar)
         else:
-            _publish(current.kafka, records, event_topics(current), bar)
+            _publish(current.brokers, records, event_topics(current), bar)
 
 
 #: The bar moves in large steps of work; a day is worth one step.
@@ -224,7 +225,7 @@ def _write(records: Iterable[SimulatedRecord], out: Path, bar: Counting) -> None
 
 
 def _publish(
-    bootstrap: str,
+    brokers: Brokers,
     records: Iterable[SimulatedRecord],
     topics: Mapping[EventKind, str],
     bar: Counting,
@@ -232,7 +233,7 @@ def _publish(
     from streams.feed.publish import publish_mixed  # noqa: PLC0415
 
     sent = publish_mixed(
-        bootstrap,
+        brokers,
         ((topics[record.kind], record.region.encode(), record.value) for record in records),
         bar.count,
     )

@@ -15,6 +15,7 @@ from streams.cli.output import (
     results,
     table,
 )
+from streams.store.db_clock import describe
 
 if TYPE_CHECKING:
     import typer
@@ -47,7 +48,7 @@ def status(
     with open_database(current.database) as connection:
         found = collect_status(
             connection,
-            current.kafka,
+            current.brokers,
             topics=list(current.topics.values()),
             config_version=configuration.version,
         )
@@ -60,9 +61,11 @@ def status(
         _lag(found.kafka),
         _sources(found),
         _counts(found),
+        _quarantined(found),
         _alerts(found),
         _notifications(found),
         _letters(found),
+        _set_aside(found),
         _jumps(found),
     ):
         if shown is not None:
@@ -78,6 +81,8 @@ def _headlines(found: Status) -> list[str]:
         f"          {facts}",
         f"Config    {database.config_version}" + _judged(found),
     ]
+    if told := describe(database.clock_skew):
+        lines.append(f"Clock     {told}")
     kafka = found.kafka
     if kafka.problem:
         lines.append(f"Kafka     {kafka.problem}")
@@ -98,7 +103,9 @@ def _megabytes(database: Database) -> str:
 def _judged(found: Status) -> str:
     judged = found.database.judged
     pending = found.database.pending
-    waiting = f"; {pending:,} changes wait for a judge" if pending else ""
+    since = found.database.pending_since
+    oldest = f", the oldest since {moment(since)}" if since else ""
+    waiting = f"; {pending:,} changes wait for a judge{oldest}" if pending else ""
     if not judged:
         return f", nothing judged yet{waiting}"
     older = sum(v.verdicts for v in judged if v.version != found.database.config_version)
@@ -157,6 +164,28 @@ def _counts(found: Status) -> Table:
     return _or_none(shown)
 
 
+def _quarantined(found: Status) -> Table | None:
+    if not found.quarantined:
+        return None
+    shown = table(
+        "Set aside by judging",
+        "signal", "rule", "region", "since", "attempts", "next attempt", "reason",
+        right=("attempts",),
+        wrap=("reason",),
+    )  # fmt: skip
+    for one in found.quarantined:
+        shown.add_row(
+            one.signal,
+            one.rule,
+            one.region,
+            moment(one.since),
+            f"{one.failures:,}",
+            moment(one.retry_at),
+            one.reason,
+        )
+    return shown
+
+
 def _alerts(found: Status) -> Table:
     shown = table("Open alerts", "severity", "alerts", right=("alerts",))
     for severity, alerts in found.open_alerts.items():
@@ -188,11 +217,29 @@ def _notifications(found: Status) -> Table | None:
 
 def _letters(found: Status) -> Table:
     shown = table(
-        "Dead letters", "reason", "letters", "replayed", "latest", right=("letters", "replayed")
-    )
+        "Dead letters", "reason", "letters", "replayed", "waiting", "latest",
+        right=("letters", "replayed", "waiting"),
+    )  # fmt: skip
     for one in found.dead_letters:
-        shown.add_row(one.reason, f"{one.letters:,}", f"{one.replayed:,}", moment(one.latest))
+        shown.add_row(
+            one.reason,
+            f"{one.letters:,}",
+            f"{one.replayed:,}",
+            f"{one.waiting:,}",
+            moment(one.latest),
+        )
     return _or_none(shown)
+
+
+def _set_aside(found: Status) -> Table | None:
+    if not found.set_aside:
+        return None
+    shown = table(
+        "Set aside", "queue", "rows", "latest", "reason", right=("rows",), wrap=("queue", "reason")
+    )
+    for one in found.set_aside:
+        shown.add_row(one.queue, f"{one.rows:,}", one.example, one.reason)
+    return shown
 
 
 def _jumps(found: Status) -> Table | None:

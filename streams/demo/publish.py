@@ -70,7 +70,7 @@ def publish_demo(
     with connect(settings.database) as connection:
         import_counts(connection, taiwan.baseline_counts(FIRST_WEEK), replace=False)
     events = records(settings, seed, after_last=after_last)
-    return publish_mixed(settings.kafka, events, on_progress)
+    return publish_mixed(settings.brokers, events, on_progress)
 
 
 def _check_configuration(configuration: Configuration) -> None:

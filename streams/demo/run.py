@@ -16,6 +16,7 @@ from streams.demo.report import draw, first_alerts
 from streams.embedded.stack import EmbeddedStack
 from streams.errors import FenghuoError
 from streams.feed.publish import publish_mixed
+from streams.store.checks import run_checks
 from streams.store.imports import import_counts
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _replay(
     published: list[int] = []
     with ThreadPoolExecutor(1) as pool:
         publishing = pool.submit(
-            publish_mixed, settings.kafka, records(settings, seed), published.append
+            publish_mixed, settings.brokers, records(settings, seed), published.append
         )
         watch = _Watch()
         while True:
@@ -166,6 +167,14 @@ def _replay(
                 return sent
             watch.see(sent, stored, pending)
             time.sleep(_POLL_SECONDS)
+
+
+def _check_all(connection: psycopg.Connection) -> None:
+    """Run the checks of ``fenghuo db check``."""
+    wrong = [checked for checked in run_checks(connection) if checked.wrong]
+    if wrong:
+        found = "; ".join(f"{c.statement}: {c.wrong} wrong, {c.example}" for c in wrong)
+        raise FenghuoError(f"The database does not add up. {found}.")
 
 
 def _progress(connection: psycopg.Connection) -> tuple[int, int]:
@@ -198,7 +207,9 @@ def _check(connection: psycopg.Connection, sent: int) -> DemoResult:
         "SELECT sum(inserted), sum(refused), sum(records) / greatest(0.001, "
         "extract(epoch FROM max(recorded_at) - min(received_at))) FROM batches"
     ).fetchone() or (0, 0, 0.0)
-    recounted = connection.execute("SELECT count(DISTINCT event_key) FROM events").fetchone()
+    recounted = connection.execute(
+        "SELECT count(DISTINCT (event_key, kind)) FROM events"
+    ).fetchone()
     checked, different = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE c.value IS DISTINCT FROM r.value) "
         "FROM counts_hourly c FULL JOIN recount() r USING (signal, region, stratum, hour)"
@@ -216,6 +227,7 @@ def _check(connection: psycopg.Connection, sent: int) -> DemoResult:
         pictures=[],
         first_alerts=[],
     )
+    _check_all(connection)
     if different or not (
         result.events_published == result.events_stored == result.events_recounted
     ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -108,6 +108,13 @@ class PictureBook:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def lacks_font(self) -> bool:
+        """Whether a title has characters that no installed font can draw."""
+        return chinese_font() is None and any(
+            _latin(shown.title) != shown.title for _, _, shown in self._kept
+        )
+
     def draw(self, folder: Path, picture: int) -> Path:
         """Draw one of the kept series into a folder, and return the file."""
         _, row, shown = self._kept[picture]
@@ -142,7 +149,8 @@ def draw_picture(shown: Picture, path: Path, *, width: float = 9.6, height: floa
     title = shown.title if chinese else _latin(shown.title)
     figure.text(0.012, 0.975, title, fontsize=12, color=INK, **head)
     figure.text(0.988, 0.968, shown.subtitle, fontsize=9, color=FAINT, ha="right", **head)
-    _draw(axes, shown)
+    _draw(axes, shown if chinese else replace(shown, labels=[*map(_latin, shown.labels)]))
+    axes.tick_params(labelfontfamily=families)
     figure.legend(
         handles=_handles(),
         loc="lower center",

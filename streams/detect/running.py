@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
-
 from detectors.contract import Panel
 from streams.detect.choosing import begin_at
+from streams.detect.remarks import last_counts
 from streams.detect.times import panel_grain
 
 if TYPE_CHECKING:
@@ -37,14 +36,15 @@ def make_panel(table: CountTable, rows: list[int], *, period: int | None = None)
     ----------
     period
         Steps in a year. With dates, baselines step back calendar years unless it is given; whole
-        numbers are weeks, 52 in a year, unless it is given.
+        numbers are weeks, 52 in a year, and years are one step, unless it is given.
     """
-    integer = table.axis.kind == "integer"
+    if table.axis.is_integer and period is None:
+        period = 1 if table.axis.kind == "year" else 52
     return Panel(
         table.counts[rows],
         dates=table.axis.dates if period is None else None,
         grain=panel_grain(table.axis, period),
-        period=52 if integer and period is None else period,
+        period=period,
         population=None if table.population is None else table.population[rows],
     )
 
@@ -64,16 +64,19 @@ def judge_table(
     first
         Position of the first judged step. A detector that accumulates begins there.
     latest
-        Judge the last step only.
+        Judge the last count of each series only. Regions report at different speeds: a series
+        that ends before the others is judged where it ends.
     """
     times = len(table.axis.labels)
-    at = slice(times - 1 if latest else first or 0, None)
     if first is not None:
         detector = begin_at(detector, first)
-    size = max(1, _CHUNK // max(1, len(np.arange(times)[at])))
-    signals = dict.fromkeys(one.signal for one in table.series)
-    for signal in signals:
-        rows = [row for row, one in enumerate(table.series) if one.signal == signal]
+    last = last_counts(table.counts)
+    size = max(1, _CHUNK // (1 if latest else max(1, times - (first or 0))))
+    groups: dict[tuple[str, int], list[int]] = {}
+    for row, one in enumerate(table.series):
+        groups.setdefault((one.signal, int(last[row]) if latest else -1), []).append(row)
+    for (_, end), rows in groups.items():
+        at = slice(end, end + 1) if latest else slice(first or 0, None)
         for begin in range(0, len(rows), size):
             chunk = rows[begin : begin + size]
             panel = make_panel(table, chunk, period=period)

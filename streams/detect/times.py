@@ -1,17 +1,18 @@
-"""The time column of a file: dates, epi weeks, months or whole numbers, made into one axis."""
+"""The time axis of a file: steps without gaps, from its first time to its last."""
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streams.epi_weeks import parse_week, week_label
+from streams.detect.steps import WEEK_DAYS, Dated, Steps, width_of
+from streams.epi_weeks import week_label
 from streams.errors import FenghuoError
+from streams.judging.periods import epi_week_start
+from streams.tables.times import MONTHS, read_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,30 +21,22 @@ if TYPE_CHECKING:
 
     from detectors.contract import Grain
     from streams.judging.periods import EpiWeek
+    from streams.tables.times import FileGrain, TimeKind
 
-__all__ = ["FileGrain", "TimeAxis", "TimeKind", "make_axis", "panel_grain", "parse_time"]
+__all__ = ["TimeAxis", "make_axis", "panel_grain", "time_apart"]
 
-TimeKind: TypeAlias = Literal["date", "week", "month", "integer"]
-"""How times are written in a file."""
-FileGrain: TypeAlias = Literal["day", "week", "month"]
-
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_WEEK: Final = re.compile(r"\d{4}-?W\d{2}", re.ASCII | re.IGNORECASE)
-_MONTH: Final = re.compile(r"(\d{4})-(\d{2})", re.ASCII)
-_INTEGER: Final = re.compile(r"-?\d{1,12}", re.ASCII)
-#: Whole numbers that are years and weeks, years and months, or dates without hyphens.
-_PACKED: Final = re.compile(r"(?:19|20)\d\d(0[1-9]|[1-4]\d|5[0-3])(0[1-9]|[12]\d|3[01])?", re.ASCII)
 _KINDS: Final[Mapping[TimeKind, str]] = {
-    "date": "a date like 2009-08-03",
-    "week": "an epi week like 2009-W32",
-    "month": "a month like 2009-07",
+    "date": "a date", "week": "an epi week", "month": "a month", "year": "a year",
     "integer": "a whole number",
-}
-_MONTHS: Final = 12
-_WEEK_DAYS: Final = 7
+}  # fmt: skip
 #: More steps than this, nearly all of them empty, are a mistake in the time column.
 _MOST_STEPS: Final = 20_000
 _LEAST_FILLED: Final = 0.02
+_YEAR_DAYS: Final = 365
+#: Part of all times, at most, that lies apart from all others.
+_APART: Final = 0.02
+#: Times of which one can be said to lie apart.
+_SEVERAL: Final = 10
 
 
 @dataclass(frozen=True)
@@ -55,13 +48,17 @@ class TimeAxis:
     kind
         How times are written.
     grain
-        Width of a step; None for whole numbers, whose width the file does not tell.
+        Width of a step; None for years and whole numbers, whose width the file does not tell.
     first
         Ordinal of the first step: of a day, of a month since year 0, or the number itself.
     labels
         Name of each step, as the file has it; steps without a row in the same manner.
     epi_week
         System of the epi weeks.
+    written
+        How times are written in the file, if not in the manner of the labels.
+    adds_up
+        Whether a step is the sum of several days.
     """
 
     kind: TimeKind
@@ -69,19 +66,38 @@ class TimeAxis:
     first: int
     labels: tuple[str, ...]
     epi_week: EpiWeek
+    written: TimeKind = field(default="date", repr=False)
+    adds_up: bool = False
 
     @property
     def dates(self) -> NDArray[np.datetime64] | None:
-        """First days of the steps; None for whole numbers."""
-        if self.kind == "integer":
+        """First days of the steps; None for years and whole numbers."""
+        if self.is_integer:
             return None
         return np.array([self._day(i) for i in range(len(self.labels))], dtype="datetime64[D]")
 
+    @property
+    def is_integer(self) -> bool:
+        """Whether a step is one more than the one before, without a calendar."""
+        return self.kind in {"integer", "year"}
+
     def positions(self, ordinals: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Place ordinals as :func:`parse_time` gives them on the axis."""
-        if self.kind == "date" and self.grain == "month":
-            ordinals = np.array([_month_of(int(one)) for one in ordinals], dtype=np.int64)
+        """Place ordinals as :func:`streams.tables.times.read_times` gives them on the axis."""
+        if self.written == "date":
+            distinct, inverse = np.unique(ordinals, return_inverse=True)
+            placed = [self._placed(int(one)) for one in distinct]
+            ordinals = np.array(placed, dtype=np.int64)[inverse.reshape(-1)]
         return (ordinals - self.first) // self._step
+
+    def _placed(self, day: int) -> int:
+        """Return the ordinal of the step that a day lies in."""
+        if self.kind == "year":
+            return date.fromordinal(day).year
+        if self.grain == "month":
+            return _month_of(day)
+        if self.kind == "week":
+            return epi_week_start(date.fromordinal(day), self.epi_week).toordinal()
+        return day
 
     def position_from(self, text: str) -> int:
         """Return the first step that begins at or after a time that somebody wrote.
@@ -102,15 +118,18 @@ class TimeAxis:
         return max(position, 0)
 
     def _sought(self, text: str) -> int:
-        try:
-            kind, ordinal = parse_time(text, self.epi_week)
-        except ValueError as error:
-            raise FenghuoError(f"--from: {error}.") from None
+        found = read_times([text], epi_week=self.epi_week, steps=self.kind != "year")
+        if found.problems:
+            raise FenghuoError(f"--from: {found.problems[0]}.")
+        kind, ordinal = found.kind, found.ordinals[0]
         if self.kind == "integer" and kind != "integer":
             raise FenghuoError(
                 f"--from {text}: the times of the file are whole numbers; write one of them."
             )
-        if self.kind == "integer":
+        if self.kind == "year":
+            day = date.fromordinal(ordinal).year if kind in {"date", "week"} else ordinal
+            ordinal = ordinal // MONTHS if kind == "month" else day
+        if self.is_integer:
             return ordinal - self.first
         if kind == "integer":
             if ordinal < 1:
@@ -120,22 +139,22 @@ class TimeAxis:
             return ordinal - 1
         day = ordinal
         if kind == "month":
-            day = date(ordinal // _MONTHS, ordinal % _MONTHS + 1, 1).toordinal()
+            day = date(ordinal // MONTHS, ordinal % MONTHS + 1, 1).toordinal()
         starts = [self._day(i).toordinal() for i in range(len(self.labels))]
         return int(np.searchsorted(starts, day))
 
     @property
     def _step(self) -> int:
-        return _WEEK_DAYS if self.grain == "week" else 1
+        return WEEK_DAYS if self.grain == "week" else 1
 
     def _day(self, position: int) -> date:
         ordinal = self.first + position * self._step
         if self.grain == "month":
-            return date(ordinal // _MONTHS, ordinal % _MONTHS + 1, 1)
+            return date(ordinal // MONTHS, ordinal % MONTHS + 1, 1)
         return date.fromordinal(ordinal)
 
     def _named(self, position: int) -> str:
-        if self.kind == "integer":
+        if self.is_integer:
             return str(self.first + position)
         day = self._day(position)
         if self.kind == "week":
@@ -143,165 +162,138 @@ class TimeAxis:
         return day.isoformat()[:7] if self.kind == "month" else day.isoformat()
 
 
-def parse_time(text: str, epi_week: EpiWeek) -> tuple[TimeKind, int]:
-    """Read one time; weeks and dates give the ordinal of their first day.
-
-    Raises
-    ------
-    ValueError
-        The text is no time.
-
-    Examples
-    --------
-    >>> parse_time("2009-W32", "iso"), parse_time("2009-07", "iso"), parse_time("17", "iso")
-    (('week', 733622), ('month', 24114), ('integer', 17))
-    """
-    if _INTEGER.fullmatch(text):
-        return "integer", int(text)
-    if _WEEK.fullmatch(text):
-        return "week", _first_of_week(text, epi_week)
-    try:
-        if _DATE.fullmatch(text):
-            return "date", date.fromisoformat(text).toordinal()
-        if found := _MONTH.fullmatch(text):
-            first = date(int(found[1]), int(found[2]), 1)
-            return "month", first.year * _MONTHS + first.month - 1
-    except ValueError:
-        raise ValueError(f"time {text} is not in the calendar; correct it") from None
-    *some, last = _KINDS.values()
-    raise ValueError(f"time {text!r} cannot be read; write {', '.join(some)} or {last}")
-
-
 def make_axis(
-    times: Mapping[int, tuple[str, int]],
+    dated: Dated,
     kind: TimeKind,
     *,
     epi_week: EpiWeek,
     grain: FileGrain | None = None,
+    daily: bool = False,
 ) -> TimeAxis:
     """Make the axis that holds all times of a file.
 
     Parameters
     ----------
-    times
-        For each ordinal, its text and the line where it first stood.
+    dated
+        The times, as :func:`streams.tables.times.read_times` gives them.
     kind, epi_week
         How times are written.
     grain
-        Width of a step, where it shall not be found out from the distances of dates.
+        Width of a step, where it shall not be found out from the distances of dates. Days are
+        added up by epi week or month.
+    daily
+        Whether dates are days, whatever their distances.
 
     Raises
     ------
     FenghuoError
         The times do not fit on one axis; the text names the line.
     """
-    found = _grain_of(kind, grain, times)
-    monthly = kind == "date" and found == "month"
-    texts = {_month_of(at) if monthly else at: text for at, (text, _) in times.items()}
-    if len(texts) < len(times):
-        raise FenghuoError("--grain month: several dates lie in the same month; add them up first.")
+    if kind != "date":
+        _refuse_grain(kind, grain)
+    steps = width_of(dated, grain, daily=daily) if kind == "date" else Steps("day")
+    own: TimeKind = kind
+    if kind == "date" and (steps.adds_up or (steps.width == "week" and steps.to_calendar)):
+        own = "week" if steps.width == "week" else "month"
+    width: FileGrain | None = kind if kind in {"week", "month"} else None
+    if kind == "date" and steps.width != "year":
+        width = steps.width
+    if steps.width == "year":
+        own = "year"
+    axis = TimeAxis(
+        kind=own, grain=width, first=0, labels=(), epi_week=epi_week, written=kind,
+        adds_up=steps.adds_up,
+    )  # fmt: skip
+    return _filled(axis, dated, as_written=own == kind)
+
+
+def _filled(axis: TimeAxis, dated: Dated, *, as_written: bool) -> TimeAxis:
+    """Lay the steps of an axis from the first time to the last, and name them."""
+    texts: dict[int, tuple[str, int]] = {}
+    for ordinal, (text, line) in dated.places.items():
+        at = axis._placed(ordinal) if axis.written == "date" else ordinal  # noqa: SLF001
+        texts.setdefault(at, (text, line))
+    if axis.written == "date" and not axis.adds_up:
+        _refuse_same_step(axis, dated)
     first, last = min(texts), max(texts)
-    step = _WEEK_DAYS if found == "week" else 1
+    step = axis._step  # noqa: SLF001
     length = (last - first) // step + 1
     if length > _MOST_STEPS and len(texts) < _LEAST_FILLED * length:
         raise FenghuoError(
-            f"the times reach from {texts[first]} to {texts[last]}, {length:,} steps, but only "
-            f"{len(texts):,} of them have rows. Correct the times; write dates as 2009-08-03."
+            f"the times reach from {texts[first][0]} to {texts[last][0]}, {length:,} steps, but "
+            f"only {len(texts):,} of them have rows. Correct the times; write dates as 2009-08-03."
         )
-    axis = TimeAxis(kind=kind, grain=found, first=first, labels=("",) * length, epi_week=epi_week)
-    labels = (texts.get(first + i * step) or axis._named(i) for i in range(length))  # noqa: SLF001
-    return TimeAxis(kind=kind, grain=found, first=first, labels=tuple(labels), epi_week=epi_week)
+    axis = replace(axis, first=first, labels=("",) * length)
+    labels = tuple(
+        texts[first + i * step][0] if as_written and first + i * step in texts else axis._named(i)  # noqa: SLF001
+        for i in range(length)
+    )
+    return replace(axis, labels=labels)
+
+
+def _refuse_same_step(axis: TimeAxis, dated: Dated) -> None:
+    """Refuse two dates of one series in one week or month, where dates are not added up."""
+    step = axis.positions(dated.days)
+    order = np.lexsort((dated.days, step, dated.series))
+    series, step, days = dated.series[order], step[order], dated.days[order]
+    same = (np.diff(series) == 0) & (np.diff(step) == 0) & (np.diff(days) != 0)
+    if not same.any():
+        return
+    place = int(np.flatnonzero(same)[0])
+    (one, line), (two, later) = sorted(
+        (dated.places[int(days[place])], dated.places[int(days[place + 1])]),
+        key=lambda where: where[1],
+    )
+    name = dated.names[int(series[place])]
+    raise FenghuoError(
+        f"line {later}: {two} lies in the same {axis.grain or axis.kind} as {one} (line {line}), "
+        f"though {name or 'the series'} has one date for each; correct one of them."
+    )
+
+
+def _refuse_grain(kind: TimeKind, grain: FileGrain | None) -> None:
+    if grain not in {None, kind}:
+        raise FenghuoError(
+            f"--grain {grain}: the file's first time is {_KINDS[kind]}; --grain is for times that "
+            "are dates."
+        )
+
+
+def time_apart(dated: Dated, kind: TimeKind) -> str | None:
+    """Describe a time that lies years from all others, as a mistyped year does."""
+    if kind == "integer" or len(dated.places) < _SEVERAL:
+        return None
+    ordinals = np.array(sorted(dated.places), dtype=np.int64)
+    gaps = np.diff(ordinals)
+    place = int(gaps.argmax())
+    year = {"month": MONTHS, "year": 1}.get(kind, _YEAR_DAYS)
+    before, after = place + 1, ordinals.size - place - 1
+    if gaps[place] < 2 * year or min(before, after) > max(1, int(_APART * ordinals.size)):
+        return None
+    odd, near = place, place + 1
+    if after < before:
+        odd, near = near, odd
+    text, line = dated.places[int(ordinals[odd])]
+    return (
+        f"{text} (line {line}) lies {int(gaps[place]) // year} years from all other times, of "
+        f"which {dated.places[int(ordinals[near])][0]} is the nearest: is the year right?"
+    )
 
 
 def panel_grain(axis: TimeAxis, period: int | None) -> Grain:
     """Tell the width of a step; for whole numbers, from the steps in a year.
 
-    Examples
-    --------
-    >>> axis = make_axis({1: ("1", 2), 2: ("2", 3)}, "integer", epi_week="iso")
-    >>> [panel_grain(axis, period) for period in (None, 52, 12, 365)]
-    ['week', 'week', 'month', 'day']
+    Years are handled as months are: by methods that know no weekdays.
     """
     if axis.grain is not None:
         return axis.grain
+    if axis.kind == "year":
+        return "month"
     if period is None or period in {52, 53}:
         return "week"
-    return "month" if period == _MONTHS else "day"
-
-
-def _first_of_week(text: str, epi_week: EpiWeek) -> int:
-    try:
-        first = parse_week(text, epi_week)
-    except ValueError as error:
-        other: EpiWeek = "mmwr" if epi_week == "iso" else "iso"
-        remedy = f", or add --epi-week {other}" if _is_week(text, other) else ""
-        raise ValueError(f"{error}; correct it{remedy}") from None
-    assert first is not None  # noqa: S101 - the text has the form of a week
-    return first.toordinal()
-
-
-def _is_week(text: str, epi_week: EpiWeek) -> bool:
-    with suppress(ValueError):
-        return parse_week(text, epi_week) is not None
-    return False
+    return "month" if period <= MONTHS and MONTHS % period == 0 else "day"
 
 
 def _month_of(ordinal: int) -> int:
     day = date.fromordinal(ordinal)
-    return day.year * _MONTHS + day.month - 1
-
-
-def _grain_of(
-    kind: TimeKind, grain: FileGrain | None, times: Mapping[int, tuple[str, int]]
-) -> FileGrain | None:
-    if kind == "date":
-        found = _distance(times) if grain is None else grain
-        if found == "week":
-            _refuse_uneven(times)
-        return found
-    if kind == "integer":
-        _refuse_packed(times)
-    own: FileGrain | None = kind if kind in {"week", "month"} else None
-    if grain not in {None, own}:
-        raise FenghuoError(
-            f"--grain is for times that are dates; the file's first time is {_KINDS[kind]}."
-        )
-    return own
-
-
-def _distance(times: Mapping[int, tuple[str, int]]) -> FileGrain:
-    """Find out the width of a step from how the dates lie.
-
-    Dates are weekly if most of them have one day of the week. Not all, so that one mistyped date
-    in a weekly file is told, and does not make a daily file of it whose days are nearly all
-    missing.
-    """
-    ordinals = sorted(times)
-    if len(ordinals) < 2:  # noqa: PLR2004 - one distance
-        return "day"
-    if all(date.fromordinal(one).day == 1 for one in ordinals):
-        return "month"
-    weekdays = np.bincount(np.array(ordinals) % _WEEK_DAYS)
-    return "week" if int(weekdays.max()) > len(ordinals) / 2 else "day"
-
-
-def _refuse_uneven(times: Mapping[int, tuple[str, int]]) -> None:
-    weekdays = np.array(sorted(times)) % _WEEK_DAYS
-    usual = int(np.bincount(weekdays).argmax())
-    uneven = [(line, text) for at, (text, line) in times.items() if at % _WEEK_DAYS != usual]
-    if uneven:
-        line, text = min(uneven)
-        raise FenghuoError(
-            f"line {line}: {text} is not a multiple of 7 days from the other dates, which are "
-            "weekly. Correct it, or use --grain day."
-        )
-
-
-def _refuse_packed(times: Mapping[int, tuple[str, int]]) -> None:
-    """Refuse 200932: taken as a number, 200952 and 201001 would be 49 steps apart."""
-    if all(_PACKED.fullmatch(text) for text, _ in times.values()):
-        text, line = min(times.values(), key=lambda time: time[1])
-        raise FenghuoError(
-            f"line {line}: {text} seems to be a year with a week, a month or a date; write it as "
-            "2009-W32, 2009-08 or 2009-08-03. Whole numbers are steps: 1, 2, 3, ..."
-        )
+    return day.year * MONTHS + day.month - 1

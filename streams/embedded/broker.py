@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedBroker", "free_port"]
 
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 
 

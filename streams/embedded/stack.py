@@ -171,9 +171,9 @@ class EmbeddedStack:
         if not self._external_kafka:
             self._on_step("Starting the broker")
             broker = self._open.enter_context(EmbeddedBroker(self._folder))
-            self.settings = self.settings.model_copy(update={"kafka": broker.bootstrap})
+            self.settings = self.settings.with_plain_kafka(broker.bootstrap)
         create_topics(
-            self.settings.kafka,
+            self.settings.brokers,
             self.settings.topics.values(),
             plain=[self.settings.alerts_topic],
             partitions=self.settings.partitions,

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas.counts import ALL_STRATA, UNKNOWN_STRATUM, Count, ImportGrain
 from schemas.regions import AmbiguousRegionError, UnknownRegionError
-from streams.epi_weeks import parse_week, week_label
+from streams.epi_weeks import week_label
+from streams.errors import FenghuoError
 from streams.feed.rows import FeedError
 from streams.judging.periods import epi_week_start
+from streams.tables.columns import find_layout
+from streams.tables.forms import form_of
+from streams.tables.numbers import read_numbers
+from streams.tables.text import read_cells
+from streams.tables.times import read_times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from streams.config import Configuration
+    from streams.tables.known import Role
+    from streams.tables.layout import Layout
+    from streams.tables.numbers import Decimal
+    from streams.tables.text import Cells
+    from streams.tables.times import FileGrain, TimeKind
 
 __all__ = ["read_counts"]
 
-_COLUMNS: Final = ("period", "region", "count")
+#: What the columns of imports are called elsewhere.
+_NAMES: Final = {"period": "time", "stratum": "signal"}
 #: Problems that are told; the rest is counted.
 _TOLD: Final = 50
 
@@ -32,18 +43,23 @@ def read_counts(
     signal: str,
     grain: ImportGrain,
     name: str,
+    columns: Mapping[Role, tuple[str, ...]] | None = None,
+    decimal: Decimal | None = None,
+    encoding: str | None = None,
 ) -> list[Count]:
     """Read and check a whole file of counts.
 
     Parameters
     ----------
     lines
-        The file's lines. The header names ``period``, ``region``, ``count`` and, if there are age
-        groups, ``stratum``.
+        The file's bytes, in pieces. The header names ``period``, ``region``, ``count`` and, if
+        there are age groups, ``stratum``; or has names that :mod:`streams.tables.known` knows.
     signal, grain
         What every row counts.
     name
         What messages call the file.
+    columns, decimal, encoding
+        As in :class:`streams.detect.reading.Reading`.
 
     Raises
     ------
@@ -53,16 +69,16 @@ def read_counts(
     known = configuration.surveillance.signals
     if signal not in known:
         raise FeedError(f"{signal!r} is no signal of the configuration; it has {', '.join(known)}.")
-    reader = csv.reader(_decoded(lines, name))
-    try:
-        header = [cell.strip().lower().removeprefix("\ufeff") for cell in next(reader, [])]
-        columns = _check_header(header, name)
-        parser = _Parser(configuration, signal, grain)
-        for cells in reader:
-            if any(cells):
-                parser.read(reader.line_num, cells, header, columns)
-    except csv.Error as error:
-        raise FeedError(f"{name}:{reader.line_num}: no CSV: {error}.") from None
+    cells = read_cells(b"".join(lines), name=name, encoding=encoding)
+    layout = _layout(cells, columns, name)
+    parser = _Parser(configuration, signal, grain)
+    rows = [(line, _row(row, layout, cells.header)) for line, row in cells.rows]
+    parser.know(rows, decimal=decimal, commas=cells.separator == ",")
+    for line, row in rows:
+        if isinstance(row, str):
+            parser.problems.append((line, row))
+        else:
+            parser.read(line, row)
     parser.check_strata()
     if parser.problems:
         told = [f"{name}:{line}: {text}" for line, text in sorted(parser.problems)[:_TOLD]]
@@ -72,26 +88,51 @@ def read_counts(
     return parser.counts
 
 
-def _decoded(lines: Iterable[bytes], name: str) -> Iterable[str]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield line.decode("utf-8")
-        except UnicodeDecodeError:
-            raise FeedError(
-                f"{name}:{number}: not UTF-8 text. Save the file as UTF-8 (Excel: CSV UTF-8)."
-            ) from None
+class _Row(NamedTuple):
+    """The texts of a row."""
+
+    period: str
+    region: str
+    stratum: str
+    value: str
 
 
-def _check_header(header: Sequence[str], name: str) -> Sequence[str]:
-    wanted = {*_COLUMNS, "stratum"}
-    missing = [column for column in _COLUMNS if column not in header]
-    unknown = [column for column in header if column not in wanted]
-    if missing or unknown or len(set(header)) < len(header):
-        raise FeedError(
-            f"{name}:1: the header must be period,region,count or period,region,count,stratum; "
-            f"it is {','.join(header) or 'empty'}."
+def _layout(cells: Cells, columns: Mapping[Role, tuple[str, ...]] | None, name: str) -> Layout:
+    """Find the columns; a file of counts by region has one count a row."""
+    header = [_NAMES.get(column.casefold(), column) for column in cells.header]
+    try:
+        layout = find_layout(
+            header if not columns else cells.header, name=name, line=cells.line, columns=columns
         )
-    return header
+    except FenghuoError as error:
+        if columns:
+            raise
+        raise _wrong_header(cells, name) from error
+    long = "count" in layout.places and "region" in layout.places
+    if not long or layout.adds_up:
+        raise _wrong_header(cells, name)
+    return layout
+
+
+def _wrong_header(cells: Cells, name: str) -> FeedError:
+    return FeedError(
+        f"{name}:{cells.line}: the header must be period,region,count or "
+        f"period,region,count,stratum; it is {','.join(cells.header) or 'empty'}. Or say which "
+        "columns to take, like --columns period=week,region=county,count=cases."
+    )
+
+
+def _row(cells: Sequence[str], layout: Layout, header: Sequence[str]) -> _Row | str:
+    if len(cells) > len(header) and not any(cells[len(header) :]):
+        cells = cells[: len(header)]
+    if len(cells) != len(header):
+        return f"{len(cells)} cells, the header has {len(header)}."
+    return _Row(
+        period=layout.time(cells),
+        region=layout.joined("region", cells),
+        stratum=layout.joined("signal", cells),
+        value=cells[layout.places["count"][0]],
+    )
 
 
 class _Parser:
@@ -109,24 +150,46 @@ class _Parser:
         self._grain: ImportGrain = grain
         self._lines: dict[tuple[str, date, str], int] = {}
         self._codes: dict[str, str] = {}
+        self._times: dict[str, tuple[TimeKind, int]] = {}
+        self._values: dict[str, float] = {}
+        self._faults: dict[str, str] = {}
         self.counts: list[Count] = []
         self.problems: list[tuple[int, str]] = []
 
-    def read(
-        self, line: int, cells: Sequence[str], header: Sequence[str], columns: Sequence[str]
+    def know(
+        self, rows: Sequence[tuple[int, _Row | str]], *, decimal: Decimal | None, commas: bool
     ) -> None:
-        if len(cells) != len(columns):
-            self.problems.append((line, f"{len(cells)} cells, the header has {len(columns)}."))
-            return
-        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+        """Read the different texts of periods and counts, which tell their form together."""
+        whole = [row for _, row in rows if isinstance(row, _Row)]
+        periods = list(dict.fromkeys(row.period for row in whole))
+        grain: FileGrain | None = "week" if self._grain == "week" else None
+        # Weeks and dates may stand in one file: each kind tells its form by itself.
+        for weeks in (True, False):
+            these = [text for text in periods if (form_of(text).name == "week") == weeks]
+            if not these:
+                continue
+            times = read_times(these, epi_week=self._system, grain=grain)
+            for place, text in enumerate(these):
+                self._times[text] = times.kind, times.ordinals[place]
+                if place in times.problems:
+                    fault = times.problems[place].replace("time ", "period ", 1)
+                    self._faults[text] = fault.partition("; for steps")[0]
+        texts = list(dict.fromkeys(row.value for row in whole))
+        numbers = read_numbers(texts, decimal=decimal, commas=commas)
+        self._values = dict(zip(texts, numbers.values, strict=True))
+        self._faults |= {
+            texts[place]: problem.told("count") for place, problem in numbers.problems.items()
+        }
+
+    def read(self, line: int, row: _Row) -> None:
         try:
             count = Count(
                 signal=self._signal,
-                region=self._region(row["region"]),
-                stratum=self._stratum(row.get("stratum") or ALL_STRATA),
+                region=self._region(row.region),
+                stratum=self._stratum(row.stratum or ALL_STRATA),
                 grain=self._grain,
-                period=self._period(row["period"]),
-                value=_value(row["count"]),
+                period=self._period(row.period),
+                value=self._value(row.value),
             )
         except ValueError as error:
             self.problems.append((line, f"{str(error).rstrip('.?')}."))
@@ -170,17 +233,20 @@ class _Parser:
         return text
 
     def _period(self, text: str) -> date:
-        week = parse_week(text, self._system)
-        if week is not None:
-            if self._grain == "day":
-                raise ValueError(f"period {text} is a week; write a date, or use --grain week")
-            return week
-        try:
-            day = date.fromisoformat(text)
-        except ValueError:
+        kind, ordinal = self._times[text]
+        fault = self._faults.get(text)
+        unreadable = fault is not None and "cannot be read" in fault
+        if unreadable or (fault is None and kind not in {"week", "date"}):
             raise ValueError(
                 f"period {text!r} is neither a date like 2009-08-03 nor an epi week like 2009-W32"
-            ) from None
+            )
+        if fault is not None:
+            raise ValueError(fault)
+        day = date.fromordinal(ordinal)
+        if kind == "week":
+            if self._grain == "day":
+                raise ValueError(f"period {text} is a week; write a date, or use --grain week")
+            return day
         first = epi_week_start(day, self._system)
         if self._grain == "week" and day != first:
             raise ValueError(
@@ -189,12 +255,10 @@ class _Parser:
             )
         return day
 
-
-def _value(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"count {text!r} is no number") from None
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"count {text} is not 0 or more")
-    return value
+    def _value(self, text: str) -> float:
+        if (fault := self._faults.get(text)) is not None:
+            raise ValueError(fault)
+        value = self._values[text]
+        if math.isnan(value):
+            raise ValueError(f"count {text!r} is missing; write a number, or leave out the row")
+        return value

@@ -16,7 +16,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
+from streams.brokers import Brokers, as_brokers
 from streams.errors import FenghuoError, UnavailableError
+from streams.kafka import no_answer
+from streams.kafka_knock import knock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,7 +51,7 @@ class DeliveryError(FenghuoError):
 
 
 def publish_records(
-    bootstrap: str,
+    brokers: Brokers | str,
     topic: str,
     records: Iterable[tuple[bytes, bytes]],
     on_progress: Callable[[int], None] | None = None,
@@ -57,8 +60,8 @@ def publish_records(
 
     Parameters
     ----------
-    bootstrap
-        Addresses of brokers, separated by commas.
+    brokers
+        Addresses of brokers, separated by commas, or with what they ask of clients.
     topic
         A topic that exists.
     records
@@ -80,25 +83,27 @@ def publish_records(
         A record was not acknowledged; how many were is said.
     """
     mixed = ((topic, key, value) for key, value in records)
-    return publish_mixed(bootstrap, mixed, on_progress)
+    return publish_mixed(brokers, mixed, on_progress)
 
 
 def publish_mixed(
-    bootstrap: str,
+    brokers: Brokers | str,
     records: Iterable[tuple[str, bytes, bytes]],
     on_progress: Callable[[int], None] | None = None,
 ) -> int:
     """Publish records of several topics; like `publish_records` with the topic before the key."""
-    return asyncio.run(_publish(bootstrap, records, on_progress))
+    return asyncio.run(_publish(brokers, records, on_progress))
 
 
 async def _publish(
-    bootstrap: str,
+    brokers: Brokers | str,
     records: Iterable[tuple[str, bytes, bytes]],
     on_progress: Callable[[int], None] | None,
 ) -> int:
+    brokers = as_brokers(brokers)
+    await asyncio.to_thread(knock, brokers)
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap.split(","),
+        **brokers.for_aiokafka(),
         client_id="fenghuo-publish",
         acks="all",
         max_batch_size=_BATCH_BYTES,
@@ -108,9 +113,7 @@ async def _publish(
         await producer.start()
     except (KafkaError, OSError) as error:
         await producer.stop()
-        raise UnavailableError(
-            f"No Kafka broker answers at {bootstrap}: {error}. Check --kafka or FENGHUO_KAFKA."
-        ) from None
+        raise no_answer(brokers, error) from None
     delivery = _Delivery(producer, on_progress)
     try:
         return await delivery.run(records)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from streams.errors import describe
 from streams.grafana.annotation import TAG, alert_tag, annotation_of, read_annotation
 from streams.grafana.errors import (
     GrafanaAwayError,
@@ -142,12 +143,14 @@ class Pusher:
         return pushed
 
     async def _push_next(self) -> bool:
-        taken = await queue.take(self._pool, self._waits.lease)
+        taken = await queue.take(self._pool, self._waits.lease, self._waits.refused)
         if taken is None:
             return False
         turn, alert = taken
-        wanted = annotation_of(alert, self._configuration, self._web_url) if alert else None
+        wanted: Annotation | None = None
         try:
+            if alert is not None:
+                wanted = annotation_of(alert, self._configuration, self._web_url)
             annotation_id = await self._bring(turn, wanted)
         except (GrafanaAwayError, GrafanaDeniedError) as error:
             doubtful = isinstance(error, GrafanaAwayError) and error.maybe_done
@@ -155,8 +158,12 @@ class Pusher:
             raise
         except GrafanaError as error:
             log.warning("The annotation of alert %s waits: %s", turn.alert_id, error)
-            self.refused[turn.alert_id] = str(error)
-            await queue.postpone(self._pool, turn, self._waits.refused)
+            await self._set_aside(turn, str(error))
+            return True
+        except Exception as error:
+            # Whatever is wrong with one alert must not keep the others from Grafana.
+            log.exception("The annotation of alert %s cannot be made.", turn.alert_id)
+            await self._set_aside(turn, describe(error))
             return True
         self.refused.pop(turn.alert_id, None)
         await queue.finish(
@@ -168,6 +175,10 @@ class Pusher:
             settle=self._waits.settle,
         )
         return True
+
+    async def _set_aside(self, turn: Turn, reason: str) -> None:
+        self.refused[turn.alert_id] = reason
+        await queue.postpone(self._pool, turn, self._waits.refused, reason)
 
     async def _bring(self, turn: Turn, wanted: Annotation | None) -> int | None:
         """Make Grafana show an alert as wanted, None: not at all; return the annotation's id."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from schemas.events import EventKind
     from streams.ingest.intake import Intake
     from streams.store.commit import Committed
-    from streams.transport import RecordBatch
+    from streams.transport import RecordBatch, Unreadable
 
 __all__ = ["Ingest"]
 
@@ -36,6 +36,7 @@ _RETRY_FIRST, _RETRY_LONGEST = 0.2, 10.0
 _TRANSIENT = (
     psycopg.OperationalError,  # connection lost, server restarting, deadlock, serialisation
     psycopg.InterfaceError,
+    errors.IdleInTransactionSessionTimeout,  # this worker was frozen
 )
 
 
@@ -69,6 +70,8 @@ class Ingest:
         self._reseek = reseek
         self._committed = committed
         self._series = SeriesNumbers()
+        #: Where the last commit of each log ended, and the leader epoch that is stored there.
+        self._epochs: dict[tuple[str, TP], tuple[int, int]] = {}
 
     def prepare(self, batch: RecordBatch) -> Callable[[], Awaitable[None]]:
         """Validate a batch; the coroutine function that is returned commits it."""
@@ -81,7 +84,9 @@ class Ingest:
         return commit
 
     def _read(self, batch: RecordBatch, now: datetime) -> Reading:
-        return self._intake().read(self._kinds[batch.tp.topic], batch.records, now=now)
+        reading = self._intake().read(self._kinds[batch.tp.topic], batch.records, now=now)
+        reading.refused += map(_set_aside, batch.unreadable)
+        return reading
 
     async def _commit(self, batch: RecordBatch, reading: Reading, received_at: datetime) -> None:
         wait = _RETRY_FIRST
@@ -94,6 +99,13 @@ class Ingest:
                 if not reading.accepted:
                     raise  # nothing is left that could be refused
                 await self._divide(batch, error, received_at)
+            except errors.ForeignKeyViolation as error:
+                # A backup was restored, or a standby took over that had not received all.
+                log.warning("Series numbers are fetched again, trying again: %s", error)
+                self._series.forget()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _RETRY_LONGEST)
+                continue
             except _TRANSIENT as error:
                 log.warning("Database does not take a batch, trying again: %s", error)
                 await asyncio.sleep(wait)
@@ -110,11 +122,22 @@ class Ingest:
                 at,
                 reading,
                 self._series,
-                records=len(batch.records),
+                records=len(batch.records) + len(batch.unreadable),
                 worker=self._worker,
                 received_at=received_at,
+                new_epoch=self._new_epoch(batch),
             )
+        self._epochs[batch.log, batch.tp] = batch.next_offset, batch.epoch
         self._committed(done)
+
+    def _new_epoch(self, batch: RecordBatch) -> int | None:
+        """Return the leader epoch to store; None where it follows a commit that stored the same."""
+        if batch.epoch < 0 or self._epochs.get((batch.log, batch.tp)) == (
+            batch.position,
+            batch.epoch,
+        ):
+            return None
+        return batch.epoch
 
     async def _after_stale(
         self, batch: RecordBatch, stored: int | None, received_at: datetime
@@ -139,11 +162,7 @@ class Ingest:
         """Find the record that the database cannot hold, and refuse it alone."""
         if len(batch.records) > 1:
             middle = batch.records[len(batch.records) // 2].offset
-            first = batch._replace(
-                next_offset=middle,
-                records=[record for record in batch.records if record.offset < middle],
-            )
-            for part in (first, batch.from_offset(middle)):
+            for part in (batch.before_offset(middle), batch.from_offset(middle)):
                 await self._commit(part, self._read(part, received_at), received_at)
             return
         log.error("%s[%s]: record %s cannot be stored: %s", *batch.tp, batch.position, error)
@@ -157,4 +176,17 @@ class Ingest:
             reading.refused.append(
                 RefusedRecord(record.offset, record.key, record.value, None, refusal)
             )
+        reading.refused += map(_set_aside, batch.unreadable)
         await self._commit(batch, reading, received_at)
+
+
+def _set_aside(unreadable: Unreadable) -> RefusedRecord:
+    """Return one letter for offsets that cannot be decoded; it holds their whole batch."""
+    first, following, problem, raw = unreadable
+    offsets = f"Offset {first}" if following == first + 1 else f"Offsets {first} to {following - 1}"
+    refusal = Refusal(
+        RefusalReason.UNREADABLE,
+        f"{offsets} cannot be decoded ({problem}). Send the records again, compressed with gzip, "
+        "snappy, lz4 or zstd, or not compressed.",
+    )
+    return RefusedRecord(first, None, raw, None, refusal)

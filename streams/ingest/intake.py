@@ -196,7 +196,7 @@ class Intake:
 
 
 def event_key(source_id: str, event_id: str) -> str:
-    """Return the identity of an event as 32 hexadecimal digits.
+    """Return the identity of an event within its kind as 32 hexadecimal digits.
 
     Neither part can hold a line feed, so two different pairs never give the same text.
     """
@@ -209,7 +209,7 @@ def _contradict(one: AcceptedEvent, other: AcceptedEvent) -> bool:
 
 
 def _counted(event: AcceptedEvent) -> tuple[Any, ...]:
-    return event.cancelled, event.occurred, event.place, event.amounts
+    return event.cancelled, event.occurred, event.facility_id, event.place, event.amounts
 
 
 def revision_conflict(revision: int) -> Refusal:

@@ -5,6 +5,9 @@ transaction. A judge takes rows with SKIP LOCKED, judges, and deletes them toget
 verdicts and alerts: a judge that dies leaves the rows to the next one, and a change is never
 forgotten. Any number of workers may judge. A judge reads counts after it took the rows, so it sees
 at least the change that each row announced; verdicts that saw older data never replace newer ones.
+
+A rule in a region that raises an error is set aside in `judging_quarantine`, and retried with a
+growing delay; everything else is judged in the same transaction.
 """
 
 from __future__ import annotations
@@ -13,31 +16,33 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import psycopg
 from psycopg_pool import PoolClosed
 
-from detectors.contract import Panel
-from streams.alerts.raising import Judged, raise_alerts
-from streams.judging.periods import period_of, periods_between, step_days
+from streams.alerts.raising import Judged
+from streams.judging.judging import judge_rule
+from streams.judging.recording import record_judged
+from streams.judging.spans import Span
+from streams.judging.work import failure, plan_work
 from streams.store.held_updates import release_updates
 from streams.store.judging_runs import JudgingRun, note_judging
+from streams.store.limits import HOLD_BRIEFLY
 from streams.store.locks import JUDGING, TAKE
-from streams.store.panels import read_extent, read_panel
-from streams.store.verdicts import JudgedSeries, store_verdicts
+from streams.store.panels import read_extent
+from streams.store.quarantine import defer, quarantine, read_quarantined, release, retry_all
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
 
-    from schemas.config import Rule
     from streams.config import Configuration
-    from streams.store.panels import Extent
+    from streams.judging.work import Work
+    from streams.store.quarantine import Failure
 
 __all__ = ["JudgingLoop", "judge_pending"]
 
@@ -48,17 +53,6 @@ _AFTER_FAILURE_SECONDS = 10.0
 _REST = 4
 #: Most rows taken at once; the rest waits for the next look or another worker.
 _TAKEN_AT_ONCE = 20_000
-
-
-class Span(NamedTuple):
-    """First and last day on which a series changed."""
-
-    first: date
-    last: date
-
-    def union(self, other: Span) -> Span:
-        """Return the span that covers both."""
-        return Span(min(self.first, other.first), max(self.last, other.last))
 
 
 class JudgingLoop:
@@ -95,11 +89,15 @@ class JudgingLoop:
 
     async def run(self) -> None:
         """Judge until the pool is closed; the database being away only delays."""
+        starting = True
         while True:
             began = time.monotonic()
             try:
                 async with self._pool.connection() as connection:
+                    if starting:
+                        await retry_all(connection)
                     await release_updates(connection)
+                starting = False
                 more = await judge_pending(
                     self._pool, self._configuration, changed=self._alerts_changed
                 )
@@ -109,8 +107,8 @@ class JudgingLoop:
                 log.warning("Judging waits for the database: %s", error)
                 more = 0
             except Exception:
-                # A detector's fault must not stop the counting. The series stay pending, which
-                # `fenghuo status` shows, and are tried again.
+                # What is wrong with single series is dealt with below. This must not stop the
+                # counting either; the series stay pending, which makes the worker unhealthy.
                 log.exception("Judging failed; the changed series wait")
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
                 more = 0
@@ -151,50 +149,90 @@ async def judge_pending(
     """
     async with pool.connection() as connection, connection.transaction():
         taken, spans = await _take(connection)
-        if not spans:
-            return taken
+        quarantined = await read_quarantined(connection)
         as_of = await _database_time(connection)
-        rules = {
-            name: rule
-            for name, rule in configuration.surveillance.rules.items()
-            if rule.signal in spans
-        }
-        extents = {
-            signal: await read_extent(connection, signal)
-            for signal in {rule.signal for rule in rules.values()}
-        }
-        runs: list[JudgingRun] = []
-        judgements: list[Judged] = []
-        for name, rule in rules.items():
-            began = time.monotonic()
-            found = await _judge_rule(
-                connection,
-                name,
-                spans[rule.signal],
-                extent=extents[rule.signal],
-                configuration=configuration,
-            )
-            judgements.append(Judged(name, rule, found))
-            periods = sum(len(series.periods) for series in found)
-            runs.append(JudgingRun(name, periods, time.monotonic() - began))
+        work = plan_work(spans, quarantined, configuration, as_of)
+        if not any(work):
+            return taken
+        judged = await _judge(connection, work, configuration)
         # The numbers of an alert come from all verdicts of its series, those included that another
         # judge is about to write: only one writes at a time.
+        await connection.execute(HOLD_BRIEFLY)
         await connection.execute(TAKE, (JUDGING,))
-        await note_judging(connection, runs, taken)
-        version = configuration.version
-        for name, _, judged in judgements:
-            await store_verdicts(connection, name, judged, as_of=as_of, config_version=version)
-        alerts = await raise_alerts(
-            connection,
-            judgements,
-            configuration.surveillance.rules,
-            as_of=as_of,
-            config_version=version,
-            update_every=timedelta(seconds=configuration.surveillance.alerts.update_seconds),
-        )
+        alerts, unstored = await record_judged(connection, judged.found, configuration, as_of=as_of)
+        failed = [*work.failures, *judged.failed, *_failures(unstored, work, configuration)]
+        await _set_aside(connection, work, failed)
+        if judged.found or not failed:
+            # After setting aside: health compares the times.
+            await note_judging(connection, judged.runs, taken)
     if alerts:
         changed()
     return taken
+
+
+class _RulesJudged(NamedTuple):
+    found: list[Judged]
+    failed: list[Failure]
+    runs: list[JudgingRun]
+
+
+async def _judge(
+    connection: AsyncConnection, work: Work, configuration: Configuration
+) -> _RulesJudged:
+    rules = configuration.surveillance.rules
+    extents = {
+        signal: await read_extent(connection, signal)
+        for signal in {rules[name].signal for name in work.spans}
+    }
+    judged = _RulesJudged([], [], [])
+    for name, spans in work.spans.items():
+        rule = rules[name]
+        began = time.monotonic()
+        series, failed = await judge_rule(
+            connection, name, spans, extent=extents[rule.signal], configuration=configuration
+        )
+        if series:
+            judged.found.append(Judged(name, rule, series))
+        judged.failed.extend(_failures([(name, *one) for one in failed], work, configuration))
+        periods = sum(len(one.periods) for one in series)
+        judged.runs.append(JudgingRun(name, periods, time.monotonic() - began))
+    return judged
+
+
+def _failures(
+    failed: Sequence[tuple[str, str, Exception]], work: Work, configuration: Configuration
+) -> list[Failure]:
+    """Describe what failed, given as rule, region and error, and write it to the log."""
+    rules = configuration.surveillance.rules
+    errors: dict[tuple[str, type[Exception]], list[tuple[str, Exception]]] = defaultdict(list)
+    for rule, region, error in failed:
+        errors[rule, type(error)].append((region, error))
+    for (rule, _), affected in errors.items():
+        region, error = affected[0]
+        log.error(
+            "Rule %s cannot be judged in %d region(s), among them %s. They are set aside and "
+            "retried later; the other series go on.",
+            rule,
+            len(affected),
+            region,
+            exc_info=error,
+        )
+    return [
+        failure(rules[rule].signal, rule, region, work.spans[rule][region], error)
+        for rule, region, error in failed
+    ]
+
+
+async def _set_aside(connection: AsyncConnection, work: Work, failed: Sequence[Failure]) -> None:
+    keys = {(one.signal, one.rule, one.region) for one in failed}
+    judged = [one for one in work.retried if (one.signal, one.rule, one.region) not in keys]
+    for unknown in work.failures:
+        log.error("A change of signal %s is set aside: %s", unknown.signal, unknown.reason)
+    for one in judged:
+        log.info("Rule %s in region %s is no longer set aside", one.rule, one.region)
+    await release(connection, judged)
+    await quarantine(connection, failed)
+    await defer(connection, work.deferred)
 
 
 async def _database_time(connection: AsyncConnection) -> datetime:
@@ -225,84 +263,3 @@ async def _take(
         changed[signal][region] = Span(first, last)
         taken += count
     return taken, changed
-
-
-def _affected(
-    rule: Rule, changed: Mapping[str, Span], configuration: Configuration
-) -> dict[str, Span]:
-    """Lift the changed series to the rule's level."""
-    spans: dict[str, Span] = {}
-    for code, span in changed.items():
-        region = configuration.regions.parent_at(code, rule.level)
-        if region is not None:
-            known = spans.get(region.code)
-            spans[region.code] = span if known is None else known.union(span)
-    return spans
-
-
-async def _judge_rule(
-    connection: AsyncConnection,
-    name: str,
-    changed: Mapping[str, Span],
-    *,
-    extent: Extent | None,
-    configuration: Configuration,
-) -> list[JudgedSeries]:
-    rule = configuration.surveillance.rules[name]
-    spans = _affected(rule, changed, configuration)
-    if extent is None:
-        return []
-    detector = configuration.detectors[name]
-    system = configuration.surveillance.epi_week
-    step = timedelta(days=step_days(rule.grain))
-    lookback = detector.lookback(rule.grain)
-    ranges = {
-        region: reached
-        for region, span in spans.items()
-        if (reached := _judged_range(span, rule, lookback, extent, configuration)).first
-        <= reached.last
-    }
-    if not ranges:
-        return []
-    first = min(span.first for span in ranges.values())
-    last = max(span.last for span in ranges.values())
-    regions = sorted(ranges)
-    read_from = first - lookback * step
-    counts = await read_panel(
-        connection,
-        signal=rule.signal,
-        regions=regions,
-        grain=rule.grain,
-        first=read_from,
-        last=last,
-        extent=extent,
-        epi_week=system,
-    )
-    periods = periods_between(read_from, last, rule.grain)
-    panel = Panel(counts, dates=np.array(periods, dtype="datetime64[D]"), grain=rule.grain)
-    verdicts = await asyncio.to_thread(detector.judge, panel, slice(lookback, None))
-    judged = periods[lookback:]
-    return [
-        JudgedSeries.select(
-            region,
-            periods=judged,
-            judged=ranges[region],
-            observed=counts[i, lookback:],
-            verdicts=verdicts,
-            row=i,
-            min_cases=rule.min_cases,
-        )
-        for i, region in enumerate(regions)
-    ]
-
-
-def _judged_range(
-    span: Span, rule: Rule, lookback: int, extent: Extent, configuration: Configuration
-) -> Span:
-    """Return the periods whose verdicts a change can alter, as far as data reach."""
-    system = configuration.surveillance.epi_week
-    reach = lookback * step_days(rule.grain) + (6 if rule.grain == "rolling7" else 0)
-    # Imported history is baseline: alerts are about the time since events flow.
-    first = period_of(max(span.first, extent.counted_from), rule.grain, system)
-    last = period_of(min(span.last + timedelta(days=reach), extent.last), rule.grain, system)
-    return Span(first, last)

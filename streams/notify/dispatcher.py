@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from streams.errors import FenghuoError
+from streams.errors import describe
 from streams.notify.channels import SendError
-from streams.notify.entries import make_entry
+from streams.notify.composing import Composer
 from streams.notify.limits import Backoff
-from streams.notify.masking import expand
 from streams.notify.routing import plan
 from streams.store import deliveries, outbox
 from streams.wakeup import Wakeup
@@ -93,7 +92,7 @@ class Dispatcher:
         self._configuration = configuration
         self._notify = configuration.surveillance.notify
         self._senders = senders
-        self._templates = templates
+        self._composer = Composer(pool, configuration, templates)
         self._waits = waits
         self._clock = clock
         self._wakeup = wakeup or Wakeup()
@@ -134,15 +133,7 @@ class Dispatcher:
             await asyncio.gather(*self._lanes.values(), return_exceptions=True)
 
     def _plan(self, now: datetime) -> Callable[[AlertEvent, Alert], tuple[Planned, ...]]:
-        def planned(event: AlertEvent, alert: Alert) -> tuple[Planned, ...]:
-            try:
-                return plan(event, alert, self._configuration, now)
-            except Exception:
-                # One that cannot be planned must not keep all later ones from being told.
-                log.exception("Nobody is told of event %s of alert %s.", event.seq, event.alert_id)
-                return ()
-
-        return planned
+        return lambda event, alert: plan(event, alert, self._configuration, now)
 
     async def _lane(self, name: str) -> None:
         """Send what a channel has, one message after the other."""
@@ -167,20 +158,40 @@ class Dispatcher:
         if taken is None:
             return False
         self._attempts += 1
-        message = taken.message
+        message = taken.message or await self._written(name, channel, taken)
         if message is None:
-            message = await self._patiently(lambda: self._written(name, channel, taken))
+            return True
         try:
             async with asyncio.timeout(longest.total_seconds()):
                 remark = await self._senders[name].send(message)
         except (SendError, TimeoutError) as error:
             reason = str(error) or f"not done within {longest.total_seconds():g} s"
-            await self._patiently(lambda: self._failed(name, taken, reason))
+            await self._patiently(lambda: self._failed(name, taken, reason, self._waits.pause))
+            return True
+        except Exception as error:
+            # A fault of ours must not keep the channel's other messages from being sent.
+            log.exception("Channel %s: message %s cannot be sent.", name, message.key)
+            reason = describe(error)
+            await self._patiently(lambda: self._failed(name, taken, reason, self._waits.pause))
             return True
         if remark:
             log.warning("Channel %s: message %s: %s", name, message.key, remark)
         await self._patiently(lambda: self._arrived(name, taken, remark))
         return True
+
+    async def _written(self, name: str, channel: Channel, taken: Taken) -> Message | None:
+        """Write a message; one that cannot be written waits, and its channel goes on."""
+        try:
+            return await self._patiently(
+                lambda: self._composer.compose(name, channel, taken, self._clock())
+            )
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout):
+            raise
+        except Exception as error:
+            log.exception("Channel %s: message %s cannot be written.", name, taken.delivery_id)
+            reason = f"cannot be written: {describe(error)}"
+        await self._patiently(lambda: self._failed(name, taken, reason, None))
+        return None
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Do something for a message that is held here, also if the database is away for a moment.
@@ -191,6 +202,8 @@ class Dispatcher:
         while True:
             try:
                 return await call()
+            except psycopg.DataError:
+                raise  # the same at each attempt
             except (psycopg.Error, PoolTimeout):
                 if self._clock() >= until:
                     raise
@@ -199,35 +212,7 @@ class Dispatcher:
     async def _arrived(self, name: str, taken: Taken, remark: str | None) -> None:
         await deliveries.mark_sent(self._pool, name, taken, self._clock(), remark=remark)
 
-    async def _written(self, name: str, channel: Channel, taken: Taken) -> Message:
-        """Write a message, and keep it: each attempt says the same."""
-        configuration, now = self._configuration, self._clock()
-        message = self._templates.write(
-            str(taken.delivery_id),
-            name,
-            channel.language or self._notify.language,
-            [
-                make_entry(
-                    event, alert, configuration, channel=name, secret=self._secret(), now=now
-                )
-                for event, alert in await outbox.contents(self._pool, taken.delivery_id)
-            ],
-            configuration,
-            digest=taken.digest,
-        )
-        await deliveries.keep_message(self._pool, taken, message)
-        return message
-
-    def _secret(self) -> str | None:
-        if self._notify.secret is None:
-            return None
-        try:
-            return expand(self._notify.secret)
-        except FenghuoError as error:
-            log.warning("Links have no token: %s", error)
-            return None
-
-    async def _failed(self, name: str, taken: Taken, reason: str) -> None:
+    async def _failed(self, name: str, taken: Taken, reason: str, pause: Backoff | None) -> None:
         given_up = await deliveries.mark_failed(
             self._pool,
             name,
@@ -235,7 +220,7 @@ class Dispatcher:
             self._clock(),
             error=reason,
             retry=self._waits.retry,
-            pause=self._waits.pause,
+            pause=pause,
             give_up_after=timedelta(hours=self._notify.give_up_after_hours),
         )
         if given_up:

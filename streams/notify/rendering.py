@@ -79,7 +79,7 @@ class Templates:
         prefix, body = ("digest_", "digest") if digest else ("", "body")
 
         def text(name: str) -> str:
-            return self._render(f"{language}/{name}", context).strip()
+            return _storable(self._render(f"{language}/{name}", context)).strip()
 
         return Message(
             key=key,
@@ -105,6 +105,11 @@ class Templates:
                 # The alarm goes out all the same.
                 log.warning("Template %s: %s; the built-in one is used instead.", name, error)
         return self._built_in.get_template(name).render(context)
+
+
+def _storable(text: str) -> str:
+    """Replace what PostgreSQL and UTF-8 cannot hold: NUL and lone surrogates."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def _by_alert(seen: Sequence[dict[str, Any]], language: Language) -> list[dict[str, Any]]:

@@ -72,7 +72,7 @@ def _fits(
         not _kinds(event).isdisjoint(route.on)
         and (not route.severities or alert.severity in route.severities)
         and (not route.signals or alert.signal in route.signals)
-        and (not route.rules or alert.rule in route.rules)
+        and (not route.rules or not {alert.rule, alert.numbers_rule}.isdisjoint(route.rules))
         and (not route.regions or _within(alert.region, route, configuration))
         and (route.during is None or in_window(windows[route.during], now, zone))
         and (route.outside is None or not in_window(windows[route.outside], now, zone))
@@ -82,11 +82,15 @@ def _fits(
 def _kinds(event: AlertEvent) -> set[str]:
     """Return what routes know an event by.
 
+    An exceedance that begins again after an end is as new as the first: routes of new alerts hear
+    of it, also those that were configured before there was `resumed`.
+
     Whoever asks for new alerts of a severity asks for those as well that merging has raised to it:
     the alert that brought it is not told, since it was merged as soon as it opened.
     """
     raised = isinstance(event.change, Absorbed) and event.change.raised_from is not None
-    return {event.change.kind, "opened"} if raised else {event.change.kind}
+    begins = raised or event.change.kind == "resumed"
+    return {event.change.kind, "opened"} if begins else {event.change.kind}
 
 
 def _within(code: str, route: Route, configuration: Configuration) -> bool:
@@ -120,7 +124,9 @@ def _due(
         due = next_of(route.digest, now, surveillance.zone)
     elif route.digest_every_minutes:
         due = next_multiple(route.digest_every_minutes, now, surveillance.zone)
-    elif event.change.kind == "opened" and alert.explanation is None:
+    elif event.change.kind == "resumed" or (
+        event.change.kind == "opened" and alert.explanation is None
+    ):
         due = now + FOR_EXPLANATION
     channel = surveillance.notify.channels[target]
     return _after_quiet_hours(channel, alert.severity, due, configuration)

@@ -17,6 +17,7 @@ from streams.notify.rendering import Templates
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from streams.brokers import Brokers
     from streams.config import Configuration
     from streams.settings import Settings
     from streams.wakeup import Wakeup
@@ -44,7 +45,7 @@ async def running_dispatcher(
     """
     async with open_dispatcher(
         settings.database,
-        settings.kafka,
+        settings.brokers,
         configuration,
         folder=settings.config.parent,
         wakeup=wakeup,
@@ -61,7 +62,7 @@ async def running_dispatcher(
 @asynccontextmanager
 async def open_dispatcher(
     database: str,
-    kafka: str,
+    kafka: Brokers | str,
     configuration: Configuration,
     *,
     folder: Path = Path(),

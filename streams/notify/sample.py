@@ -35,6 +35,8 @@ def sample(configuration: Configuration, now: datetime) -> tuple[AlertEvent, Ale
         grain="day",
         first_period=today - timedelta(days=1),
         last_period=today - timedelta(days=1),
+        own_first_period=today - timedelta(days=1),
+        own_last_period=today - timedelta(days=1),
         exceedances=1,
         observed=45,
         expected=20.5,

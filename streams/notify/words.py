@@ -35,6 +35,7 @@ STATUS_WORDS: Final[Mapping[AlertStatus, Title]] = {
 KIND_WORDS: Final[Mapping[str, Title]] = {
     "opened": Title(en="new alert", zh="新预警"),
     "updated": Title(en="new numbers", zh="数据更新"),
+    "resumed": Title(en="above the threshold again", zh="再次超过阈值"),
     "revised": Title(en="gone after corrections", zh="数据更正后不再超阈值"),
     "ended": Title(en="exceedances have ended, closing is proposed", zh="超阈值已结束，建议关闭"),
     "suppressed": Title(en="exceedance without a new alert", zh="再次超阈值（不另发预警）"),

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.alerts.small_cells import alert_to_tell, is_small, without_small_cells
+from streams.alerts.small_cells import alert_to_tell, without_small_cells
 
 if TYPE_CHECKING:
     from schemas.alerts import Alert, Explanation
     from streams.people.users import Role
 
-__all__ = ["explanation_for", "for_role", "shown"]
+__all__ = ["explanation_for", "for_role", "sees_all"]
 
 
-def shown(value: float, role: Role) -> float | None:
-    """Return a facility's or age group's count as a role sees it; None: less than five.
-
-    Examples
-    --------
-    >>> shown(4, "viewer"), shown(4, "officer"), shown(5, "viewer"), shown(0, "viewer")
-    (None, 4, 5, 0)
-    """
-    return None if role == "viewer" and is_small(value) else value
+def sees_all(role: Role) -> bool:
+    """Tell whether a role sees exact counts of facilities and age groups."""
+    return role != "viewer"
 
 
 def for_role(alert: Alert, role: Role) -> Alert:
@@ -29,9 +23,9 @@ def for_role(alert: Alert, role: Role) -> Alert:
 
     Put an alert through this before it is put into words.
     """
-    return alert_to_tell(alert) if role == "viewer" else alert
+    return alert if sees_all(role) else alert_to_tell(alert)
 
 
 def explanation_for(explanation: Explanation, role: Role) -> Explanation:
     """Return an explanation without the facilities and age groups that a role must not see."""
-    return without_small_cells(explanation) if role == "viewer" else explanation
+    return explanation if sees_all(role) else without_small_cells(explanation)

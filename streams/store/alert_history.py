@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import class_row, dict_row
+from pydantic import ValidationError
 
 from schemas.alerts import Alert, AlertEvent
 from streams.alerts.lifecycle import fold
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg import AsyncConnection
 
-__all__ = ["Difference", "Followed", "begin_following", "follow", "followed_to", "rebuild"]
+__all__ = [
+    "Difference",
+    "Followed",
+    "begin_following",
+    "compare",
+    "follow",
+    "followed_to",
+    "rebuild",
+    "set_event_aside",
+]
 
 _AT_ONCE = 1000
 
@@ -67,16 +77,53 @@ async def follow(connection: AsyncConnection, follower: str, *, limit: int = 500
     place = await cursor.fetchone()
     if place is None:
         return []
-    async with connection.cursor(row_factory=dict_row) as events:
-        await events.execute(
-            "SELECT event_id, alert_id, seq, at, actor, change FROM alert_events "
-            "WHERE event_id > %s ORDER BY event_id LIMIT %s",
-            (place[0], limit),
-        )
-        return [
-            Followed(row.pop("event_id"), AlertEvent.model_validate(row))
-            for row in await events.fetchall()
-        ]
+    after = place[0]
+    while True:
+        async with connection.cursor(row_factory=dict_row) as events:
+            await events.execute(
+                "SELECT event_id, alert_id, seq, at, actor, change FROM alert_events "
+                "WHERE event_id > %s ORDER BY event_id LIMIT %s",
+                (after, limit),
+            )
+            rows = await events.fetchall()
+        readable = [one for row in rows if (one := await _read(connection, follower, row))]
+        if readable or not rows:
+            return readable
+        after = rows[-1]["event_id"]
+        await followed_to(connection, follower, after)
+
+
+async def _read(connection: AsyncConnection, follower: str, row: dict[str, Any]) -> Followed | None:
+    """Return the event of a row; one that is no event is set aside, so that the rest goes on."""
+    fields = {name: value for name, value in row.items() if name != "event_id"}
+    try:
+        return Followed(row["event_id"], AlertEvent.model_validate(fields))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        reason = f"not an event: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        await connection.execute(_SET_ASIDE, {**_place(row), "who": follower, "reason": reason})
+        return None
+
+
+def _place(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("event_id", "alert_id", "seq")}
+
+
+async def set_event_aside(
+    connection: AsyncConnection, follower: str, one: Followed, reason: str
+) -> None:
+    """Note an event that a follower could not deal with, and passes."""
+    event = one.event
+    await connection.execute(
+        _SET_ASIDE,
+        {
+            "who": follower,
+            "event_id": one.event_id,
+            "alert_id": event.alert_id,
+            "seq": event.seq,
+            "reason": reason,
+        },
+    )
 
 
 async def followed_to(connection: AsyncConnection, follower: str, event_id: int) -> None:
@@ -104,9 +151,9 @@ def rebuild(connection: psycopg.Connection, *, check_only: bool) -> tuple[int, l
     with connection.transaction():
         hold_alerts(connection)
         wanted: list[Alert] = []
-        for alert_id, folded, live in _folded(connection):
+        for alert_id, fields, folded in compare(connection):
             alerts += folded is not None
-            if fields := _differing(folded, live):
+            if fields:
                 differences.append(Difference(alert_id, fields))
                 wanted += [folded] if folded else []
         if not check_only:
@@ -117,6 +164,17 @@ def rebuild(connection: psycopg.Connection, *, check_only: bool) -> tuple[int, l
             for first in range(0, len(wanted), _AT_ONCE):
                 connection.execute(*store_rows(wanted[first : first + _AT_ONCE]))
     return alerts, differences
+
+
+def compare(
+    connection: psycopg.Connection,
+) -> Iterator[tuple[int, tuple[str, ...], Alert | None]]:
+    """Yield each alert's id, the fields in which its row differs, and the alert of its events.
+
+    The transaction is one of a single snapshot, or holds the lock of `hold_alerts`.
+    """
+    for alert_id, folded, live in _folded(connection):
+        yield alert_id, _differing(folded, live), folded
 
 
 def _folded(
@@ -154,3 +212,10 @@ def _differing(folded: Alert | None, live: Alert | None) -> tuple[str, ...]:
     return tuple(
         name for name in Alert.model_fields if getattr(folded, name) != getattr(live, name)
     )
+
+
+_SET_ASIDE = """
+INSERT INTO set_aside (follower, event_id, alert_id, seq, reason)
+VALUES (%(who)s, %(event_id)s, %(alert_id)s, %(seq)s, %(reason)s)
+ON CONFLICT (follower, event_id) DO UPDATE SET reason = EXCLUDED.reason, at = EXCLUDED.at
+"""

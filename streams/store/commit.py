@@ -21,14 +21,16 @@ from psycopg.rows import class_row
 
 from streams.errors import StoreError
 from streams.ingest.intake import RefusedRecord, revision_conflict
+from streams.store.limits import HOLDING
+from streams.store.schema import hold_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from psycopg import AsyncConnection, AsyncCursor
 
-    from streams.ingest.intake import AcceptedEvent, Reading
+    from streams.ingest.intake import AcceptedEvent, Place, Reading
     from streams.store.series import SeriesNumbers
 
 __all__ = ["BatchPosition", "Committed", "StaleOffsetError", "commit_batch"]
@@ -75,29 +77,43 @@ async def commit_batch(
     records: int,
     worker: str,
     received_at: datetime,
+    new_epoch: int | None = None,
 ) -> Committed:
     """Store one batch.
+
+    Parameters
+    ----------
+    new_epoch
+        Leader epoch of the batch's last record, unless it is stored already.
 
     Raises
     ------
     StaleOffsetError
         When the stored offset is not ``at.position``. Nothing was written.
+    SchemaMisfitError
+        When the database was migrated for another program meanwhile. Nothing was written.
+    psycopg.errors.ForeignKeyViolation
+        When `series` remembers numbers that the database does not have, as after the restore of a
+        backup. Nothing was written; forget them and try again.
     """
-    await series.know(connection, reading.accepted)
+    literals = await series.know(connection, reading.accepted)
     # In a thread, so that the event loop serves the commits that are under way.
-    lines = await asyncio.to_thread(_copy_text, reading.accepted, series)
+    lines = await asyncio.to_thread(_copy_text, reading.accepted, literals)
     async with connection.transaction(), connection.cursor(row_factory=class_row(_Taken)) as cursor:
+        await hold_schema(connection)
         if lines:
             async with cursor.copy(_COPY) as copy:
                 await copy.write(lines)
         refused_by = [record.source_id or "unknown" for record in reading.refused]
         await cursor.execute(
-            _TAKE_IN, (*at, reading.kind, records, refused_by, worker, received_at)
+            _TAKE_IN, (HOLDING, *at, reading.kind, records, refused_by, worker, received_at)
         )
         done = await cursor.fetchone()
         assert done is not None  # noqa: S101 - a function gives one row
         if done.batch is None:
             raise StaleOffsetError(at, done.stored_offset)
+        if new_epoch is not None:
+            await cursor.execute(_NOTE_EPOCH, (new_epoch, *at[:3]))
         refused = [*reading.refused, *_as_refused(reading.accepted, done.conflicts)]
         await _insert_dead_letters(cursor, at, refused, done.recorded)
     return Committed(done.batch, done.inserted, done.replaced, done.repeated, len(refused))
@@ -115,7 +131,15 @@ class _Taken(NamedTuple):
     conflicts: list[int]
 
 
-_TAKE_IN = "SELECT * FROM take_in(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+# The offset's row stays locked until the end: a worker that freezes then must not keep it.
+_TAKE_IN = """
+SELECT t.* FROM set_config('idle_in_transaction_session_timeout', %s, true),
+                take_in(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS t
+"""
+
+_NOTE_EPOCH = (
+    "UPDATE stream_offsets SET leader_epoch = %s WHERE log = %s AND topic = %s AND partition = %s"
+)
 
 _COPY = """
 COPY incoming (ord, event_key, revision, cancelled, occurred, source_id, facility_id, region,
@@ -144,6 +168,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS known (
     outcome     text      NOT NULL,
     cancelled   boolean   NOT NULL,
     occurred_at timestamptz NOT NULL,
+    facility_id text      NOT NULL,
     series      int[]     NOT NULL,
     amounts     numeric[] NOT NULL
 ) ON COMMIT DELETE ROWS
@@ -158,13 +183,12 @@ async def prepare_connection(connection: AsyncConnection) -> None:
     await connection.commit()
 
 
-def _copy_text(accepted: Iterable[AcceptedEvent], series: SeriesNumbers) -> bytes:
+def _copy_text(accepted: Iterable[AcceptedEvent], literals: Mapping[Place, str]) -> bytes:
     """Write COPY's text format by hand: several times as fast as writing row by row.
 
     Only the payload can hold characters that COPY reads specially; identifiers, signals and strata
     are restricted by their patterns.
     """
-    literals = series.literals
     amounts: dict[tuple[float, ...], str] = {}
     lines = []
     for order, event in enumerate(accepted):

@@ -124,13 +124,19 @@ def act(
             known.append(_head(connection, alert, change.into))
         if isinstance(change, Reopened):
             _refuse_second(connection, alert)
+            former = _final_head(connection, alert)
         journal = Journal(at, known)
         after = journal.record(alert_id, _completed(connection, alert, change), actor=actor)
         if isinstance(change, Merged):
             journal.absorb(change.into, alert, actor=actor)
         write(connection, journal)
+        # What an alert shows depends on what is merged into it.
+        if isinstance(change, Merged):
+            _judge_again(connection, journal.alert(change.into))
         if isinstance(change, Reopened):
             _judge_again(connection, after)
+            if former is not None:
+                _judge_again(connection, former)
     return after
 
 
@@ -194,6 +200,21 @@ def _head(connection: psycopg.Connection, alert: Alert, into: int) -> Alert:
             f"Alert {into} is {head.status}{where}. Alert {alert.alert_id} can only be merged into "
             "an open one."
         )
+    if head.over and not alert.over:
+        raise IllegalTransitionError(
+            f"The exceedances of alert {into} have ended, those of alert {alert.alert_id} have "
+            f"not: merge alert {into} into alert {alert.alert_id} instead."
+        )
+    return head
+
+
+def _final_head(connection: psycopg.Connection, alert: Alert) -> Alert | None:
+    """Return the alert at the end of a chain of merges; None: it was not merged."""
+    head = None
+    into = alert.merged_into
+    while into is not None:
+        head = _get(connection, into)
+        into = head.merged_into
     return head
 
 
@@ -223,7 +244,7 @@ def _completed(connection: psycopg.Connection, alert: Alert, change: Change) -> 
 
 
 def _judge_again(connection: psycopg.Connection, alert: Alert) -> None:
-    """Have a judge bring a reopened alert up to date: while it was closed it was not."""
+    """Have a judge bring an alert up to date after others were merged into it, or it reopened."""
     connection.execute(
         "INSERT INTO pending_judgements (signal, region, day) VALUES (%s, %s, %s)",
         (alert.signal, alert.region, alert.last_period),

@@ -10,11 +10,13 @@ from uuid import UUID  # noqa: TC003 - class_row makes it
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
+from pydantic import ValidationError
 
 from streams.notify.limits import SEVERITIES, Due, allowance, group
 from streams.notify.message import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime, timedelta
 
     from psycopg import AsyncConnection
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from streams.notify.limits import Backoff
 
-__all__ = ["Taken", "keep_message", "mark_failed", "mark_sent", "take"]
+__all__ = ["Taken", "keep_message", "mark_failed", "mark_sent", "part", "take"]
 
 #: Most events that are made into messages at once.
 _AT_ONCE: Final = 500
@@ -96,8 +98,15 @@ async def _lease(
     row = await cursor.fetchone()
     if row is None:
         return None
-    message = None if row[3] is None else Message.model_validate(row[3])
-    return Taken(row[0], row[1], row[2], message)
+    return Taken(row[0], row[1], row[2], _message(row[3]))
+
+
+def _message(stored: object) -> Message | None:
+    """Read a stored message; one that an earlier version wrote otherwise is written again."""
+    try:
+        return None if stored is None else Message.model_validate(stored)
+    except ValidationError:
+        return None
 
 
 async def _form(
@@ -143,6 +152,28 @@ async def keep_message(pool: AsyncConnectionPool, taken: Taken, message: Message
         )
 
 
+async def part(
+    pool: AsyncConnectionPool, taken: Taken, kept: Collection[tuple[int, int]], now: datetime
+) -> None:
+    """Move the events that a message does not tell of into a message of their own.
+
+    Parameters
+    ----------
+    kept
+        Alert and number of the events that stay.
+    """
+    async with pool.connection() as connection:
+        await connection.execute(
+            _PART,
+            {
+                "delivery": taken.delivery_id,
+                "alerts": [alert_id for alert_id, _ in kept],
+                "seqs": [seq for _, seq in kept],
+                "now": now,
+            },
+        )
+
+
 async def mark_sent(
     pool: AsyncConnectionPool, channel: str, taken: Taken, now: datetime, *, remark: str | None
 ) -> None:
@@ -182,7 +213,7 @@ async def mark_failed(
     *,
     error: str,
     retry: Backoff,
-    pause: Backoff,
+    pause: Backoff | None,
     give_up_after: timedelta,
 ) -> bool:
     """Note a failed attempt; return whether it was the last one.
@@ -193,7 +224,8 @@ async def mark_failed(
         Waits of the message.
     pause
         Waits of the channel, which are the shorter ones: one message that the channel refuses must
-        not keep the others waiting, and a channel that is away is not asked all the time.
+        not keep the others waiting, and a channel that is away is not asked all the time. None: the
+        fault is the message's, and the channel goes on.
     """
     async with pool.connection() as connection, connection.transaction():
         cursor = await connection.execute(
@@ -207,18 +239,23 @@ async def mark_failed(
             },
         )
         row = await cursor.fetchone()
-        cursor = await connection.execute(
-            "UPDATE notification_lanes SET failures = failures + 1 WHERE channel = %s "
-            "RETURNING failures",
-            (channel,),
-        )
-        lane = await cursor.fetchone()
-        if lane:
-            await connection.execute(
-                "UPDATE notification_lanes SET paused_until = %s WHERE channel = %s",
-                (now + pause.after(lane[0]), channel),
-            )
+        if pause is not None:
+            await _pause(connection, channel, now, pause)
     return row is not None and row[0] == "failed"
+
+
+async def _pause(connection: AsyncConnection, channel: str, now: datetime, pause: Backoff) -> None:
+    cursor = await connection.execute(
+        "UPDATE notification_lanes SET failures = failures + 1 WHERE channel = %s "
+        "RETURNING failures",
+        (channel,),
+    )
+    lane = await cursor.fetchone()
+    if lane:
+        await connection.execute(
+            "UPDATE notification_lanes SET paused_until = %s WHERE channel = %s",
+            (now + pause.after(lane[0]), channel),
+        )
 
 
 _LEASE = """
@@ -233,6 +270,18 @@ WHERE d.delivery_id = (
     LIMIT 1
     FOR UPDATE SKIP LOCKED)
 RETURNING d.delivery_id, d.attempts, d.digest, d.message
+"""
+
+_PART = """
+WITH made AS (
+    INSERT INTO notification_deliveries (channel, rank, digest, formed_at, next_attempt_at)
+    SELECT channel, rank, digest, %(now)s, %(now)s FROM notification_deliveries
+    WHERE delivery_id = %(delivery)s
+    RETURNING delivery_id
+)
+UPDATE notifications SET delivery_id = made.delivery_id FROM made
+WHERE notifications.delivery_id = %(delivery)s
+  AND (alert_id, seq) NOT IN (SELECT * FROM unnest(%(alerts)s::bigint[], %(seqs)s::int[]))
 """
 
 # A worker whose lease has run out must not undo what another one has done since.

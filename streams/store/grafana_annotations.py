@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, LiteralString, NamedTuple
 
 from psycopg.rows import class_row
+from pydantic import ValidationError
 
 from schemas.alerts import Alert
 from streams.store.alert_history import begin_following, follow, followed_to
@@ -66,23 +67,37 @@ async def note_changes(pool: AsyncConnectionPool) -> bool:
     return True
 
 
-async def take(pool: AsyncConnectionPool, lease: timedelta) -> tuple[Turn, Alert | None] | None:
+async def take(
+    pool: AsyncConnectionPool, lease: timedelta, unreadable: Backoff
+) -> tuple[Turn, Alert | None] | None:
     """Take the turn of an alert, the newest first, with the alert as it is now.
+
+    Parameters
+    ----------
+    lease
+        For how long nobody else takes it.
+    unreadable
+        Waits of an alert whose row is not valid; it is postponed.
 
     Returns
     -------
     tuple or None
         None when nothing is to be done now.
     """
-    async with pool.connection() as connection, connection.transaction():
-        async with connection.cursor(row_factory=class_row(Turn)) as cursor:
-            await cursor.execute(_TAKE, (lease,))
-            turn = await cursor.fetchone()
-        if turn is None:
-            return None
-        async with connection.cursor(row_factory=class_row(Alert)) as alerts:
-            await alerts.execute("SELECT * FROM alerts WHERE alert_id = %s", (turn.alert_id,))
-            return turn, await alerts.fetchone()
+    while True:
+        async with pool.connection() as connection, connection.transaction():
+            async with connection.cursor(row_factory=class_row(Turn)) as cursor:
+                await cursor.execute(_TAKE, (lease,))
+                turn = await cursor.fetchone()
+            if turn is None:
+                return None
+            async with connection.cursor(row_factory=class_row(Alert)) as alerts:
+                await alerts.execute("SELECT * FROM alerts WHERE alert_id = %s", (turn.alert_id,))
+                try:
+                    return turn, await alerts.fetchone()
+                except ValidationError as error:
+                    problem = f"the row of the alert cannot be read: {error.errors()[0]['msg']}"
+            await connection.execute(_POSTPONE, _postponed(turn, unreadable, problem))
 
 
 async def finish(
@@ -132,17 +147,18 @@ async def give_back(pool: AsyncConnectionPool, turn: Turn, *, doubtful: bool) ->
     )
 
 
-async def postpone(pool: AsyncConnectionPool, turn: Turn, retry: Backoff) -> None:
-    """End a turn in which Grafana refused the annotation: try again later, or when it changes."""
-    await _execute(
-        pool,
-        _POSTPONE,
-        {
-            "alert_id": turn.alert_id,
-            "lease": turn.leased_until,
-            "wait": retry.after(turn.attempts + 1),
-        },
-    )
+async def postpone(pool: AsyncConnectionPool, turn: Turn, retry: Backoff, reason: str) -> None:
+    """End a turn whose annotation was refused or not made: try later, or when the alert changes."""
+    await _execute(pool, _POSTPONE, _postponed(turn, retry, reason))
+
+
+def _postponed(turn: Turn, retry: Backoff, reason: str) -> dict[str, object]:
+    return {
+        "alert_id": turn.alert_id,
+        "lease": turn.leased_until,
+        "wait": retry.after(turn.attempts + 1),
+        "reason": reason,
+    }
 
 
 async def push_again(pool: AsyncConnectionPool, versions: Collection[tuple[int, int]]) -> None:
@@ -199,7 +215,7 @@ RETURNING g.alert_id, g.wanted, g.annotation_id, g.content, g.attempts, g.doubtf
 _FINISH: Final[LiteralString] = """
 UPDATE grafana_annotations SET
     pushed = %(version)s, annotation_id = %(annotation_id)s, content = %(content)s, attempts = 0,
-    leased_until = '-infinity',
+    last_error = NULL, leased_until = '-infinity',
     doubtful_since = CASE WHEN doubtful_since + %(settle)s > clock_timestamp()
         THEN doubtful_since END,
     not_before = CASE WHEN doubtful_since + %(settle)s > clock_timestamp()
@@ -215,7 +231,7 @@ WHERE alert_id = %(alert_id)s AND leased_until = %(lease)s
 
 _POSTPONE: Final[LiteralString] = """
 UPDATE grafana_annotations SET leased_until = '-infinity', attempts = attempts + 1,
-    not_before = clock_timestamp() + %(wait)s
+    not_before = clock_timestamp() + %(wait)s, last_error = %(reason)s
 WHERE alert_id = %(alert_id)s AND leased_until = %(lease)s
 """
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from psycopg import sql
 from psycopg.rows import class_row
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -58,6 +59,14 @@ class Letter(BaseModel):
     replayed_at: datetime | None
 
 
+_LETTERS: Final = sql.SQL("""
+SELECT {columns}
+FROM dead_letters
+WHERE letter_id = ANY(%s) OR (reason = %s AND replayed_at IS NULL)
+ORDER BY letter_id
+""").format(columns=sql.SQL(", ").join(map(sql.Identifier, Letter.model_fields)))
+
+
 def group_letters(
     connection: psycopg.Connection,
     *,
@@ -77,11 +86,7 @@ def find_letters(
 ) -> list[Letter]:
     """Return letters by their ids, or all of a reason that were not replayed, oldest first."""
     with connection.cursor(row_factory=class_row(Letter)) as cursor:
-        return cursor.execute(
-            "SELECT * FROM dead_letters WHERE letter_id = ANY(%s) "
-            "OR (reason = %s AND replayed_at IS NULL) ORDER BY letter_id",
-            (list(ids), reason),
-        ).fetchall()
+        return cursor.execute(_LETTERS, (list(ids), reason)).fetchall()
 
 
 def mark_replayed(connection: psycopg.Connection, ids: Sequence[int]) -> None:
@@ -93,10 +98,11 @@ def mark_replayed(connection: psycopg.Connection, ids: Sequence[int]) -> None:
         )
 
 
-def stored_revision(connection: psycopg.Connection, event_key: str) -> int | None:
+def stored_revision(connection: psycopg.Connection, kind: str, event_key: str) -> int | None:
     """Return the revision in which an event is stored, or None."""
     row = connection.execute(
-        "SELECT revision FROM event_heads WHERE event_key = %s::uuid", (event_key,)
+        "SELECT revision FROM event_heads WHERE event_key = %s::uuid AND kind = %s",
+        (event_key, kind),
     ).fetchone()
     return int(row[0]) if row else None
 

@@ -117,7 +117,8 @@ WHERE e.occurred_at >= %(first)s::date::timestamp AT TIME ZONE (SELECT name FROM
   AND e.region = ANY(%(regions)s) AND NOT e.cancelled
   AND x.series_id = ANY(%(series)s)
   AND EXISTS (
-      SELECT FROM event_heads h WHERE h.event_key = e.event_key AND h.revision = e.revision)
+      SELECT FROM event_heads h
+      WHERE h.event_key = e.event_key AND h.kind = e.kind AND h.revision = e.revision)
 GROUP BY 1, 2, 3
 HAVING sum(x.amount) <> 0
 """

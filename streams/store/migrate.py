@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from importlib import resources
 from typing import TYPE_CHECKING, LiteralString, NamedTuple
-from urllib.parse import quote, urlencode
-
-from psycopg.conninfo import conninfo_to_dict
 
 from streams.errors import StoreError
+from streams.store.hardening import harden
+from streams.store.migration_runner import apply_pending, take_turn
 from streams.store.pool import connect
 from streams.store.surveyed import store_surveillance
 from streams.store.timescale import apply_timescale
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import psycopg
 
     from streams.config import Configuration
@@ -33,64 +32,47 @@ class Migrated(NamedTuple):
     timescale: str | None
 
 
-def migrate(database: str, configuration: Configuration) -> Migrated:
+def migrate(
+    database: str,
+    configuration: Configuration,
+    *,
+    notice: Callable[[str], None] | None = None,
+) -> Migrated:
     """Bring the database up to date; running it again changes nothing.
+
+    Parameters
+    ----------
+    notice
+        Called with a sentence while another process migrates the same database.
 
     Raises
     ------
     StoreError
-        When the database holds counts of another time zone, region registry or epi week.
+        When the database holds counts of another time zone, region registry or epi week; when a
+        migration failed; when the database is newer than this program.
     UnavailableError
         When the server cannot be reached.
     """
-    with connect(database):
-        pass  # a readable error before the runner's own
-    applied = _apply_migrations(database)
     with connect(database) as connection:
-        before = connection.execute(_SUMMED_BY).fetchone()
-        _describe_installation(connection, configuration)
-        regions = _store_regions(connection, configuration)
-        if connection.execute(_SUMMED_BY).fetchone() != before:
-            connection.execute("SELECT rebuild_levels()")
-        store_surveillance(connection, configuration)
-        timescale = apply_timescale(connection, configuration.surveillance.event_time)
+        connection.autocommit = True  # transactions are named where they begin
+        applied = apply_pending(connection, notice=notice)
+        with connection.transaction():
+            take_turn(connection, notice)
+            regions, timescale = _adapt(connection, configuration)
     return Migrated(applied, regions, timescale)
 
 
-def _apply_migrations(database: str) -> list[str]:
-    with warnings.catch_warnings():
-        # yoyo parses SQL with sqlparse, which warns about its own grammar.
-        warnings.simplefilter("ignore")
-        from yoyo import get_backend, read_migrations  # noqa: PLC0415 - heavy, only used here
-    folder = resources.files("streams.store") / "migrations"
-    migrations = read_migrations(str(folder))
-    backend = get_backend(_yoyo_uri(database))
-    try:
-        with backend.lock():
-            pending = backend.to_apply(migrations)
-            backend.apply_migrations(pending)
-            return [migration.id for migration in pending]
-    finally:
-        backend.connection.close()
-
-
-def _yoyo_uri(database: str) -> str:
-    """Write a libpq connection string as the URI that yoyo understands."""
-    parts = conninfo_to_dict(database)
-    user = parts.pop("user", "")
-    password = parts.pop("password", "")
-    host, port = parts.pop("host", ""), parts.pop("port", "")
-    name = parts.pop("dbname", "")
-    if isinstance(host, str) and host.startswith("/"):
-        parts["host"], host = host, ""
-        if port:
-            parts["port"], port = port, ""
-    login = quote(f"{user}", safe="")
-    if password:
-        login += ":" + quote(f"{password}", safe="")
-    login += "@" if login else ""
-    address = f"{host}:{port}" if port else f"{host}"
-    return f"postgresql+psycopg://{login}{address}/{name}?{urlencode(parts)}"
+def _adapt(connection: psycopg.Connection, configuration: Configuration) -> tuple[int, str | None]:
+    """Bring up to date what depends on the configuration or on the server's extensions."""
+    before = connection.execute(_SUMMED_BY).fetchone()
+    _describe_installation(connection, configuration)
+    regions = _store_regions(connection, configuration)
+    if connection.execute(_SUMMED_BY).fetchone() != before:
+        connection.execute("SELECT rebuild_levels()")
+    store_surveillance(connection, configuration)
+    timescale = apply_timescale(connection, configuration.surveillance.event_time)
+    harden(connection)
+    return regions, timescale
 
 
 def installation_facts(configuration: Configuration) -> dict[str, str]:

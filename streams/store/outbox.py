@@ -7,13 +7,16 @@ are told are in `streams.store.deliveries`.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from psycopg.rows import scalar_row
+from pydantic import ValidationError
 
 from schemas.alerts import AlertEvent
+from streams.errors import describe
 from streams.notify.routing import FOR_EXPLANATION
-from streams.store.alert_history import begin_following, follow, followed_to
+from streams.store.alert_history import begin_following, follow, followed_to, set_event_aside
 from streams.store.alerts import read_alerts
 
 if TYPE_CHECKING:
@@ -26,8 +29,11 @@ if TYPE_CHECKING:
 
     from schemas.alerts import Alert
     from streams.notify.routing import Planned
+    from streams.store.alert_history import Followed
 
 __all__ = ["FOLLOWER", "busy_channels", "contents", "forget_sent", "route_events"]
+
+log = logging.getLogger(__name__)
 
 #: Its place among `alert_followers`.
 FOLLOWER: Final = "notify"
@@ -47,27 +53,36 @@ async def route_events(
         await begin_following(connection, FOLLOWER)
         followed = await follow(connection, FOLLOWER, limit=_AT_ONCE)
         if followed:
-            await _note(connection, [one.event for one in followed], plan, now)
+            await _note(connection, followed, plan, now)
             await followed_to(connection, FOLLOWER, followed[-1].event_id)
         return len(followed)
 
 
 async def _note(
     connection: AsyncConnection,
-    events: Sequence[AlertEvent],
+    followed: Sequence[Followed],
     plan: Callable[[AlertEvent, Alert], Iterable[Planned]],
     now: datetime,
 ) -> None:
+    events = [one.event for one in followed]
     alerts = {
         alert.alert_id: alert
         for alert in await read_alerts(connection, {event.alert_id for event in events})
     }
-    planned = [
-        (event.alert_id, event.seq, one.channel, one.route, one.digest, one.due, now)
-        for event in events
-        if event.alert_id in alerts
-        for one in plan(event, alerts[event.alert_id])
-    ]
+    planned: list[tuple[object, ...]] = []
+    for one in followed:
+        event = one.event
+        if event.alert_id not in alerts:
+            continue
+        try:
+            planned += [
+                (event.alert_id, event.seq, p.channel, p.route, p.digest, p.due, now)
+                for p in plan(event, alerts[event.alert_id])
+            ]
+        except Exception as error:
+            # One that cannot be planned must not keep all later ones from being told.
+            log.exception("Nobody is told of event %s of alert %s.", event.seq, event.alert_id)
+            await set_event_aside(connection, FOLLOWER, one, describe(error))
     if planned:
         async with connection.cursor() as cursor:
             await cursor.executemany(
@@ -108,12 +123,12 @@ async def contents(pool: AsyncConnectionPool, delivery_id: UUID) -> list[tuple[A
             "WHERE n.delivery_id = %s ORDER BY e.event_id",
             (delivery_id,),
         )
-        events = [_event(*row) for row in await cursor.fetchall()]
+        events = [event for row in await cursor.fetchall() if (event := _event(*row))]
         alerts = {
             alert.alert_id: alert
             for alert in await read_alerts(connection, {event.alert_id for event in events})
         }
-    return [(event, alerts[event.alert_id]) for event in events]
+    return [(event, alerts[event.alert_id]) for event in events if event.alert_id in alerts]
 
 
 async def forget_sent(pool: AsyncConnectionPool, keep: timedelta) -> int:
@@ -127,10 +142,14 @@ async def forget_sent(pool: AsyncConnectionPool, keep: timedelta) -> int:
         return cursor.rowcount
 
 
-def _event(alert_id: int, seq: int, at: datetime, actor: str, change: object) -> AlertEvent:
-    return AlertEvent.model_validate(
-        {"alert_id": alert_id, "seq": seq, "at": at, "actor": actor, "change": change}
-    )
+def _event(alert_id: int, seq: int, at: datetime, actor: str, change: object) -> AlertEvent | None:
+    try:
+        return AlertEvent.model_validate(
+            {"alert_id": alert_id, "seq": seq, "at": at, "actor": actor, "change": change}
+        )
+    except ValidationError:
+        log.exception("Event %s of alert %s cannot be read.", seq, alert_id)
+        return None
 
 
 # A few at a time, so that nobody waits for it; it is called again soon.

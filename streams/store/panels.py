@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, LiteralString, NamedTuple
 import numpy as np
 
 from streams.judging.periods import epi_week_start, periods_between
+from streams.store.reports import read_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,9 +55,10 @@ async def read_panel(
 ) -> NDArray[np.float64]:
     """Read the counts of regions, summed over the regions below them and over strata.
 
-    A period without counts is 0 where live counts flow and NaN elsewhere: before the first live
-    day, unless it was imported for that region. The week in which the first live day lies is
-    complete only where its days before were imported, and stays NaN elsewhere.
+    A period without counts is 0 where the region reports, and NaN elsewhere, unless it was imported
+    for that region: before the first live day of the signal, before the region's own first report,
+    and in outages (`streams.store.reports`). A week of which a day is not known is NaN; so is the
+    week in which the first report lies, save where its days before were imported.
 
     Parameters
     ----------
@@ -78,8 +80,10 @@ async def read_panel(
     if base == "week" and epi_week_start(live_from, epi_week) != live_from:
         live_from = epi_week_start(live_from, epi_week) + timedelta(days=7)
     live_to = epi_week_start(extent.last, epi_week) if base == "week" else extent.last
-    live = [live_from <= period <= live_to for period in periods]
-    counts[:, live] = 0.0
+    live = np.array([live_from <= period <= live_to for period in periods], dtype=np.bool_)
+    known = await _known_periods(connection, signal, regions, periods, base, last_day=extent.last)
+    known &= live
+    counts[known] = 0.0
     column = {period: i for i, period in enumerate(periods)}
     row = {region: i for i, region in enumerate(regions)}
     cursor = await connection.execute(
@@ -95,12 +99,38 @@ async def read_panel(
             "live_since": read_from if base == "week" else max(read_from, live_from),
         },
     )
-    for region, period, value in await cursor.fetchall():
-        counts[row[region], column[period]] = value
+    for region, period, value, was_imported in await cursor.fetchall():
+        place = row[region], column[period]
+        if was_imported or known[place]:
+            counts[place] = value
     if grain == "rolling7":
         windows = np.lib.stride_tricks.sliding_window_view(counts, 7, axis=1)
         return np.asarray(windows.sum(axis=-1))
     return counts
+
+
+async def _known_periods(
+    connection: AsyncConnection,
+    signal: str,
+    regions: Sequence[str],
+    periods: Sequence[date],
+    base: Grain,
+    *,
+    last_day: date,
+) -> NDArray[np.bool_]:
+    """Return in which periods a missing count is a zero, shape [regions, periods]."""
+    known = np.zeros((len(regions), len(periods)), dtype=np.bool_)
+    if not periods or periods[0] > last_day:
+        return known
+    width = 7 if base == "week" else 1
+    last = min(periods[-1] + timedelta(days=width - 1), last_day)
+    found = await read_known(
+        connection, signal=signal, regions=regions, first=periods[0], last=last
+    )
+    # Days that have not come yet make no period unknown.
+    whole = np.ones((len(regions), len(periods) * width), dtype=np.bool_)
+    whole[:, : found.days.shape[1]] = found.days
+    return np.asarray(whole.reshape(len(regions), len(periods), width).all(axis=2))
 
 
 # The extremes of each series come from the primary key, in place of a scan of all days.
@@ -138,11 +168,11 @@ WITH part AS MATERIALIZED (
 _DAYS: LiteralString = (
     _COUNTED  # noqa: S608 - constants
     + """
-SELECT ancestor, day, sum(value)::float8
+SELECT ancestor, day, sum(value)::float8, bool_or(imported)
 FROM (
-    SELECT ancestor, day, value FROM live
+    SELECT ancestor, day, value, false AS imported FROM live
     UNION ALL
-    SELECT p.ancestor, i.day, i.value FROM imported i JOIN part p USING (region)
+    SELECT p.ancestor, i.day, i.value, true FROM imported i JOIN part p USING (region)
 ) AS counted
 GROUP BY 1, 2
 """
@@ -162,7 +192,7 @@ _WEEKS: LiteralString = (
     SELECT p.ancestor, p.region, epi_week(i.day), i.value, true
     FROM imported i JOIN part p USING (region)
 )
-SELECT ancestor, week, sum(value)::float8
+SELECT ancestor, week, sum(value)::float8, bool_or(imported)
 FROM (
     SELECT p.ancestor, w.week, w.value, true AS imported FROM by_week w JOIN part p USING (region)
     UNION ALL

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from streams.errors import UnavailableError
+from streams.store.conninfo import checked, redacted
+from streams.store.limits import client_options, guard_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["connect", "open_pool", "redacted"]
+__all__ = ["connect", "limit_page", "limit_page_async", "open_pool"]
+
+#: Limits of a session that serves a page: how long a statement may run, how long it may wait for a
+#: lock, and how long a transaction may idle.
+_LIMITS: Final = (
+    "SET statement_timeout = '30s'",
+    "SET lock_timeout = '4s'",
+    "SET idle_in_transaction_session_timeout = '60s'",
+)
 
 
 def connect(database: str) -> psycopg.Connection:
@@ -24,8 +34,10 @@ def connect(database: str) -> psycopg.Connection:
     UnavailableError
         When the server cannot be reached or refuses the credentials.
     """
+    checked(database)
     try:
-        return psycopg.connect(database)
+        # No prepared statements: a pooler in transaction mode changes the session below them.
+        return psycopg.connect(database, prepare_threshold=None, **client_options(database))
     except psycopg.OperationalError as error:
         raise _unavailable(database, error) from None
 
@@ -37,9 +49,24 @@ async def open_pool(
     size: int,
     configure: Callable[[psycopg.AsyncConnection], Awaitable[None]] | None = None,
 ) -> AsyncIterator[AsyncConnectionPool]:
-    """Open a pool of `size` connections and close it at the end."""
+    """Open a pool of `size` connections and close it at the end.
+
+    Their sessions have the limits of `streams.store.limits`.
+    """
+
+    async def prepare(connection: psycopg.AsyncConnection) -> None:
+        await guard_session(connection)
+        if configure is not None:
+            await configure(connection)
+
+    checked(database)
     pool = AsyncConnectionPool(
-        database, min_size=size, max_size=size, open=False, configure=configure
+        database,
+        min_size=size,
+        max_size=size,
+        open=False,
+        configure=prepare,
+        kwargs=client_options(database),
     )
     try:
         await pool.open(wait=True, timeout=30)
@@ -52,10 +79,18 @@ async def open_pool(
         await pool.close()
 
 
-def redacted(database: str) -> str:
-    """Return the connection string without its password."""
-    parts = psycopg.conninfo.conninfo_to_dict(database)
-    return " ".join(f"{k}={v}" for k, v in parts.items() if v and k != "password")
+def limit_page(connection: psycopg.Connection) -> None:
+    """Bound what a session that serves a page may wait for; for the pool's `configure`."""
+    for statement in _LIMITS:
+        connection.execute(statement)
+    connection.commit()
+
+
+async def limit_page_async(connection: psycopg.AsyncConnection) -> None:
+    """Do the same as `limit_page`."""
+    for statement in _LIMITS:
+        await connection.execute(statement)
+    await connection.commit()
 
 
 def _unavailable(database: str, error: Exception) -> UnavailableError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from psycopg.pq import TransactionStatus
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -13,55 +15,85 @@ if TYPE_CHECKING:
 
 __all__ = ["SeriesNumbers"]
 
+_Name = tuple[str, str, str]
+
 
 class SeriesNumbers:
-    """Numbers of the series that a worker has met; the table `series` gives them out.
+    """Numbers of the series that a worker has met; the table `series` assigns them.
 
-    Numbers are never taken back, so remembering them is safe, and handing them out in a
-    transaction of its own keeps two workers from waiting for each other's batches.
+    Numbers are assigned in a transaction of their own, so that two workers do not wait for each
+    other's batches. They are remembered only after that transaction has committed: a number whose
+    transaction was rolled back names no series, and counts that carry it are invisible.
     """
 
     def __init__(self) -> None:
         self._literals: dict[Place, str] = {}
-        self._numbers: dict[tuple[str, str, str], int] = {}
+        self._numbers: dict[_Name, int] = {}
 
     @property
     def literals(self) -> Mapping[Place, str]:
         """Numbers of the series of a place as an array literal; `know` comes first."""
         return self._literals
 
-    async def know(self, connection: AsyncConnection, events: Iterable[AcceptedEvent]) -> None:
-        """Fetch or make the numbers of all series that the events are counted in."""
-        new = {event.place for event in events} - self._literals.keys()
+    async def know(
+        self, connection: AsyncConnection, events: Iterable[AcceptedEvent]
+    ) -> Mapping[Place, str]:
+        """Fetch or make the numbers of all series that the events are counted in.
+
+        Parameters
+        ----------
+        connection
+            Outside of a transaction: numbers are remembered once they are committed.
+
+        Returns
+        -------
+        mapping
+            As `literals`, with all places of the events.
+
+        Raises
+        ------
+        RuntimeError
+            New series are needed and the connection is inside a transaction.
+        """
+        # Other commits may forget all numbers while this one waits.
+        literals, known = self._literals, self._numbers
+        new = {event.place for event in events} - literals.keys()
         if not new:
-            return
+            return literals
         wanted = {
             (signal, place.region, place.stratum) for place in new for signal in place.signals
         }
-        missing = sorted(wanted - self._numbers.keys())
+        missing = sorted(wanted - known.keys())
         if missing:
-            await self._fetch(connection, missing)
+            known.update(await _fetch(connection, missing))
         for place in new:
-            numbers = (
-                str(self._numbers[signal, place.region, place.stratum]) for signal in place.signals
-            )
-            self._literals[place] = "{" + ",".join(numbers) + "}"
+            numbers = (str(known[signal, place.region, place.stratum]) for signal in place.signals)
+            literals[place] = "{" + ",".join(numbers) + "}"
+        return literals
 
-    async def _fetch(
-        self, connection: AsyncConnection, missing: list[tuple[str, str, str]]
-    ) -> None:
-        async with connection.transaction():
-            # Looked for first: an insertion that finds its row uses up a number all the same.
-            for query in (_FIND, _MAKE, _FIND):
-                cursor = await connection.execute(
-                    query, [list(column) for column in zip(*missing, strict=True)]
-                )
-                for signal, region, stratum, number in await cursor.fetchall():
-                    self._numbers[signal, region, stratum] = number
-                # What is still missing after it was made, another worker has made meanwhile.
-                missing = [name for name in missing if name not in self._numbers]
-                if not missing:
-                    return
+    def forget(self) -> None:
+        """Forget all numbers: the database is not the one that assigned them."""
+        self._literals, self._numbers = {}, {}
+
+
+async def _fetch(connection: AsyncConnection, missing: list[_Name]) -> dict[_Name, int]:
+    """Return the numbers of series, which are committed when this returns."""
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        raise RuntimeError("Series numbers are assigned in a transaction of their own.")
+    found: dict[_Name, int] = {}
+    async with connection.transaction():
+        # Looked for first: an insertion that finds its row uses up a number all the same.
+        for query in (_FIND, _MAKE, _FIND):
+            cursor = await connection.execute(
+                query, [list(column) for column in zip(*missing, strict=True)]
+            )
+            for signal, region, stratum, number in await cursor.fetchall():
+                found[signal, region, stratum] = number
+            # What is still missing after it was made, another worker has made meanwhile.
+            missing = [name for name in missing if name not in found]
+            if not missing:
+                break
+    return found
 
 
 _FIND = """

@@ -66,7 +66,7 @@ async def read_series(
     cursor = await connection.execute(
         "SELECT period, observed, expected, upper, p_value, alarm, reason FROM verdicts "
         "WHERE rule = %s AND region = %s AND period BETWEEN %s AND %s",
-        (alert.rule, alert.region, first, last),
+        (alert.numbers_rule, alert.region, first, last),
     )
     judged = {row[0]: SeriesPoint(*row) for row in await cursor.fetchall()}
     base: Grain = "week" if alert.grain == "week" else "day"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from psycopg.rows import class_row
 
 from schemas.alerts import Alert, Figures
-from streams.alerts.detecting import Former, Found
+from streams.alerts.combining import Found
+from streams.alerts.detecting import Former
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,13 +17,18 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
+    from schemas.alerts import Severity
+
 __all__ = [
     "Key",
     "Look",
+    "Relative",
     "find",
     "new_ids",
     "read_exceedances",
+    "read_families",
     "read_formers",
+    "read_heads",
     "read_noted",
     "read_open",
 ]
@@ -33,6 +39,15 @@ class Key(NamedTuple):
 
     rule: str
     region: str
+
+
+class Relative(NamedTuple):
+    """An alert that was merged into another one, directly or by way of others."""
+
+    head: int
+    alert: Alert
+    severity: Severity
+    """As it was opened."""
 
 
 class Look(NamedTuple):
@@ -47,6 +62,8 @@ class Look(NamedTuple):
     """The period that the alert reported so far."""
     ended_after: int
     """Number of periods after the latest exceedance that matter."""
+    complete_to: date
+    """Latest period that is over: one that still fills up is not quiet."""
 
 
 async def read_open(
@@ -65,6 +82,45 @@ async def read_open(
         for alert in await cursor.fetchall():
             found[alert.signal, alert.region].append(alert)
         return found
+
+
+async def read_heads(connection: AsyncConnection, keys: Mapping[Key, str]) -> list[Alert]:
+    """Return the open alerts into which alerts of rules and regions were merged.
+
+    Parameters
+    ----------
+    keys
+        Signal of each rule and region.
+    """
+    wanted = sorted(keys)
+    async with connection.cursor(row_factory=class_row(Alert)) as cursor:
+        await cursor.execute(
+            _HEADS,
+            (
+                [key.rule for key in wanted],
+                [key.region for key in wanted],
+                [keys[key] for key in wanted],
+            ),
+        )
+        return await cursor.fetchall()
+
+
+async def read_families(
+    connection: AsyncConnection, heads: Collection[int]
+) -> dict[int, list[Relative]]:
+    """Return each alert itself, first, and all that were merged into it, by their ids."""
+    cursor = await connection.execute(_FAMILIES, (sorted(heads),))
+    found = await cursor.fetchall()
+    alerts = {}
+    async with connection.cursor(row_factory=class_row(Alert)) as rows:
+        await rows.execute(
+            "SELECT * FROM alerts WHERE alert_id = ANY(%s)", (sorted({row[1] for row in found}),)
+        )
+        alerts = {alert.alert_id: alert for alert in await rows.fetchall()}
+    families: dict[int, list[Relative]] = defaultdict(list)
+    for head, alert_id, severity in found:
+        families[head].append(Relative(head, alerts[alert_id], severity))
+    return families
 
 
 async def read_formers(
@@ -127,8 +183,8 @@ async def read_exceedances(
     return found
 
 
-async def find(connection: AsyncConnection, looks: Sequence[Look]) -> dict[Key, Found]:
-    """Return what the verdicts say about alerts."""
+async def find(connection: AsyncConnection, looks: Sequence[Look]) -> list[Found]:
+    """Return what the verdicts say about alerts, in the order of the looks."""
     cursor = await connection.execute(
         _FIND,
         (
@@ -138,10 +194,11 @@ async def find(connection: AsyncConnection, looks: Sequence[Look]) -> dict[Key, 
             [look.alert_id for look in looks],
             [look.reported for look in looks],
             [look.ended_after for look in looks],
+            [look.complete_to for look in looks],
         ),
     )
-    return {
-        Key(rule, region): Found(
+    return [
+        Found(
             exceedances,
             first,
             peak,
@@ -150,10 +207,8 @@ async def find(connection: AsyncConnection, looks: Sequence[Look]) -> dict[Key, 
             quiet_since,
             _figures(numbers[6:]) if numbers[7] is not None else None,
         )
-        for rule, region, exceedances, first, peak, quiet, quiet_since, *numbers in (
-            await cursor.fetchall()
-        )
-    }
+        for exceedances, first, peak, quiet, quiet_since, *numbers in await cursor.fetchall()
+    ]
 
 
 async def new_ids(connection: AsyncConnection, count: int) -> list[int]:
@@ -177,22 +232,52 @@ def _figures(numbers: Iterable[Any]) -> Figures:
     )
 
 
+_HEADS = """
+WITH RECURSIVE chain AS (
+    SELECT a.alert_id, a.merged_into
+    FROM unnest(%s::text[], %s::text[], %s::text[]) AS k(rule, region, signal)
+    JOIN alerts a USING (signal, region, rule)
+    WHERE a.status = 'merged'
+    UNION
+    SELECT h.alert_id, h.merged_into FROM chain c JOIN alerts h ON h.alert_id = c.merged_into
+)
+SELECT a.* FROM chain JOIN alerts a USING (alert_id)
+WHERE a.status NOT IN ('discarded', 'closed', 'merged')
+ORDER BY a.alert_id
+"""
+
+# Merging raises the severity of the alert that remains: each one's own is that of its first event.
+_FAMILIES = """
+WITH RECURSIVE family AS (
+    SELECT a.alert_id AS head, a.alert_id, 0 AS depth
+    FROM alerts a WHERE a.alert_id = ANY(%s)
+    UNION ALL
+    SELECT f.head, m.alert_id, f.depth + 1
+    FROM family f JOIN alerts m ON m.merged_into = f.alert_id AND m.status = 'merged'
+)
+SELECT f.head, f.alert_id, e.change ->> 'severity'
+FROM family f JOIN alert_events e ON e.alert_id = f.alert_id AND e.seq = 1
+ORDER BY f.head, least(f.depth, 1), f.alert_id
+"""
+
 # What was merged lives on in the alert at the end of the chain. Its days count for a day's rule to
 # the end of the week that a week's alert knew of.
 _FORMERS = """
 WITH RECURSIVE chain AS (
-    SELECT a.rule, a.region, a.alert_id, a.first_period, a.last_period,
-           greatest(a.last_period, a.judged_to) AS covered_to, a.status, a.merged_into
+    SELECT a.rule, a.region, a.alert_id, a.own_first_period AS first_period,
+           a.own_last_period AS last_period,
+           greatest(a.own_last_period, a.judged_to) AS covered_to, a.status, a.merged_into
     FROM unnest(%s::text[], %s::text[], %s::text[]) AS k(rule, region, signal)
     JOIN alerts a USING (signal, region, rule)
     WHERE a.status IN ('discarded', 'closed', 'merged')
     UNION ALL
     SELECT c.rule, c.region, c.alert_id, c.first_period, c.last_period,
            greatest(c.covered_to,
-                    greatest(h.last_period, h.judged_to)
-                    + CASE h.grain WHEN 'week' THEN 6 ELSE 0 END),
+                    greatest(h.own_last_period, h.judged_to)
+                    + CASE e.change ->> 'grain' WHEN 'week' THEN 6 ELSE 0 END),
            h.status, h.merged_into
     FROM chain c JOIN alerts h ON h.alert_id = c.merged_into
+    JOIN alert_events e ON e.alert_id = h.alert_id AND e.seq = 1
 )
 SELECT rule, region, alert_id, first_period, last_period, covered_to,
        status NOT IN ('discarded', 'closed')
@@ -201,11 +286,12 @@ FROM chain WHERE merged_into IS NULL ORDER BY alert_id
 
 # An alert that was reopened leaves the periods of later ones to them.
 _FIND = """
-SELECT k.rule, k.region, x.exceedances, x.first_period, x.peak, q.quiet, q.quiet_since,
+SELECT x.exceedances, x.first_period, x.peak, q.quiet, q.quiet_since,
        x.last_period, l.observed, l.expected, l.upper, l.score, l.p_value,
        n.period, n.observed, n.expected, n.upper, n.score, n.p_value
-FROM unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::date[], %s::int[])
-    AS k(rule, region, since, alert_id, reported, ended_after)
+FROM ROWS FROM (unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::date[], %s::int[],
+                      %s::date[]))
+    WITH ORDINALITY AS k(rule, region, since, alert_id, reported, ended_after, complete_to, place)
 LEFT JOIN LATERAL (
     SELECT o.alert_id, o.signal FROM alerts o
     WHERE o.alert_id = k.alert_id AND EXISTS (
@@ -220,7 +306,9 @@ CROSS JOIN LATERAL (
       AND (later.alert_id IS NULL OR NOT EXISTS (
           SELECT FROM alerts f
           WHERE f.signal = later.signal AND f.region = k.region AND f.rule = k.rule
-            AND f.alert_id > later.alert_id AND v.period BETWEEN f.first_period AND f.last_period))
+            AND f.alert_id > later.alert_id AND v.period >= f.own_first_period
+            AND (v.period <= f.own_last_period
+                 OR f.status NOT IN ('discarded', 'closed', 'merged'))))
 ) x
 LEFT JOIN verdicts l ON l.rule = k.rule AND l.region = k.region AND l.period = x.last_period
 LEFT JOIN verdicts n ON n.rule = k.rule AND n.region = k.region AND n.period = k.reported
@@ -228,9 +316,11 @@ CROSS JOIN LATERAL (
     SELECT count(*)::int AS quiet, min(y.period) AS quiet_since FROM (
         SELECT v.period FROM verdicts v
         WHERE v.rule = k.rule AND v.region = k.region AND v.period > x.last_period
+          AND v.period <= k.complete_to
           AND v.observed IS NOT NULL
           AND v.reason NOT IN ('insufficient_history', 'missing_observation')
         ORDER BY v.period LIMIT k.ended_after
     ) y
 ) q
+ORDER BY k.place
 """

@@ -50,9 +50,17 @@ class JudgedSeries:
         row: int,
         min_cases: float,
     ) -> JudgedSeries:
-        """Take one series out of a panel's verdicts, for the periods that it was judged for."""
+        """Take one series out of a panel's verdicts, for the periods that it was judged for.
+
+        Raises
+        ------
+        ValueError
+            The detector raised an alarm for a period without a count.
+        """
         first, last = judged
         keep = np.array([first <= period <= last for period in periods], dtype=np.bool_)
+        if (verdicts.alarm[row, keep] & ~np.isfinite(observed[keep])).any():
+            raise ValueError(f"the detector raised an alarm without a count in region {region}")
         few = verdicts.alarm[row, keep] & (observed[keep] < min_cases)
         reasons = [Reason(code).name for code in verdicts.reason[row, keep]]
         return cls(
@@ -100,6 +108,7 @@ def _numbers(series: JudgedSeries, i: int) -> tuple[float | None, ...]:
     return tuple(float(v[i]) if np.isfinite(v[i]) else None for v in values)
 
 
+# An exceedance stays where its period has become unknown: a silence takes nothing back.
 _UPSERT = """
 INSERT INTO verdicts AS v (rule, as_of, config_version, region, period, observed, expected, upper,
                            score, p_value, alarm, reason)
@@ -111,4 +120,5 @@ ON CONFLICT (rule, region, period) DO UPDATE SET
     score = EXCLUDED.score, p_value = EXCLUDED.p_value, alarm = EXCLUDED.alarm,
     reason = EXCLUDED.reason, as_of = EXCLUDED.as_of, config_version = EXCLUDED.config_version
 WHERE v.as_of <= EXCLUDED.as_of
+  AND NOT (v.alarm AND EXCLUDED.reason = 'missing_observation')
 """

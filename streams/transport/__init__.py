@@ -6,7 +6,7 @@ behave as with Faust's own Kafka transport.
 
 from __future__ import annotations
 
-from streams.transport.batch import BatchSchema, LogBounds, PositionSource, RecordBatch
+from streams.transport.batch import BatchSchema, LogBounds, PositionSource, RecordBatch, Unreadable
 from streams.transport.consumer import BatchConsumer, BatchTransport
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "LogBounds",
     "PositionSource",
     "RecordBatch",
+    "Unreadable",
 ]

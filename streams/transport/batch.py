@@ -12,7 +12,25 @@ if TYPE_CHECKING:
 
     from faust.types import TP
 
-__all__ = ["BatchSchema", "LogBounds", "PositionSource", "RecordBatch", "is_batched"]
+__all__ = [
+    "BatchSchema",
+    "LogBounds",
+    "PositionSource",
+    "RecordBatch",
+    "Unreadable",
+    "is_batched",
+]
+
+
+class Unreadable(NamedTuple):
+    """Offsets whose records cannot be decoded, from `first` up to, not including, `next_offset`."""
+
+    first: int
+    next_offset: int
+    #: Why: the codec, and the error that decoding ended with.
+    problem: str
+    #: The batch as the broker sent it.
+    raw: bytes
 
 
 class RecordBatch(NamedTuple):
@@ -30,11 +48,34 @@ class RecordBatch(NamedTuple):
     next_offset: int
     #: aiokafka's ConsumerRecord: key, value, headers, offset, timestamp.
     records: Sequence[Any]
+    #: What cannot be decoded; the application has to take note of it, nobody else does.
+    unreadable: Sequence[Unreadable] = ()
+    #: Leader epoch of the last record; -1 if it is not known. See `PositionSource.epochs`.
+    epoch: int = -1
 
     def from_offset(self, offset: int) -> RecordBatch:
         """Return the part of the batch at and above an offset inside it."""
-        records = [record for record in self.records if record.offset >= offset]
-        return self._replace(position=offset, records=records)
+        return self._replace(
+            position=offset,
+            records=[record for record in self.records if record.offset >= offset],
+            unreadable=[
+                one._replace(first=max(one.first, offset))
+                for one in self.unreadable
+                if one.next_offset > offset
+            ],
+        )
+
+    def before_offset(self, offset: int) -> RecordBatch:
+        """Return the part of the batch below an offset inside it."""
+        return self._replace(
+            next_offset=offset,
+            records=[record for record in self.records if record.offset < offset],
+            unreadable=[
+                one._replace(next_offset=min(one.next_offset, offset))
+                for one in self.unreadable
+                if one.first < offset
+            ],
+        )
 
 
 class LogBounds(NamedTuple):
@@ -47,6 +88,9 @@ class LogBounds(NamedTuple):
     log: str
     first: int
     end: int
+    #: Where known: the offset from which on the log holds other records than those that were read.
+    #: A position above it has to go back there.
+    same_until: int | None = None
 
 
 class PositionSource(Protocol):
@@ -54,15 +98,24 @@ class PositionSource(Protocol):
 
     An application that keeps its progress elsewhere than in Kafka sets one as
     ``transport.position_source``. It is asked on every assignment and whenever a position turns out
-    to lie outside of the log or the log is gone, and must return a position within the bounds for
-    each partition. Progress has to be kept by the id of the log; what the source makes of a stored
-    position outside the bounds (records expired) is its own affair. The first question leaves the
-    end open, since a worker that is still committing may be ahead of any end known before; if the
-    answer lies beyond the end then, it is asked again.
+    to lie outside of the log or the log is gone, and must return positions within the bounds. A
+    partition that it leaves out is asked for again a second later; the others are read meanwhile.
+    The same goes for all of them when it raises an error. Progress has to be kept by the id of the
+    log; what the source makes of a stored position outside the bounds (records expired) is its own
+    affair. The first question leaves the end open, since a worker that is still committing may be
+    ahead of any end known before; if the answer lies beyond the end then, it is asked again.
     """
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> Mapping[TP, int]:
         """Return the offset to read next, for each partition."""
+        ...
+
+    async def epochs(self, logs: Mapping[TP, str]) -> Mapping[TP, int]:
+        """Return the leader epoch of the last record that was read of each log, where it is known.
+
+        It comes from `RecordBatch.epoch`, and lets the broker tell whether its log still is the one
+        that was read.
+        """
         ...
 
 

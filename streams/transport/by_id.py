@@ -9,8 +9,10 @@ are those that it lacks.
 from __future__ import annotations
 
 import asyncio
+import struct
 import uuid
 from copy import copy
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import (
@@ -35,12 +37,16 @@ from aiokafka.protocol.types import (
 )
 from faust.types import TP
 
+from streams.transport.epochs import UNKNOWN_EPOCH
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from io import BytesIO
 
     #: Sends a request to a node.
     Send = Callable[[int, Any], Awaitable[Any]]
+    #: Partition, offset, most bytes, epoch of the last record that was read.
+    _Wanted = tuple[int, int, int, int]
 
 __all__ = ["FetchAnswer", "fetch_by_id", "log_ids", "with_topics"]
 
@@ -48,6 +54,9 @@ __all__ = ["FetchAnswer", "fetch_by_id", "log_ids", "with_topics"]
 #: names for them.
 _UNKNOWN_TOPIC_ID, _INCONSISTENT_TOPIC_ID = 100, 103
 _ANYBODY = -1
+#: Tag of a partition's answer: up to which epoch and offset its log is the same.
+_DIVERGING_TAG = 0
+_DIVERGING = struct.Struct(">iq")
 
 
 async def log_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:
@@ -84,8 +93,14 @@ class FetchAnswer:
 
     API_VERSION = 11
 
-    def __init__(self, topics: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+    def __init__(
+        self,
+        topics: Iterable[tuple[str, list[tuple[Any, ...]]]],
+        diverged: Mapping[TP, int] = MappingProxyType({}),
+    ) -> None:
         self.topics = list(topics)
+        #: Partitions whose log is another one than what was read, from these offsets on.
+        self.diverged = diverged
 
 
 def with_topics(request: Any, topics: list[tuple[str, list[tuple[int, int, int]]]]) -> Any:
@@ -95,17 +110,30 @@ def with_topics(request: Any, topics: list[tuple[str, list[tuple[int, int, int]]
     return part
 
 
-async def fetch_by_id(send: Send, node: int, request: Any, logs: Mapping[TP, str]) -> FetchAnswer:
+async def fetch_by_id(
+    send: Send,
+    node: int,
+    request: Any,
+    logs: Mapping[TP, str],
+    epoch_before: Callable[[TP, int], int] = lambda _, __: UNKNOWN_EPOCH,
+) -> FetchAnswer:
     """Send aiokafka's fetch with ids in place of names; the answer is one to the fetch by names.
 
-    Partitions that `logs` lacks are not fetched. Those whose log is gone are answered as a position
-    out of range: so aiokafka gives up the position and says so.
+    Partitions that `logs` lacks are not fetched. Those whose log is gone, or has diverged from what
+    was read, are answered as a position out of range: so aiokafka gives up the position and says
+    so.
+
+    Parameters
+    ----------
+    epoch_before
+        Returns the leader epoch of the last record below an offset.
     """
-    by_log: dict[str, tuple[str, list[tuple[int, int, int]]]] = {}
+    by_log: dict[str, tuple[str, list[_Wanted]]] = {}
     for topic, partitions in request.topics:
         for wanted in partitions:
-            if log := logs.get(TP(topic, wanted[0])):
-                by_log.setdefault(log, (topic, []))[1].append(wanted)
+            if log := logs.get(tp := TP(topic, wanted[0])):
+                epoch = epoch_before(tp, wanted[1])
+                by_log.setdefault(log, (topic, []))[1].append((*wanted, epoch))
     if not by_log:
         await asyncio.sleep(request._max_wait_ms / 1000)  # noqa: SLF001 - aiokafka asks again at once
         return FetchAnswer(())
@@ -119,13 +147,24 @@ async def fetch_by_id(send: Send, node: int, request: Any, logs: Mapping[TP, str
     }
     # The embedded broker answers for an unknown id without saying for which.
     return FetchAnswer(
-        (topic, [_by_name(answered.get((log, wanted[0])), wanted[0]) for wanted in partitions])
-        for log, (topic, partitions) in by_log.items()
+        (
+            (topic, [_by_name(answered.get((log, wanted[0])), wanted[0]) for wanted in partitions])
+            for log, (topic, partitions) in by_log.items()
+        ),
+        {
+            TP(by_log[log][0], partition): _DIVERGING.unpack_from(answer[-1][_DIVERGING_TAG])[1]
+            for (log, partition), answer in answered.items()
+            if log in by_log and _DIVERGING_TAG in answer[-1]
+        },
     )
 
 
 def _by_name(answer: tuple[Any, ...] | None, partition: int) -> tuple[Any, ...]:
-    if answer is None or answer[1] in {_UNKNOWN_TOPIC_ID, _INCONSISTENT_TOPIC_ID}:
+    if (
+        answer is None
+        or answer[1] in {_UNKNOWN_TOPIC_ID, _INCONSISTENT_TOPIC_ID}
+        or _DIVERGING_TAG in answer[-1]
+    ):
         return (partition, OffsetOutOfRangeError.errno, -1, -1, -1, None, _ANYBODY, b"")
     *head, aborted, replica, records, _ = answer
     return (*head, [one[:2] for one in aborted or ()], replica, records or b"")
@@ -296,7 +335,7 @@ class _FetchById(Request[_FetchByIdRequest]):
 
     API_KEY = 1
 
-    def __init__(self, named: Any, partitions: Mapping[str, list[tuple[int, int, int]]]) -> None:
+    def __init__(self, named: Any, partitions: Mapping[str, list[_Wanted]]) -> None:
         self._named = named
         self._partitions = partitions
 
@@ -305,7 +344,10 @@ class _FetchById(Request[_FetchByIdRequest]):
         topics: list[Any] = [
             (
                 uuid.UUID(log),
-                [(number, -1, offset, -1, -1, size, {}) for number, offset, size in partitions],
+                [
+                    (number, -1, offset, epoch, -1, size, {})
+                    for number, offset, size, epoch in partitions
+                ],
                 {},
             )
             for log, partitions in self._partitions.items()

@@ -16,12 +16,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
 
 from streams.transport.batch import LogBounds, PositionSource, RecordBatch, is_batched
+from streams.transport.epochs import UNKNOWN_EPOCH
 from streams.transport.progress import GroupProgress
 from streams.transport.thread import BatchConsumerThread
 
@@ -90,36 +92,57 @@ class BatchConsumer(driver.Consumer):
         self._group_offsets = {
             tp: offsets.get(tp) for tp in self.assignment() if self._is_batched(tp)
         }
-        found = await self._positions(self._group_offsets)
-        await self._seek_logs(found)
+        try:
+            found = await self._positions(self._group_offsets)
+            await self._seek_logs(found)
+        except Exception as error:  # noqa: BLE001 - a source raises what it likes
+            # Whatever is unavailable comes back: the rebalance ends without positions, and nothing
+            # is read until they are known.
+            log.warning("No positions are known, asking again: %s", _described(error))
+            found = {}
         if lost := self._group_offsets.keys() - found.keys():
             self.add_future(self.seek_to_source(lost))
-        return offsets | {tp: position for tp, (_, position) in found.items()}
+        return offsets | {tp: position.offset for tp, position in found.items()}
 
-    async def seek_to_source(self, partitions: Collection[TP]) -> None:
+    async def seek_to_source(
+        self,
+        partitions: Collection[TP],
+        same_until: Mapping[TP, int | None] = MappingProxyType({}),
+    ) -> None:
         """Ask the position source again where to read, and read on from there.
 
         For positions that turned out to lie outside of the log, for logs that are gone, and for
         applications that find records missing before a batch. Partitions that went to another
         worker are left alone.
+
+        Parameters
+        ----------
+        same_until
+            Partitions whose position the broker refused, with the offset up to which its log is the
+            one that was read, if it told.
         """
         waiting = set(partitions)
         while not self.should_stop:
             waiting &= self.assignment()
+            found: Mapping[TP, _Position] = {}
+            problem = "their topic is missing, has no leader, or another worker commits"
             try:
-                found = await self._positions(dict.fromkeys(waiting))
+                found = await self._positions(dict.fromkeys(waiting), same_until)
                 await self._seek_logs(found)
-            except Exception:
-                log.exception("No position is known for %s, trying again", waiting)
-            else:
-                waiting -= found.keys()
-                if not waiting:
-                    return
-                log.warning("There is no topic of %s, looking again", waiting)
+            except Exception as error:  # noqa: BLE001 - a source raises what it likes
+                problem = _described(error)
+            waiting -= found.keys()
+            if not waiting:
+                return
+            log.warning("No position is known of %s, asking again: %s", _listed(waiting), problem)
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _positions(self, committed: Mapping[TP, int | None]) -> dict[TP, _Position]:
-        """Return where to read on, without the partitions whose topic does not exist."""
+    async def _positions(
+        self,
+        committed: Mapping[TP, int | None],
+        same_until: Mapping[TP, int | None] = MappingProxyType({}),
+    ) -> dict[TP, _Position]:
+        """Return where to read on, without the partitions of which that is not known now."""
         # The ids come first. Should a topic be made anew after this, nothing comes of the id that
         # is known here: fetches by it find nothing, and all is asked for again.
         ids = await self._thread.log_ids({tp.topic for tp in committed})
@@ -127,23 +150,34 @@ class BatchConsumer(driver.Consumer):
         if not partitions:
             return {}
         logs = {tp: ids[tp.topic] for tp in partitions}
-        first = await self._thread.earliest_offsets(*partitions)
+        first = await self._thread.first_offsets(partitions)
         source = self.transport.position_source
         if source is None:
             source = _CommittedPositions(committed)
         # The ends are asked for after the positions: until its commits are done, the worker that
         # had a partition before may store offsets beyond any end that was read earlier.
-        open_ended = {tp: LogBounds(logs[tp], first[tp], _NO_END) for tp in partitions}
+        open_ended = {
+            tp: LogBounds(logs[tp], start, _NO_END, same_until.get(tp))
+            for tp, start in first.items()
+        }
         positions = dict(await source.positions(open_ended))
-        ends = await self._thread.log_ends(logs)
+        known = {tp: logs[tp] for tp in positions}
+        # An epoch that the broker refused is of no use. With others, it will tell where its log
+        # differs; otherwise only a position beyond the end shows that it does.
+        epochs = await source.epochs({tp: of for tp, of in known.items() if tp not in same_until})
+        ends = await self._thread.log_ends(known)
         beyond = {
             tp: LogBounds(logs[tp], first[tp], end)
             for tp, end in ends.items()
-            if positions[tp] > end
+            if positions[tp] > end and tp not in epochs
         }
         if beyond:
-            positions |= await source.positions(beyond)
-        return {tp: _Position(logs[tp], positions[tp]) for tp in partitions}
+            bounded = await source.positions(beyond)
+            positions = {tp: at for tp, at in positions.items() if tp not in beyond} | {**bounded}
+        return {
+            tp: _Position(logs[tp], at, epochs.get(tp, UNKNOWN_EPOCH))
+            for tp, at in positions.items()
+        }
 
     async def log_ends(self) -> dict[TP, tuple[str, int]]:
         """Return the id and the end of each log that this worker reads, as the brokers tell."""
@@ -155,8 +189,12 @@ class BatchConsumer(driver.Consumer):
         self._restart(partitions)
 
     async def _seek_logs(self, found: Mapping[TP, _Position]) -> None:
-        partitions = {tp: position for tp, (_, position) in found.items()}
-        await self._thread.seek_logs(partitions, {tp: log for tp, (log, _) in found.items()})
+        partitions = {tp: position.offset for tp, position in found.items()}
+        await self._thread.seek_logs(
+            partitions,
+            {tp: position.log for tp, position in found.items()},
+            {tp: position.epoch for tp, position in found.items()},
+        )
         self._restart(partitions)
 
     def _restart(self, partitions: Mapping[TP, int]) -> None:
@@ -194,11 +232,20 @@ class BatchConsumer(driver.Consumer):
         )
 
 
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip().rstrip(":")
+
+
+def _listed(partitions: Iterable[TP]) -> str:
+    return ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(partitions))
+
+
 class _Position(NamedTuple):
-    """Where to read on: in which log, and from which offset."""
+    """Where to read on: in which log, from which offset, after a record of which epoch."""
 
     log: str
     offset: int
+    epoch: int
 
 
 class _ReadOffsets(defaultdict[Any, Any]):
@@ -224,11 +271,14 @@ class _CommittedPositions:
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> dict[TP, int]:
         result = {}
-        for tp, (_, first, end) in bounds.items():
+        for tp, bound in bounds.items():
             committed = self._committed[tp]
-            within = committed is not None and first <= committed <= end
-            result[tp] = committed if committed is not None and within else first
+            within = committed is not None and bound.first <= committed <= bound.end
+            result[tp] = committed if committed is not None and within else bound.first
         return result
+
+    async def epochs(self, _: Mapping[TP, str]) -> dict[TP, int]:
+        return {}
 
 
 class BatchTransport(driver.Transport):

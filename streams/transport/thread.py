@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    RecordTooLargeError,
+)
 from aiokafka.protocol.fetch import FetchRequest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from streams.transport.batch import RecordBatch
 from streams.transport.by_id import FetchAnswer, fetch_by_id, log_ids, with_topics
+from streams.transport.epochs import UNKNOWN_EPOCH, LeaderEpochs
+from streams.transport.single_fetches import high_watermarks, read_again
+from streams.transport.unreadable import CheckedFetches
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -32,8 +39,6 @@ _LOOK_AGAIN_SECONDS = 0.1
 #: When the thread ends: seconds until a task that goes on is cancelled again, and how often.
 _CANCEL_SECONDS = 0.2
 _CANCEL_TIMES = 50
-#: Most bytes of the fetches that ask for the ends of logs.
-_FETCH_BYTES = 65_536
 
 
 class _Fetchable:
@@ -63,11 +68,26 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     #: Id of the log that each of them lies in; nothing else is fetched of a batched partition.
     _logs: dict[TP, str]
     _assigned: Any = None
+    #: Partitions of which a batch could not be decoded.
+    _failed: set[TP]
+    #: Offsets up to which logs are what was read, of those that turned out to differ.
+    _diverged: dict[TP, int]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positions = {}
         self._logs = {}
+        self._failed = set()
+        self._epochs = LeaderEpochs()
+        self._diverged = {}
+
+    async def on_start(self) -> None:
+        """Start aiokafka's consumer."""
+        await super().on_start()
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001 - has no accessor
+        fetcher._records = CheckedFetches(  # noqa: SLF001
+            lambda tp: tp.topic in self.batched, lambda tp: self._failed.add(TP(*tp))
+        )
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -108,19 +128,28 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         logs = dict(self._logs)
         batched = [topic for topic in request.topics if topic[0] in self.batched]
         plain = [topic for topic in request.topics if topic[0] not in self.batched]
-        fetches = [fetch_by_id(send, node, with_topics(request, batched), logs)]
+        wanted = with_topics(request, batched)
+        fetches = [fetch_by_id(send, node, wanted, logs, self._epochs.before)]
         if plain:
             fetches.append(send(node, with_topics(request, plain), **options))
         answers = await asyncio.gather(*fetches)
-        # What was asked for before a seek into another log is not of that one.
+        self._diverged.update(answers[0].diverged)
         return FetchAnswer(
-            (
-                topic,
-                [a for a in found if logs.get(TP(topic, a[0])) == self._logs.get(TP(topic, a[0]))],
-            )
+            (topic, [one for one in found if self._take_answer(TP(topic, one[0]), one, logs)])
             for answer in answers
             for topic, found in answer.topics
         )
+
+    def _take_answer(self, tp: TP, answer: tuple[Any, ...], logs: Mapping[TP, str]) -> bool:
+        """Tell whether an answer is for aiokafka, and note the epochs of its records."""
+        if tp.topic not in self.batched:
+            return True
+        # What was asked for before a seek into another log is not of that one.
+        if logs.get(tp) != self._logs.get(tp):
+            return False
+        if answer[-1]:
+            self._epochs.note(tp, answer[-1])
+        return True
 
     def is_positioned(self, tp: TP) -> bool:
         """Tell whether the partition may be fetched: a batched one only once it was sought."""
@@ -150,7 +179,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         except NoOffsetForPartitionError as error:
             await self._out_of_range(consumer, error.args[:1])
             return {}
-        return self._in_batches(consumer, fetched)
+        except RecordTooLargeError as error:
+            fetched = self._too_large(consumer, TP(*error.args[1]), error)
+        batches = self._in_batches(consumer, fetched)
+        if self._failed:
+            await self._read_failed(consumer, batches)
+        return batches
 
     def _in_batches(self, consumer: Any, fetched: dict[TP, list[Any]]) -> dict[TP, list[Any]]:
         assignment = self._assignment(consumer)
@@ -165,24 +199,79 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             # records that were rolled back. Then an empty batch carries the progress.
             if next_offset > position:
                 records = fetched.get(tp, ())
-                result[tp] = [RecordBatch(tp, self._logs[tp], position, next_offset, records)]
+                epoch = self._epochs.before(tp, next_offset)
+                result[tp] = [
+                    RecordBatch(tp, self._logs[tp], position, next_offset, records, epoch=epoch)
+                ]
                 self._positions[tp] = next_offset
         return result
+
+    def _too_large(self, consumer: Any, tp: TP, error: RecordTooLargeError) -> dict[TP, list[Any]]:
+        """Handle a fetch that holds no whole batch: the length of the first one is damaged."""
+        if tp not in self._positions:
+            raise error
+        # aiokafka has moved on by one offset, which nobody has taken note of.
+        consumer._fetcher.seek_to(tp, self._positions[tp])  # noqa: SLF001 - has no accessor
+        self._failed.add(tp)
+        return {}
+
+    async def _read_failed(self, consumer: Any, batches: dict[TP, list[Any]]) -> None:
+        """Read batches that cannot be decoded one by one, and go on behind them."""
+        failed, self._failed = self._failed, set()
+        for tp in failed:
+            place = self._positions.get(tp), self._logs.get(tp), self._assignment(consumer)
+            position, log_id, assignment = place
+            if position is None or log_id is None or assignment is not self._assigned:
+                continue
+            try:
+                read = await read_again(
+                    consumer._client,  # noqa: SLF001 - has no accessor
+                    tp,
+                    log_id,
+                    position,
+                    self.app.conf.consumer_max_fetch_size,
+                )
+            except KafkaError as error:
+                log.warning("%s[%s]: offset %s cannot be fetched: %s", *tp, position, error)
+                continue
+            # A seek or a rebalance may have come in between.
+            now = self._positions.get(tp), self._logs.get(tp), self._assignment(consumer)
+            if read is None or now != place:
+                continue
+            consumer._fetcher.seek_to(tp, read.next_offset)  # noqa: SLF001 - has no accessor
+            self._positions[tp] = read.next_offset
+            epoch = self._epochs.before(tp, read.next_offset)
+            batch = RecordBatch(tp, log_id, position, *read[:3], epoch=epoch)
+            batches.setdefault(tp, []).append(batch)
+            for one in read.unreadable:
+                log.error(
+                    "%s[%s]: offsets %s to %s cannot be decoded and are set aside: %s",
+                    *tp, one.first, one.next_offset - 1, one.problem,
+                )  # fmt: skip
 
     @staticmethod
     def _assignment(consumer: Any) -> Any:
         subscription = consumer._subscription.subscription  # noqa: SLF001 - has no accessor
         return None if subscription is None else subscription.assignment
 
-    async def seek_logs(self, partitions: Mapping[TP, int], logs: Mapping[TP, str]) -> None:
-        """Seek batched partitions in the logs that are given."""
-        await self.call_thread(self._seek_wait, self._ensure_consumer(), partitions, logs)
+    async def seek_logs(
+        self, partitions: Mapping[TP, int], logs: Mapping[TP, str], epochs: Mapping[TP, int]
+    ) -> None:
+        """Seek batched partitions in the logs that are given.
+
+        Parameters
+        ----------
+        epochs
+            Leader epochs of the records before the positions, where they are known.
+        """
+        await self.call_thread(self._seek_wait, self._ensure_consumer(), partitions, logs, epochs)
 
     async def _seek_wait(
         self,
         consumer: Any,
         partitions: Mapping[TP, int],
         logs: Mapping[TP, str] = MappingProxyType({}),
+        epochs: Mapping[TP, int] = MappingProxyType({}),
     ) -> None:
         assignment = self._assignment(consumer)
         if assignment is not self._assigned:
@@ -193,6 +282,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         self._positions.update(
             {tp: offset for tp, offset in ours.items() if tp.topic in self.batched}
         )
+        for tp, offset in ours.items():
+            self._epochs.restart(tp, offset, epochs.get(tp, UNKNOWN_EPOCH))
         for tp, log_id in logs.items():
             if tp in ours and self._logs.get(tp) != log_id:
                 # What waits in aiokafka is of the log before, even if its offset is the same.
@@ -232,9 +323,22 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             )
         if batched:
             log.warning("Reading positions lie outside of the log, or it is gone: %s", batched)
+            same_until = {tp: self._diverged.pop(tp, None) for tp in batched}
             asyncio.run_coroutine_threadsafe(
-                self.consumer.seek_to_source(batched), self.consumer.loop
+                self.consumer.seek_to_source(batched, same_until), self.consumer.loop
             )
+
+    async def first_offsets(self, partitions: Collection[TP]) -> dict[TP, int]:
+        """Ask the brokers where logs begin; partitions without a leader are left out."""
+        first: dict[TP, int] = await self.call_thread(self._first_offsets, partitions)
+        return first
+
+    async def _first_offsets(self, partitions: Collection[TP]) -> dict[TP, int]:
+        consumer = self._ensure_consumer()
+        leader = consumer._client.cluster.leader_for_partition  # noqa: SLF001 - has no accessor
+        led = [TopicPartition(*tp) for tp in partitions if (leader(tp) or 0) >= 0]
+        first = await consumer.beginning_offsets(led) if led else {}
+        return {TP(*tp): offset for tp, offset in first.items()}
 
     async def log_ids(self, topics: Collection[str]) -> dict[str, str]:
         """Ask the brokers for the ids of topics; those that do not exist are left out."""
@@ -265,34 +369,4 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     async def _log_ends(self, logs: Mapping[TP, str]) -> dict[TP, int]:
         consumer = self._ensure_consumer()
         supposed = await consumer.end_offsets(list(logs))
-        return await _high_watermarks(consumer._client, supposed, logs)  # noqa: SLF001
-
-
-async def _high_watermarks(
-    client: Any, ends: Mapping[TP, int], logs: Mapping[TP, str]
-) -> dict[TP, int]:
-    """Ask by a fetch at the supposed ends.
-
-    The embedded broker, asked for the end of a log, leaves out all but the first record of the last
-    batch; the answer to a fetch always tells the real one.
-    """
-    by_node: dict[int, dict[str, list[tuple[int, int, int]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for (topic, partition), end in ends.items():
-        node = client.cluster.leader_for_partition(TP(topic, partition))
-        if node is not None and node >= 0:
-            by_node[node][topic].append((partition, end, 1))
-    result = {}
-    for node, topics in by_node.items():
-        request = FetchRequest(_FETCH_WAIT_MS, 0, _FETCH_BYTES, 0, list(topics.items()))
-        try:
-            answer = await fetch_by_id(client.send, node, request, logs)
-        except KafkaError as error:
-            log.warning("The ends of logs cannot be fetched from node %s: %s", node, error)
-            continue
-        for topic, found in answer.topics:
-            for partition, code, high_watermark, *_ in found:
-                if code == 0:
-                    result[TP(topic, partition)] = high_watermark
-    return result
+        return await high_watermarks(consumer._client, supposed, logs)  # noqa: SLF001

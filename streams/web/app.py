@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from fastapi import FastAPI
@@ -14,7 +14,7 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response  # noqa: TC002 - FastAPI needs it at run time
 
-from streams.web import health, oidc, sign_in
+from streams.web import health, metrics, oidc, sign_in
 from streams.web.api import add_api
 from streams.web.gate import Gate, unavailable
 from streams.web.headers import Headers, protective_headers
@@ -80,6 +80,7 @@ def create_web(settings: Settings, configuration: Configuration) -> FastAPI:
     app.add_middleware(Gate, web=web)
     app.add_middleware(Headers, web=web)  # the outermost
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(sign_in.router)
     app.include_router(oidc.router)
     add_api(app)
@@ -105,6 +106,10 @@ def _answer_errors(app: FastAPI, web: Web) -> None:
     async def away(request: Request, _: Exception) -> Response:
         return answer(request, unavailable())
 
+    @app.exception_handler(psycopg.errors.LockNotAvailable)
+    async def locked(request: Request, _: Exception) -> Response:
+        return answer(request, _BUSY)
+
     @app.exception_handler(Exception)
     async def failed(request: Request, _: Exception) -> Response:
         # Answered outside of all middleware; the error itself goes on to the log.
@@ -121,6 +126,15 @@ def _answer_errors(app: FastAPI, web: Web) -> None:
         )
         response.headers.update(protective_headers(web) | {"Cache-Control": "no-store"})
         return response
+
+
+_BUSY: Final = Problem(
+    503,
+    "busy",
+    "Alerts are being changed by somebody else at the moment. Nothing was stored; try again.",
+    "预警正在被其他操作修改，本次操作未保存，请稍后重试。",
+    headers={"Retry-After": "5"},
+)
 
 
 def _of_http(error: HTTPException) -> Problem:

@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from streams.metrics import METRICS_PATH
 from streams.store.sessions import session_of, token_user
 from streams.web.cookies import session_cookie
 from streams.web.problems import Problem, answer
@@ -97,7 +98,7 @@ class Gate:
 
     async def _visitor(self, request: Request) -> Visitor | None:
         path, authorization = request.url.path, request.headers.get("authorization")
-        if authorization is not None and path.startswith("/api/"):
+        if authorization is not None and (path.startswith("/api/") or path == METRICS_PATH):
             scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer":
                 return None

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from psycopg_pool import PoolTimeout
 from starlette.responses import JSONResponse, Response
 
+from streams.store.schema import SchemaMisfitError, hold_schema
 from streams.web.state import web_of
 
 __all__ = ["router"]
@@ -27,16 +28,16 @@ async def healthz() -> Response:
 
 @router.get("/readyz", summary="Ready", responses={503: {"description": "Not ready"}})
 async def readyz(request: Request) -> Response:
-    """Answer 200 if the database can be reached and has the tables that are needed."""
+    """Answer 200 if the database can be reached and its schema is this program's."""
     try:
         async with web_of(request).database.reading(patience=_PATIENCE) as connection:
-            await connection.execute(
-                "SELECT (SELECT count(*) FROM users), (SELECT rank FROM alert_ranks LIMIT 1)"
-            )
+            await hold_schema(connection)
     except psycopg.errors.UndefinedTable:
         return JSONResponse(
             {"status": "not migrated", "detail": "Run fenghuo db migrate."}, status_code=503
         )
+    except SchemaMisfitError as error:
+        return JSONResponse({"status": "other schema", "detail": str(error)}, status_code=503)
     except (psycopg.Error, PoolTimeout):
         return JSONResponse(
             {"status": "no database", "detail": "The database cannot be reached."}, status_code=503

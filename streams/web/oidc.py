@@ -87,7 +87,7 @@ async def from_provider(
     except ProviderError as failure:
         return _failed(request, target, failure)
     try:
-        user = await web.database.run(
+        user = await web.database.sign_in(
             linked_user,
             subject=f"{claims['iss']} {claims['sub']}",
             name=str(claims.get(web.settings.oidc_name_claim) or ""),

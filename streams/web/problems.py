@@ -23,7 +23,7 @@ __all__ = ["Problem", "ProblemDetails", "ProblemKind", "answer"]
 ProblemKind = Literal[
     "not-signed-in", "password-change-needed", "forbidden", "outside-region", "wrong-token",
     "not-found", "not-allowed", "changed-meanwhile", "not-possible", "invalid", "too-large",
-    "too-many-attempts", "unavailable", "failed",
+    "too-many-attempts", "unavailable", "busy", "failed",
 ]  # fmt: skip
 
 _TITLES: Final[dict[str, tuple[str, str]]] = {
@@ -38,6 +38,7 @@ _TITLES: Final[dict[str, tuple[str, str]]] = {
     "not-possible": ("Not possible now", "当前无法执行"),
     "invalid": ("Something is missing or wrong", "内容有误"),
     "too-large": ("Too large", "内容过大"),
+    "busy": ("Busy at the moment", "系统繁忙"),
     "too-many-attempts": ("Too many attempts", "尝试次数过多"),
     "unavailable": ("Not available", "暂不可用"),
     "failed": ("Something went wrong", "出现错误"),

@@ -8,9 +8,12 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Final
 
+import psycopg
 import uvicorn
+from psycopg_pool import PoolTimeout
 
 from streams.errors import UnavailableError
+from streams.store.schema import SchemaMisfitError, hold_schema
 from streams.web.app import create_web
 
 if TYPE_CHECKING:
@@ -18,11 +21,16 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
     from streams.settings import Settings
+    from streams.web.state import Web
 
 __all__ = ["listen", "serve"]
 
+log = logging.getLogger(__name__)
+
 #: Longest wait for answers under way when stopping, in seconds.
 _STOP_SECONDS: Final = 10
+#: Between checks whether the database's schema was changed.
+_SCHEMA_SECONDS: Final = 5
 
 
 def serve(settings: Settings, configuration: Configuration, *, started: Callable[[], None]) -> None:
@@ -37,13 +45,16 @@ def serve(settings: Settings, configuration: Configuration, *, started: Callable
     ------
     UnavailableError
         The address cannot be listened on.
+    SchemaMisfitError
+        The database was migrated for another program meanwhile.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
     )
     with listen(settings.page_host, settings.page_port) as listening:
+        app = create_web(settings, configuration)
         config = uvicorn.Config(
-            create_web(settings, configuration),
+            app,
             log_config=None,
             lifespan="on",
             # What is looked at, and by whom, is nobody's business; a proxy may log where it must.
@@ -52,12 +63,38 @@ def serve(settings: Settings, configuration: Configuration, *, started: Callable
             proxy_headers=True,
             forwarded_allow_ips=settings.page_proxies,
             timeout_graceful_shutdown=_STOP_SECONDS,
+            timeout_notify=_SCHEMA_SECONDS,
         )
         started()
         # uvicorn stops by these signals and then raises them once more: this ends quietly.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(config)
+        misfit = _stopped_by_migration(config, server, app.state.web)
+        server.run(sockets=[listening])
+        for error in misfit:
+            raise error
+
+
+def _stopped_by_migration(
+    config: uvicorn.Config, server: uvicorn.Server, web: Web
+) -> list[SchemaMisfitError]:
+    """Stop the server when the schema no longer fits; the list then holds the reason."""
+    reasons: list[SchemaMisfitError] = []
+
+    async def check() -> None:
+        try:
+            async with web.database.reading(patience=1.0) as connection:
+                await hold_schema(connection)
+        except SchemaMisfitError as error:
+            log.critical("The page stops: %s", error)
+            reasons.append(error)
+            server.should_exit = True
+        except (psycopg.Error, PoolTimeout):
+            return  # /readyz reports it
+
+    config.callback_notify = check
+    return reasons
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -51,7 +51,7 @@ async def sign_in_with_password(
     if not expected or not hmac.compare_digest(expected.encode(), csrf_token.encode()):
         raise wrong_token()
     address = request.client.host if request.client else ""
-    found = await web.database.run(sign_in, name, password, address=address)
+    found = await web.database.sign_in(sign_in, name, password, address=address)
     if isinstance(found, User):
         return await session_for(request, found, target=next)
     zh = language(request) == "zh"
@@ -75,7 +75,7 @@ async def sign_out(request: Request) -> Response:
     web = web_of(request)
     response = RedirectResponse("/sign-in", status_code=303)
     if cookie := request.cookies.get(session_cookie(web)):
-        await web.database.run(end_session, cookie)
+        await web.database.sign_in(end_session, cookie)
         take_back(web, response, session_cookie(web))
     return response
 
@@ -101,7 +101,7 @@ async def new_password(
         return _password_page(request, visitor, problem=text, status=422)
     address = request.client.host if request.client else ""
     try:
-        changed = await web.database.run(
+        changed = await web.database.sign_in(
             change_password, visitor.user, current, new, address=address
         )
     except BadPasswordError as error:
@@ -139,7 +139,7 @@ async def session_for(request: Request, user: User, *, target: str) -> Response:
     """Begin a session under a new cookie, and go on to where somebody wanted to."""
     web: Web = web_of(request)
     former = request.cookies.get(session_cookie(web))
-    made = await web.database.run(
+    made = await web.database.sign_in(
         begin_session, user.user_id, lifetimes=web.lifetimes, former=former
     )
     response = RedirectResponse(local_path(target), status_code=303)

@@ -83,7 +83,7 @@ def opened(
             java_script_enabled=scripts,
             extra_http_headers={"Accept-Language": lang},
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(90_000)
         yield Screen(watched.window(context), site.url, lang)
         context.close()
 

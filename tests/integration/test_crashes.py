@@ -31,7 +31,7 @@ DAYS = 26
 _CHUNK = 2_000
 #: The producer keeps this far ahead of the workers, so that each restart meets a backlog.
 _AHEAD = 40_000
-_PATIENCE = 60.0
+_PATIENCE = 180.0
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ FAUST = [str(Path(sys.executable).parent / "faust"), "-A", "streams.app", "worke
 FENGHUO = [sys.executable, "-m", "streams", "worker"]
 
 
-def wait_until(condition: Callable[[], Any], *, seconds: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], *, seconds: float = 180) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -122,7 +122,7 @@ def test_up_keeps_worker_and_page_running_until_it_is_stopped(
             )
     finally:
         process.send_signal(stop)
-        rest = process.communicate(timeout=60)[1]
+        rest = process.communicate(timeout=180)[1]
     assert process.returncode == 0, rest
     assert "Stopping" in rest
     assert not (folder / "postgres" / "postmaster.pid").exists(), "the database runs on"

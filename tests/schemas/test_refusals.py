@@ -21,6 +21,7 @@ ELSEWHERE = {
     R.TOO_OLD,
     R.REVISION_CONFLICT,
     R.NOT_STORABLE,
+    R.UNREADABLE,
 }
 
 CASES: list[tuple[RefusalReason, dict[str, Any] | bytes, list[str]]] = [

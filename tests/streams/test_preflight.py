@@ -43,7 +43,7 @@ def test_a_database_that_was_not_migrated(
 ) -> None:
     with (
         make_database(database_server) as empty,
-        pytest.raises(StoreError, match=r"nothing yet.*fenghuo db migrate"),
+        pytest.raises(StoreError, match=r"no tables of Fenghuo yet.*fenghuo db migrate"),
     ):
         check_ready(settings(empty, kafka, fresh_name), configuration)
 

@@ -70,7 +70,7 @@ async def test_notification_is_woken(database_url: str, tmp_path: Path) -> None:
             database_url, "", configuration, waits=Waits(look=3600), wakeup=wakeup
         ) as dispatcher:
             running = asyncio.create_task(dispatcher.run())
-            await asyncio.wait_for(wakeup.waited_for.wait(), 60)
+            await asyncio.wait_for(wakeup.waited_for.wait(), 180)
             change(database_url, 1, Commented(note="致电医院"), actor="li")
             wakeup.set()
             assert await asyncio.to_thread(hook.came.wait, 60)

@@ -28,7 +28,8 @@ def alert(**changes: Any) -> Alert:
     values: dict[str, Any] = {
         "alert_id": 1, "version": 1, "decided_version": 1, "status": "new", "severity": "warning",
         "signal": "ili", "region": "TW-TPE", "rule": "ili-week", "grain": "week",
-        "first_period": WEEK, "last_period": WEEK, "exceedances": 1, "observed": 90.0,
+        "first_period": WEEK, "own_first_period": WEEK, "own_last_period": WEEK,
+        "last_period": WEEK, "exceedances": 1, "observed": 90.0,
         "expected": 30.0, "upper": 48.2, "peak": 90.0, "detector": {}, "config_version": "abc",
         "as_of": NOW, "opened_at": NOW, "updated_at": NOW,
     }  # fmt: skip

@@ -30,7 +30,11 @@ __all__ = [
     "until_committed",
 ]
 
-_PATIENCE = 60.0
+_PATIENCE = 120.0
+
+#: Session time-out of the group, in seconds. The embedded broker answers a join after half of it,
+#: so it is short there. A member that is held up for longer loses its partitions and reads again.
+SESSION_SECONDS = 3.0
 
 
 def make_app(bootstrap: str, group: str, folder: Path, **options: Any) -> faust.App:
@@ -39,8 +43,8 @@ def make_app(bootstrap: str, group: str, folder: Path, **options: Any) -> faust.
         group,
         **{
             "broker": f"kafkabatch://{bootstrap}",
-            "broker_session_timeout": 2.0,
-            "broker_heartbeat_interval": 0.5,
+            "broker_session_timeout": SESSION_SECONDS,
+            "broker_heartbeat_interval": SESSION_SECONDS / 6,
             "broker_commit_interval": 0.3,
             "broker_max_poll_records": 100,
             "consumer_metadata_max_age_ms": 1_000,

@@ -62,6 +62,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.stored: dict[TP, int] = {}
+        self.stored_epochs: dict[TP, int] = {}
         self.committed: list[RecordBatch] = []
         self.questions: list[dict[TP, LogBounds]] = []
         self.stale = 0
@@ -69,10 +70,16 @@ class Ledger:
 
     async def positions(self, bounds: Mapping[TP, LogBounds]) -> Mapping[TP, int]:
         self.questions.append(dict(bounds))
-        for tp, (_, first, end) in bounds.items():
-            if not first <= self.stored.get(tp, first) <= end:
-                self.stored[tp] = first
+        for tp, bound in bounds.items():
+            stored = self.stored.get(tp, bound.first)
+            if bound.same_until is not None and stored > bound.same_until:
+                self.stored[tp] = max(bound.first, bound.same_until)
+            elif not bound.first <= stored <= bound.end:
+                self.stored[tp] = bound.first
         return {tp: self.stored.setdefault(tp, bound.first) for tp, bound in bounds.items()}
+
+    async def epochs(self, logs: Mapping[TP, str]) -> Mapping[TP, int]:
+        return {tp: self.stored_epochs[tp] for tp in logs if tp in self.stored_epochs}
 
     async def commit(self, batch: RecordBatch, app: faust.App) -> None:
         """Commit a batch, or what is new of it; have read again what is missing before it."""
@@ -87,4 +94,6 @@ class Ledger:
             await app.consumer.seek_to_source([batch.tp])
             return
         self.stored[batch.tp] = batch.next_offset
+        if batch.epoch >= 0:
+            self.stored_epochs[batch.tp] = batch.epoch
         self.committed.append(batch)

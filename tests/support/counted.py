@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import psycopg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
-__all__ = ["imported", "live"]
+__all__ = ["imported", "live", "reporting"]
 
 
 def live(
@@ -52,4 +52,22 @@ def imported(
                 "INSERT INTO imported_counts (signal, region, stratum, grain, period, value) "
                 "VALUES (%s, %s, 'all', %s, %s, %s)",
                 (signal, region, grain, period, value),
+            )
+
+
+def reporting(
+    database: str, region: str, days: Iterable[date], *, signal: str = "ili", kind: str = "visits"
+) -> None:
+    """Note that a region's facilities sent something, whatever it was."""
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO signals (signal, place, title_en, title_zh, kind, measure) "
+            "VALUES (%s, 0, '', '', %s, 'events') ON CONFLICT DO NOTHING",
+            (signal, kind),
+        )
+        for day in days:
+            connection.execute(
+                "INSERT INTO facility_reports (region, kind, day, facilities) "
+                "VALUES (%s, %s, %s, 1)",
+                (region, kind, day),
             )

@@ -24,7 +24,7 @@ from tests.support.processes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
 __all__ = ["KafkaServer", "KafkaUnavailable", "ensure_jars"]
@@ -122,6 +122,11 @@ class KafkaServer:
     ----------
     settings
         Broker settings to add or override.
+    listeners
+        Listeners beside the plain one: security protocols by their names. `addresses` tells where
+        they are; the host that brokers advertise is localhost.
+    users
+        Passwords of users of SCRAM, by their names.
     heap_mib
         Java heap, in MiB.
     timeout
@@ -137,8 +142,10 @@ class KafkaServer:
         self,
         *,
         settings: Mapping[str, str] | None = None,
+        listeners: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
         heap_mib: int = 512,
-        timeout: float = 60.0,
+        timeout: float = 180.0,
     ) -> None:
         jars = ensure_jars()
         self._java = [
@@ -154,7 +161,13 @@ class KafkaServer:
         self._process: GuardedProcess | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="fenghuo-kafka-"))
         self._properties = self._folder / "server.properties"
-        port, controller_port = free_ports(2)
+        self._users = dict(users or {})
+        self._listeners = dict(listeners or {})
+        port, controller_port, *others = free_ports(2 + len(self._listeners))
+        self.addresses: dict[str, str] = {
+            name: f"localhost:{other}" for name, other in zip(self._listeners, others, strict=True)
+        }
+        """Addresses of the listeners beside the plain one, by their names."""
         self.bootstrap: str = f"127.0.0.1:{port}"
         """Address of the broker, `host:port`."""
         self.log: Path = self._folder / "broker.log"
@@ -164,10 +177,15 @@ class KafkaServer:
     def _write_properties(
         self, port: int, controller_port: int, settings: Mapping[str, str]
     ) -> None:
+        others = [f"{name}://{address}" for name, address in self.addresses.items()]
+        plain = f"PLAINTEXT://127.0.0.1:{port}"
+        protocols = [f"{name}:{protocol}" for name, protocol in self._listeners.items()]
+        protocols.append(_SETTINGS["listener.security.protocol.map"])
         merged = {
             **_SETTINGS,
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "listener.security.protocol.map": ",".join(protocols),
+            "listeners": ",".join([plain, *others, f"CONTROLLER://127.0.0.1:{controller_port}"]),
+            "advertised.listeners": ",".join([plain, *others]),
             "controller.quorum.voters": f"{_NODE}@127.0.0.1:{controller_port}",
             "log.dirs": str(self._folder / "data"),
             **settings,
@@ -228,9 +246,45 @@ class KafkaServer:
         self.stop()
         self.start()
 
+    def segment(self, partition: str) -> Path:
+        """Return the file of a partition that was never rolled, like `visits-0`."""
+        return self._folder / "data" / partition / f"{0:020d}.log"
+
+    def stored_batches(self, partition: str) -> list[bytes]:
+        """Return the record batches of a partition as they lie on disk."""
+        data, batches = self.segment(partition).read_bytes(), []
+        while data:
+            end = 12 + int.from_bytes(data[8:12], "big")
+            batches.append(data[:end])
+            data = data[end:]
+        return batches
+
+    def damage(self, partition: str, changes: Iterable[tuple[bytes, bytes]]) -> None:
+        """Replace batches of a partition's file by others of the same length."""
+        path = self.segment(partition)
+        data = path.read_bytes()
+        with path.open("r+b") as file:
+            for old, new in changes:
+                assert len(old) == len(new)
+                file.seek(data.index(old))
+                file.write(new)
+
+    def lose_end(self, partition: str, *, kept: int) -> None:
+        """Leave the first batches of a partition, as a faulty disk may. The broker is down."""
+        length = sum(map(len, self.stored_batches(partition)[:kept]))
+        path = self.segment(partition)
+        with path.open("r+b") as file:
+            file.truncate(length)
+        for other in path.parent.iterdir():
+            if other.suffix in {".index", ".timeindex", ".snapshot"}:
+                other.unlink()
+
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", "-c", str(self._properties), "-t", cluster]
+        for name, password in self._users.items():
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+                tool += ["--add-scram", f"{mechanism}=[name={name},password={password}]"]
         failure = run_tool([*self._java, *tool], cwd=self._folder, timeout=self._timeout)
         if failure is not None:
             message = f"the broker's storage could not be formatted: {failure}"

@@ -133,7 +133,7 @@ class GuardedProcess:
         atexit.unregister(self.kill)
 
 
-def group_is_gone(group: int, *, within: float = 30.0) -> bool:
+def group_is_gone(group: int, *, within: float = 120.0) -> bool:
     """Tell whether a process group has ended, allowing init some seconds to reap orphans."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:

@@ -14,8 +14,10 @@ from psycopg import sql
 from streams.ingest.ingest import Ingest
 from streams.ingest.intake import Intake
 from streams.store.commit import prepare_connection
+from streams.store.migration_runner import apply_pending
 from streams.store.offsets import StoredPositions
 from streams.store.pool import open_pool
+from streams.store.schema import packaged
 from streams.transport import LogBounds, RecordBatch
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
     "counts",
     "daily_counts",
     "empty",
+    "migrate_below",
     "rows",
     "worker",
 ]
@@ -118,14 +121,21 @@ def empty(database: str) -> None:
         "hourly_counts", "daily_counts", "dead_letters", "pending_judgements", "verdicts", "alerts",
         "alert_events", "alert_followers", "held_updates",
         "notifications", "notification_deliveries", "notification_lanes",
-        "grafana_annotations",
+        "grafana_annotations", "set_aside",
         "imported_counts", "facility_counts", "facility_days", "pending_facilities",
         "pending_corrections", "pending_roll_ups", "level_counts", "facility_reports", "arrivals",
         "intake_minutes", "intake_hours", "sources", "source_days", "judging_runs", "log_ends",
+        "judging_quarantine",
     )  # fmt: skip
     with psycopg.connect(database) as connection:
         for table in tables:
             connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+
+
+def migrate_below(database: str, migration: str) -> None:
+    """Apply the migrations whose names sort below a given one."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        apply_pending(connection, [one for one in packaged() if one.name < migration])
 
 
 async def blocked(database: str, count: int = 1) -> None:

@@ -87,7 +87,7 @@ class TimescaleServer:
     """
 
     def __init__(
-        self, *, max_connections: int = 32, wait: float = 30.0, timeout: float = 60.0
+        self, *, max_connections: int = 32, wait: float = 120.0, timeout: float = 180.0
     ) -> None:
         ensure_node_modules()
         self._command = [_node(), str(_PROJECT / "server.mjs")]

@@ -57,7 +57,7 @@ class Browser:
         self.headers = dict(headers or {})
         parts = urlsplit(url)
         assert parts.hostname
-        self._connection = HTTPConnection(parts.hostname, parts.port, timeout=30)
+        self._connection = HTTPConnection(parts.hostname, parts.port, timeout=120)
 
     def __enter__(self) -> Self:
         return self

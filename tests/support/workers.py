@@ -26,7 +26,7 @@ __all__ = ["Worker", "make_settings", "publish", "until"]
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _CONFIG = _PROJECT / "tests" / "data" / "taiwan.yaml"
-_PATIENCE = 90.0
+_PATIENCE = 240.0
 
 
 class Worker:
@@ -69,6 +69,12 @@ class Worker:
     def running(self) -> bool:
         """Whether the process has not ended."""
         return self._process is not None and self._process.running
+
+    @property
+    def pid(self) -> int:
+        """Id of the process that runs now."""
+        assert self._process is not None
+        return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
         """Send the process a signal, such as SIGSTOP."""

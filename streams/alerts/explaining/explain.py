@@ -71,7 +71,7 @@ async def explain(
     neighbours = [
         NeighbourQuestion(
             number,
-            alert.rule,
+            alert.numbers_rule,
             alert.last_period,
             neighbours_of(alert.region, configuration.regions, alert.last_period),
         )

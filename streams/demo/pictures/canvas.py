@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib import font_manager
@@ -10,8 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
@@ -45,14 +46,39 @@ _DPI: Final = 150
 _BOLD: Final = {"bold", "600", "700", "800", "900"}
 
 
+@cache
 def chinese_font() -> str | None:
-    """Find an installed font family with Chinese characters, or None."""
-    families = sorted({entry.name for entry in font_manager.fontManager.ttflist})
+    """Find an installed font family with Chinese characters, or None.
+
+    matplotlib keeps a list of fonts between runs: one that was installed since is not in it.
+    """
+    found = _listed_font()
+    if found is None:
+        _list_new_fonts()
+        found = _listed_font()
+    return found
+
+
+def _listed_font() -> str | None:
+    listed = font_manager.fontManager.ttflist
     for beginning in _CHINESE:
-        for family in families:
-            if family.startswith(beginning):
-                return family
+        families = {
+            entry.name
+            for entry in listed
+            if entry.name.startswith(beginning) and Path(entry.fname).is_file()
+        }
+        if families:
+            return min(families)
     return None
+
+
+def _list_new_fonts() -> None:
+    known = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for path in font_manager.findSystemFonts():
+        if path not in known:
+            # A broken font of the system must not end a drawing.
+            with suppress(OSError, RuntimeError):
+                font_manager.fontManager.addfont(path)
 
 
 def _has_bold(family: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from streams.brokers import Brokers, as_brokers
 from streams.notify.channels.contract import SendError
 from streams.notify.channels.payloads import webhook_payload
 from streams.notify.message import Message  # noqa: TC001
@@ -19,8 +20,8 @@ __all__ = ["KafkaSender"]
 class KafkaSender:
     """Publishes messages; the header ``idempotency-key`` tells repeats."""
 
-    def __init__(self, bootstrap: str, topic: str, *, timeout: float) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers | str, topic: str, *, timeout: float) -> None:
+        self._brokers = as_brokers(brokers)
         self._topic = topic
         self._timeout = timeout
         self._producer: Any = None
@@ -52,7 +53,7 @@ class KafkaSender:
     async def _started(self) -> Any:
         if self._producer is None:
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap.split(","),
+                **self._brokers.for_aiokafka(),
                 client_id="fenghuo-notify",
                 acks="all",
                 request_timeout_ms=int(self._timeout * 1000),

@@ -14,6 +14,7 @@ from streams.notify.masking import Mask, expand, secret_parts
 
 if TYPE_CHECKING:
     from schemas.notify import Channel
+    from streams.brokers import Brokers
     from streams.notify.channels.contract import Sender
     from streams.notify.message import Message
 
@@ -22,7 +23,7 @@ __all__ = ["LazySender", "make_sender"]
 _ALERTMANAGER: Final = "alertmanager+"
 
 
-def make_sender(channel: Channel, *, kafka: str) -> Sender:
+def make_sender(channel: Channel, *, kafka: Brokers | str) -> Sender:
     """Make the sender that a channel's URL asks for.
 
     Parameters
@@ -60,7 +61,7 @@ class LazySender:
     A channel that cannot be made is one that fails: the others, and the worker, go on.
     """
 
-    def __init__(self, channel: Channel, *, kafka: str) -> None:
+    def __init__(self, channel: Channel, *, kafka: Brokers | str) -> None:
         self._channel = channel
         self._kafka = kafka
         self._sender: Sender | None = None

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.alerts import AlertStatus, Severity  # noqa: TC001 - FastAPI needs them at run time
 from schemas.notify import Language  # noqa: TC001
-from streams.people.small_cells import shown
+from streams.people.small_cells import sees_all
 from streams.store.inbox import (
     InboxFilter,
     Order,
@@ -22,13 +22,11 @@ from streams.store.inbox import (
 from streams.store.lines import read_lines
 from streams.store.series_reading import read_series
 from streams.web.access import alert_for
+from streams.web.api.lines import lines_view, told_lines_view
 from streams.web.api.models import (
     AlertPage,
     AlertView,
-    CountView,
-    FacilityCountView,
     HistoryView,
-    HourCountView,
     LinesView,
     PointView,
     SeriesView,
@@ -49,6 +47,7 @@ router = APIRouter(
 
 AlertId = Annotated[int, Path(ge=1, le=2**63 - 1, description="Number of the alert")]
 _Periods = Annotated[int | None, Query(ge=0, le=1100)]
+_MOST_FACILITIES: Final = 2000
 _NO_ALERT: Final[dict[int | str, dict[str, Any]]] = {
     404: {"model": ProblemDetails, "description": "There is no such alert"}
 }
@@ -139,7 +138,7 @@ async def show_series(
         alert_id=alert_id,
         signal=alert.signal,
         region=alert.region,
-        rule=alert.rule,
+        rule=alert.numbers_rule,
         grain=alert.grain,
         points=[
             PointView(
@@ -156,27 +155,17 @@ async def show_lines(
     request: Request,
     visitor: Signed,
     alert_id: AlertId,
-    most: Annotated[int, Query(ge=1, le=2000, description="Facilities at most")] = 200,
+    most: Annotated[int, Query(ge=1, le=_MOST_FACILITIES, description="Facilities at most")] = 200,
 ) -> LinesView:
-    """Return the counts of its latest period, by facility, age group, region and hour."""
-    web, role = web_of(request), visitor.user.role
+    """Return the counts of its latest period, by facility, age group, region and hour.
+
+    Viewers are given totals of facilities and age groups over the whole period, without days and
+    hours, in steps of five, and none below five.
+    """
+    web, exact = web_of(request), sees_all(visitor.user.role)
     async with web.database.reading() as connection:
         alert = await alert_for(connection, visitor.user, alert_id)
-        lines = await read_lines(connection, alert, web.configuration, most=most)
-    return LinesView(
-        alert_id=alert_id,
-        first=lines.first,
-        last=lines.last,
-        facilities=[
-            FacilityCountView(**cell._asdict() | {"value": shown(cell.value, role)})
-            for cell in lines.facilities
-        ],
-        more_facilities=lines.more_facilities,
-        ages=[
-            CountView(**cell._asdict() | {"value": shown(cell.value, role)}) for cell in lines.ages
-        ],
-        regions=[CountView(**cell._asdict()) for cell in lines.regions],
-        hours=[
-            HourCountView(hour=cell.hour, value=shown(cell.value, role)) for cell in lines.hours
-        ],
-    )
+        lines = await read_lines(
+            connection, alert, web.configuration, most=most if exact else _MOST_FACILITIES
+        )
+    return lines_view(alert_id, lines) if exact else told_lines_view(alert_id, lines, most)

@@ -63,8 +63,9 @@ class PredictiveValueView(_View):
 class AlertView(Alert):
     """An alert with what people call its parts.
 
-    Viewers are not given facilities and age groups of an explanation with less than five cases;
-    only epidemiologists and admins are given the detector's parameters.
+    Viewers are not given facilities and age groups of an explanation with less than five cases, and
+    are given the others in steps of five. Only epidemiologists and admins are given the detector's
+    parameters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -133,37 +134,40 @@ class SeriesView(_View):
 
 
 class CountView(_View):
-    """Count of an age group or a region on a day; null: less than five, not shown to viewers."""
+    """Count of an age group or a region."""
 
     name: str
-    day: date
-    value: float | None
+    day: date | None = Field(description="null: the whole period, as viewers are told of ages")
+    value: float = Field(description="To viewers, the multiple of five at or below an age group's")
 
 
 class FacilityCountView(_View):
-    """Count of a facility on a day; null: less than five, not shown to viewers."""
+    """Count of a facility."""
 
     facility: str
     region: str
-    day: date
-    value: float | None
+    day: date | None = Field(description="null: the whole period, as viewers are told")
+    value: float = Field(description="To viewers, the multiple of five at or below it")
 
 
 class HourCountView(_View):
-    """Count of an hour; null: less than five, not shown to viewers."""
+    """Count of an hour."""
 
     hour: datetime
-    value: float | None
+    value: float
 
 
 class LinesView(_View):
-    """The counts that make up an alert's latest period."""
+    """The counts that make up an alert's latest period.
+
+    Viewers are not given facilities and age groups below five, nor hours.
+    """
 
     alert_id: int
     first: date
     last: date
     facilities: list[FacilityCountView]
-    more_facilities: int = Field(description="Facilities with fewer cases that were left out")
+    more_facilities: int = Field(description="Facilities with fewer cases that `most` left out")
     ages: list[CountView]
     regions: list[CountView] = Field(description="Regions directly below")
     hours: list[HourCountView]

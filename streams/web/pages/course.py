@@ -121,7 +121,7 @@ async def read_course(
         configuration,
         signal=alert.signal,
         region=alert.region,
-        rule=alert.rule,
+        rule=alert.numbers_rule,
         grain=alert.grain,
         first=shown_from(alert.last_period, alert.grain),
         incomplete=late,

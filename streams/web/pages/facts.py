@@ -62,7 +62,8 @@ def facts(alert: Alert, value: PredictiveValue | None, reader: Reader) -> list[F
     t = reader.t
     method = " ".join(str(alert.detector[k]) for k in ("type", "method") if k in alert.detector)
     return [
-        Fact(t("facts.rule"), alert.rule, t(f"grain.{alert.grain}")),
+        Fact(t("facts.rule"), alert.rule, "" if alert.leading_rule else t(f"grain.{alert.grain}")),
+        *_leading(alert, reader),
         Fact(t("facts.right"), _right(value, reader),
              reader.span(value) if value is not None and value.value is not None else ""),
         Fact(t("facts.detector"), method),
@@ -77,6 +78,14 @@ def facts(alert: Alert, value: PredictiveValue | None, reader: Reader) -> list[F
         Fact(t("facts.version"), str(alert.version)),
         Fact(t("facts.config"), alert.config_version),
     ]  # fmt: skip
+
+
+def _leading(alert: Alert, reader: Reader) -> list[Fact]:
+    """Return the rule of the numbers where it is that of a merged alert."""
+    if alert.leading_rule is None:
+        return []
+    t = reader.t
+    return [Fact(t("facts.leading"), alert.leading_rule, t(f"grain.{alert.grain}"))]
 
 
 def _right(value: PredictiveValue | None, reader: Reader) -> str:

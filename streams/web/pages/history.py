@@ -15,6 +15,7 @@ from schemas.alerts import (
     Escalated,
     Merged,
     Opened,
+    Resumed,
     Revised,
     Suppressed,
     Updated,
@@ -80,8 +81,9 @@ def _entry(event: AlertEvent, alert: Alert, reader: Reader) -> Entry:
 def _detail(change: Change, alert: Alert, reader: Reader) -> str:
     t = reader.t
     match change:
-        case Opened() | Updated() | Suppressed():
-            period = reader.period(change.figures.period, alert.grain)
+        case Opened() | Updated() | Resumed() | Suppressed():
+            grain = getattr(change, "grain", None) or alert.grain
+            period = reader.period(change.figures.period, grain)
             return t("history.observed", period=period, n=reader.number(change.figures.observed))
         case Revised():
             after = reader.number(change.now.observed) if change.now else t("history.not_judged")

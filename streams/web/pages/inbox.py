@@ -125,7 +125,7 @@ async def inbox(
         counts = await count_statuses(connection, scope=scope, only=of_any_status)
         values = await read_predictive_values(connection)
         sparks = await read_sparks(
-            connection, [(one.alert.rule, one.alert.region) for one in found.rows]
+            connection, [(one.alert.numbers_rule, one.alert.region) for one in found.rows]
         )
     rows = [
         make_row(for_role(one.alert, visitor.user.role), points, values, reader, now)

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from schemas.counts import ALL_STRATA, UNKNOWN_STRATUM
-from streams.alerts.small_cells import SMALL_BELOW
-from streams.people.small_cells import shown
+from streams.alerts.small_cells import step_label, told_parts
+from streams.people.small_cells import sees_all
 from streams.store.line_list import TooManyEventsError, days_of, read_cells
 from streams.web.access import alert_for
 from streams.web.pages.alert import AlertId  # noqa: TC001 - FastAPI needs it at run time
@@ -33,13 +33,11 @@ if TYPE_CHECKING:
     from streams.people.users import Role
     from streams.store.line_list import Cell
 
-__all__ = ["Line", "lines_of", "router"]
+__all__ = ["Line", "Told", "lines_of", "router", "told_of"]
 
 router = APIRouter()
 
 _SHOWN_AT_MOST: Final = 400
-_SMALL: Final = f"<{SMALL_BELOW}"
-_WITHHELD: Final = "–"
 _TOO_MANY: Final = "该地区的记录过多，无法列出明细，请查看其下级地区。"
 
 
@@ -53,32 +51,53 @@ class Line(NamedTuple):
     total: str
 
 
-def lines_of(cells: Sequence[Cell], strata: Sequence[str], role: Role) -> list[Line]:
-    """Put cells together as lines, those of the latest day first.
+class Told(NamedTuple):
+    """What a viewer is told of a facility or an age group over the whole period."""
 
-    Where a role must not see small counts they are written as `<5`, and a total is withheld where
-    it would reveal the only one of its line.
-    """
+    name: str
+    region: str
+    told: str
+
+
+def lines_of(cells: Sequence[Cell], strata: Sequence[str]) -> list[Line]:
+    """Put exact cells together as lines, those of the latest day first."""
     found: dict[tuple[date, str, str], dict[str, float]] = defaultdict(dict)
     for cell in cells:
         found[cell.day, cell.region, cell.facility][cell.stratum] = cell.value
     keys = sorted(found, key=lambda one: (-one[0].toordinal(), one[1], one[2]))
-    return [_line(key, found[key], strata, role) for key in keys]
+    return [_line(key, found[key], strata) for key in keys]
 
 
-def _line(
-    key: tuple[date, str, str], values: dict[str, float], strata: Sequence[str], role: Role
-) -> Line:
+def told_of(cells: Sequence[Cell], strata: Sequence[str]) -> tuple[list[Told], list[Told]]:
+    """Return facilities and age groups as viewers may see them, see `streams.alerts.small_cells`.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from streams.store.line_list import Cell
+    >>> cells = [Cell(date(2009, 8, 31), "TW-TPE", "a", "0-6", 12.0),
+    ...          Cell(date(2009, 8, 31), "TW-TPE", "b", "7-12", 3.0)]
+    >>> told_of(cells, ["0-6", "7-12"])
+    ([Told(name='a', region='TW-TPE', told='10–14')], [Told(name='0-6', region='', told='10–14')])
+    """
+    facilities: dict[tuple[str, str], float] = defaultdict(float)
+    ages: dict[str, float] = defaultdict(float)
+    for cell in cells:
+        facilities[cell.region, cell.facility] += cell.value
+        ages[cell.stratum] += cell.value
+    told = told_parts(facilities, lambda one: one[0])
+    by_count = sorted(told.items(), key=lambda one: (-one[1], one[0]))
+    told_ages = told_parts(ages)
+    return (
+        [Told(name, region, step_label(value)) for (region, name), value in by_count],
+        [Told(name, "", step_label(told_ages[name])) for name in strata if name in told_ages],
+    )
+
+
+def _line(key: tuple[date, str, str], values: dict[str, float], strata: Sequence[str]) -> Line:
     day, region, facility = key
     row = [values.get(stratum, 0.0) for stratum in strata]
-    hidden = [value for value in row if shown(value, role) is None]
-    total = sum(row)
-    if shown(total, role) is None:
-        told = _SMALL
-    else:
-        told = _WITHHELD if len(hidden) == 1 else _written(total)
-    cells = tuple(_SMALL if shown(v, role) is None else _written(v) for v in row)
-    return Line(facility, region, day, cells, told)
+    return Line(facility, region, day, tuple(map(_written, row)), _written(sum(row)))
 
 
 def _written(value: float) -> str:
@@ -94,10 +113,12 @@ async def lines(
     async with web_of(request).database.reading() as connection:
         found = await alert_for(connection, visitor.user, alert_id)
         cells = await _cells(connection, found)
+    if not sees_all(visitor.user.role):
+        return _told_page(request, reader, found, cells)
     days = sorted({cell.day for cell in cells}, reverse=True)
     strata = _strata(cells, reader)
     chosen = [cell for cell in cells if not day or cell.day.isoformat() == day]
-    table = lines_of(chosen, strata, visitor.user.role)
+    table = lines_of(chosen, strata)
     return render(
         request,
         "lines.html",
@@ -111,25 +132,39 @@ async def lines(
         days=[(one.isoformat(), one.isoformat()) for one in days],
         day=day,
         several_regions=len({cell.region for cell in cells}) > 1,
-        suppressed=visitor.user.role == "viewer",
+    )
+
+
+def _told_page(
+    request: Request, reader: Reader, found: Alert, cells: Sequence[Cell]
+) -> HTMLResponse:
+    facilities, ages = told_of(cells, _strata(cells, reader))
+    return render(
+        request,
+        "lines_told.html",
+        active="inbox",
+        alert=found,
+        a=headline(found, reader),
+        other_lang=reader.other_lang,
+        facilities=[
+            one._replace(region=reader.place(one.region)) for one in facilities[:_SHOWN_AT_MOST]
+        ],
+        more=max(len(facilities) - _SHOWN_AT_MOST, 0),
+        ages=[one._replace(name=_stratum(one.name, reader)) for one in ages],
+        several_regions=len({cell.region for cell in cells}) > 1,
     )
 
 
 @router.get("/alerts/{alert_id}/lines.csv")
 async def lines_csv(request: Request, visitor: Signed, alert_id: AlertId) -> Response:
-    """Give the counts as CSV, one line for each cell; small ones as the visitor may see them."""
+    """Give the counts as CSV, one line for each cell, or each total that a viewer may see."""
     async with web_of(request).database.reading() as connection:
         found = await alert_for(connection, visitor.user, alert_id)
         cells = await _cells(connection, found)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["signal", "region", "facility", "day", "age_group", "count"])
-    for cell in cells:
-        value = shown(cell.value, visitor.user.role)
-        count = _SMALL if value is None else _written(value)
-        writer.writerow(
-            [found.signal, cell.region, _plain(cell.facility), cell.day, cell.stratum, count]
-        )
+    writer.writerows(_rows(found.signal, cells, reader_of(request), visitor.user.role))
     return Response(
         text.getvalue(),
         media_type="text/csv; charset=utf-8",
@@ -145,6 +180,21 @@ async def _cells(connection: AsyncConnection, alert: Alert) -> list[Cell]:
         )
     except TooManyEventsError as error:
         raise Problem(503, "unavailable", str(error), _TOO_MANY) from None
+
+
+def _rows(
+    signal: str, cells: Sequence[Cell], reader: Reader, role: Role
+) -> list[tuple[object, ...]]:
+    if sees_all(role):
+        return [
+            (signal, one.region, _plain(one.facility), one.day, one.stratum, _written(one.value))
+            for one in cells
+        ]
+    facilities, ages = told_of(cells, _strata(cells, reader))
+    return [
+        *((signal, one.region, _plain(one.name), "", "", one.told) for one in facilities),
+        *((signal, "", "", "", one.name, one.told) for one in ages),
+    ]
 
 
 def _plain(name: str) -> str:

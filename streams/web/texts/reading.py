@@ -206,6 +206,7 @@ READING: Final[dict[str, tuple[str, str]]] = {
     # facts
     "facts.title": ("Facts", "基本信息"),
     "facts.rule": ("Rule", "规则"),
+    "facts.leading": ("Numbers of the merged rule", "数字取自已并入的规则"),
     "facts.right": ("Rule was right", "规则准确率"),
     "facts.right_text": ("{n} of {all}: {share}", "{all} 条中 {n} 条：{share}"),
     "facts.detector": ("Detector", "检测方法"),
@@ -234,9 +235,18 @@ READING: Final[dict[str, tuple[str, str]]] = {
         ),
         "{period}的计数，按机构、日期和年龄组列出。只有计数，没有个案信息。",
     ),
+    "lines.lead_told": (
+        "Cases of {period} by facility and by age group, over the whole period.",
+        "{period}各机构、各年龄组的病例数，为整个时段的合计。",
+    ),
     "lines.suppressed": (
-        "Counts from 1 to 4 are shown as <5, and totals that would reveal them as –.",
-        "1 至 4 的计数显示为 <5，可能据以推算的合计显示为 –。",
+        "Counts are in steps of five. Those below five, and what would reveal them, are left out.",
+        "计数按每 5 例一档显示；少于 5 例的以及可能据以推算的不显示。",
+    ),
+    "lines.none_told": ("Nothing that may be shown", "没有可显示的明细"),
+    "lines.none_told_hint": (
+        "Counts below five, and those that would reveal them, are shown to officers only.",
+        "少于 5 例的计数及可能据以推算的计数仅向值班人员显示。",
     ),
     "lines.csv": ("Download CSV", "下载 CSV"),
     "lines.none": ("No single counts", "没有明细"),

@@ -7,9 +7,11 @@ import pytest
 
 from schemas.alerts import Discarded, Explained, Updated
 from streams.alerts import following
+from streams.alerts.explaining import explain
 from streams.alerts.following import explain_changed
 from streams.store.alerts import get_history
 from streams.store.pool import open_pool
+from streams.store.set_aside import list_set_aside
 from tests.support.alerts import AS_OF, PERIOD, alert_of, decide, figures, open_alert, tell
 
 if TYPE_CHECKING:
@@ -69,3 +71,23 @@ async def test_what_was_cut_off_is_explained_later(
                 await explain_changed(pool, configuration)
         assert await explain_changed(pool, configuration) == 1
     assert len(explained(database_url, alert_id)) == 1
+
+
+async def test_an_alert_that_cannot_be_explained_blocks_no_other(
+    database_url: str, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [open_alert(database_url, region=region) for region in ("TW-TPE", "TW-KHH", "TW-NWT")]
+
+    async def failing(connection: Any, alerts: Any, *rest: Any) -> Any:
+        if ids[1] in {alert.alert_id for alert in alerts}:
+            raise ZeroDivisionError
+        return await explain(connection, alerts, *rest)
+
+    monkeypatch.setattr(following, "explain", failing)
+    async with open_pool(database_url, size=1) as pool:
+        await explain_changed(pool, configuration)
+        assert await explain_changed(pool, configuration) == 0
+    assert [len(explained(database_url, alert_id)) for alert_id in ids] == [1, 0, 1]
+    with psycopg.connect(database_url) as connection:
+        (aside,) = list_set_aside(connection)
+    assert (aside.queue, aside.reason) == ("explanations", "ZeroDivisionError")

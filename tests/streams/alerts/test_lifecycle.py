@@ -32,6 +32,7 @@ from schemas.alerts import (
     Merged,
     Monitored,
     Reopened,
+    Resumed,
     Revised,
     Suppressed,
     Updated,
@@ -84,6 +85,10 @@ def updated(observed: float = 60, period: date = date(2009, 8, 10)) -> Updated:
     )
 
 
+def resumed(observed: float = 80, period: date = date(2009, 9, 7)) -> Resumed:
+    return Resumed.model_validate(updated(observed, period).model_dump(exclude={"kind"}))
+
+
 EXPLANATION = Explanation(
     as_of=AS_OF,
     period=date(2009, 8, 3),
@@ -124,12 +129,13 @@ ALLOWED: list[tuple[Change, set[str], str | None]] = [
     (Merged(into=7), OPEN, "merged"),
     (Reopened(), CLOSED, "verifying"),
     (updated(), OPEN, None),
+    (resumed(), OPEN, None),
     (Revised(before=figures(), now=None, as_of=AS_OF), OPEN, None),
     (Ended(quiet_since=date(2009, 8, 10), as_of=AS_OF), OPEN, None),
     (Absorbed(alert=9, severity="info"), OPEN, None),
     (Suppressed(figures=figures(), as_of=AS_OF), CLOSED, None),
     (Explained(explanation=EXPLANATION), OPEN | CLOSED, None),
-    (Escalated(after_minutes=15), {"new"}, None),
+    (Escalated(after_minutes=15), OPEN, None),
 ]
 
 
@@ -151,6 +157,8 @@ def test_the_table_of_transitions(
     alert = after(*WAY[status])
     assert alert.status == status
     actor = SYSTEM if change.kind in {"updated", "escalated"} else "li"
+    if change.kind == "escalated" and status in OPEN:  # people have read all but the new ones
+        alert = apply(alert, event(alert.version + 1, resumed(), SYSTEM))
     following = event(alert.version + 1, change, actor)
     if status in where:
         assert apply(alert, following).status == (leads or status)
@@ -225,6 +233,25 @@ def test_an_alert_that_was_read_is_not_escalated() -> None:
         check(after(Acknowledged()), Escalated(after_minutes=15))
 
 
+def test_an_alert_that_resumes_is_unread_and_can_be_escalated_again() -> None:
+    alert = after(
+        Escalated(after_minutes=15), Verified(), Ended(quiet_since=date(2009, 8, 31), as_of=AS_OF)
+    )
+    assert (alert.over, alert.acknowledged_by) == (True, "li")
+    again = apply(alert, event(5, resumed(), SYSTEM))
+    assert (again.status, again.over, again.quiet_since) == ("verifying", False, None)
+    assert (again.acknowledged_at, again.acknowledged_by, again.escalated_at) == (None, None, None)
+    assert again.unread_since == again.resumed_at == AT + timedelta(minutes=5)
+    escalated = apply(again, event(6, Escalated(after_minutes=15), SYSTEM))
+    assert escalated.escalated_at == AT + timedelta(minutes=6)
+
+
+def test_who_reopens_an_alert_has_read_it() -> None:
+    alert = fold([event(1, opened(), SYSTEM), event(2, Merged(into=3), SYSTEM)])
+    assert alert.acknowledged_at is None
+    assert apply(alert, event(3, Reopened())).acknowledged_by == "li"
+
+
 def test_an_alert_is_not_merged_into_itself() -> None:
     with pytest.raises(IllegalTransitionError, match="into itself"):
         check(after(), Merged(into=12))
@@ -255,7 +282,7 @@ CHANGES = st.one_of(
 )
 ACTIONS = st.lists(st.tuples(CHANGES, st.sampled_from(["li", "wang"])), max_size=40)
 BY_SYSTEM = {
-    "updated", "revised", "ended", "suppressed", "explained", "escalated", "absorbed",
+    "updated", "resumed", "revised", "ended", "suppressed", "explained", "escalated", "absorbed",
 }  # fmt: skip
 
 
@@ -289,7 +316,8 @@ def test_no_sequence_of_actions_breaks_an_alert(actions: list[tuple[Change, str]
         assert (state.outcome is not None) == (state.status in {"discarded", "closed"})
         assert (state.risk is None) == (state.likelihood is None) == (state.consequence is None)
         assert (state.acknowledged_at is None) == (state.acknowledged_by is None)
-        assert state.status in {"new", "merged", "discarded"} or state.acknowledged_by
+        read = state.acknowledged_by or state.resumed_at
+        assert state.status in {"new", "merged", "discarded"} or read
         assert 1 <= state.decided_version <= state.version
         assert Alert.model_validate(state.model_dump()) == state
     for one, other in pairwise(states):

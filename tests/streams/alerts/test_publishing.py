@@ -3,6 +3,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
@@ -20,6 +21,7 @@ from streams.alerts.lifecycle import fold
 from streams.alerts.publishing import publish_events
 from streams.kafka import create_topics
 from streams.store.pool import open_pool
+from streams.store.set_aside import list_set_aside
 from tests.support.alerts import AS_OF, PERIOD, alert_of, decide, open_alert, tell
 
 if TYPE_CHECKING:
@@ -124,9 +126,9 @@ async def test_what_was_cut_off_is_sent_again(database_url: str, kafka: str, top
             with pytest.raises(ConnectionError):
                 await publish_events(pool, failing, topic)
         async with producer(kafka) as sending:
-            assert await publish_events(pool, sending, topic) == 4
+            assert await publish_events(pool, sending, topic) == 2
     (events,) = consumed(kafka, topic).values()
-    assert [event.seq for event in events] == [1, 2, 1, 2, 3, 4]
+    assert [event.seq for event in events] == [1, 2, 3, 4]
 
 
 async def test_more_than_one_batch(
@@ -138,3 +140,52 @@ async def test_more_than_one_batch(
     async with open_pool(database_url, size=1) as pool, producer(kafka) as sending:
         assert await publish_events(pool, sending, topic) == 5
     assert [event.seq for event in consumed(kafka, topic)[ids[0]]] == [1, 2, 3]
+
+
+async def test_an_oversized_event_blocks_no_other(
+    database_url: str, kafka: str, topic: str
+) -> None:
+    first, second = (open_alert(database_url, region=region) for region in ("TW-TPE", "TW-KHH"))
+    parts = tuple(Contribution(name=f"H-{n}" * 40, observed=9, expected=0) for n in range(2000))
+    tell(
+        database_url,
+        first,
+        Explained(
+            explanation=Explanation(
+                as_of=AS_OF, period=PERIOD, excess=24.5, growth_per_day=None, doubling_days=None,
+                completeness=None, facilities=parts,
+            )
+        ),
+    )  # fmt: skip
+    decide(database_url, second, Verified())
+    async with (
+        open_pool(database_url, size=1) as pool,
+        AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=100_000) as real,
+    ):
+        assert await publish_events(pool, Producer(real), topic) == 3
+        assert await publish_events(pool, Producer(real), topic) == 0
+    found = consumed(kafka, topic)
+    assert [event.seq for event in found[first]] == [1]
+    assert [event.seq for event in found[second]] == [1, 2]
+    with psycopg.connect(database_url) as connection:
+        (aside,) = list_set_aside(connection)
+    assert (aside.queue, aside.example) == ("events of alerts", f"alert {first}, event 2")
+    assert "MessageSizeTooLarge" in aside.reason
+
+
+async def test_a_row_that_is_no_event_blocks_no_follower(
+    database_url: str, kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.alerts.publishing._AT_ONCE", 1)
+    first, second = (open_alert(database_url, region=region) for region in ("TW-TPE", "TW-KHH"))
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """UPDATE alert_events SET change = '{"kind": "of tomorrow"}' WHERE alert_id = %s""",
+            (first,),
+        )
+    async with open_pool(database_url, size=1) as pool, producer(kafka) as sending:
+        assert await publish_events(pool, sending, topic) == 1
+    assert list(consumed(kafka, topic)) == [second]
+    with psycopg.connect(database_url) as connection:
+        (aside,) = list_set_aside(connection)
+    assert aside.reason.startswith("not an event: change")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -198,7 +198,7 @@ def test_the_end_of_exceedances_is_proposed_and_taken_back(
     count(database_url, one_rule, {25: 90})
     (alert,) = alerts(database_url)
     assert (alert.quiet_since, alert.last_period) == (None, day(25))
-    assert kinds(database_url, alert.alert_id) == ["opened", "ended", "updated"]
+    assert kinds(database_url, alert.alert_id) == ["opened", "ended", "resumed"]
 
 
 def test_an_end_that_turns_out_earlier_is_proposed_anew(
@@ -220,6 +220,20 @@ def test_a_rule_says_after_how_many_periods(database_url: str, tmp_path: Path) -
     assert [alert.quiet_since for alert in alerts(database_url)] == [day(21)]
 
 
+def test_the_period_that_fills_up_is_not_quiet_yet(database_url: str, tmp_path: Path) -> None:
+    hasty = configured(tmp_path, DAY + "    ended_after: 1\n")
+    zone = hasty.surveillance.zone
+    today = (datetime.now(zone).date() - START).days
+    past = {i: 4.0 + i % 3 for i in range(today - 30, today)}
+    count(database_url, hasty, past | {today - 1: 40, today: 1})
+    if datetime.now(zone).date() == day(today):  # not around midnight
+        assert [alert.quiet_since for alert in alerts(database_url)] == [None]
+    other = {i: 4.0 + i % 3 for i in range(today - 30, today)}
+    count(database_url, hasty, other | {today - 2: 40, today - 1: 1, today: 1}, KAOHSIUNG)
+    found = {alert.region: alert.quiet_since for alert in alerts(database_url)}
+    assert found[KAOHSIUNG] == day(today - 1)
+
+
 # ---------------------------------------------------------------- the quiet period
 
 
@@ -230,6 +244,7 @@ def test_exceedances_of_the_quiet_period_are_noted_and_open_nothing(
     count(database_url, one_rule, steady(20) | {20: 40, 21: 5, 22: 5})
     (alert,) = alerts(database_url)
     decide(database_url, alert.alert_id, *steps)
+    count(database_url, one_rule, dict.fromkeys(range(23, 29), 0))
     count(database_url, one_rule, {29: 300})  # the last of seven days after day 22
     count(database_url, one_rule, {29: 310})
     (alert,) = alerts(database_url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import product
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -10,7 +11,12 @@ from hypothesis import strategies as st
 
 from schemas.alerts import AlertEvent, Contribution, Explained, Explanation, Verified
 from streams.alerts.lifecycle import apply
-from streams.alerts.small_cells import alert_to_tell, event_to_tell, without_small_cells
+from streams.alerts.small_cells import (
+    alert_to_tell,
+    event_to_tell,
+    told_parts,
+    without_small_cells,
+)
 from streams.grafana.annotation import annotation_of
 from streams.notify.entries import make_entry
 from tests.support.alerts import AS_OF, PERIOD, opened
@@ -52,7 +58,7 @@ def told(change: Explained) -> tuple[AlertEvent, Alert]:
 
 
 @given(parts, parts, parts)
-def test_what_stays_is_told_as_it_is(
+def test_small_parts_are_left_out_and_the_others_told_in_steps(
     facilities: tuple[Contribution, ...],
     age_groups: tuple[Contribution, ...],
     regions: tuple[Contribution, ...],
@@ -60,9 +66,13 @@ def test_what_stays_is_told_as_it_is(
     change = explained(facilities=facilities, age_groups=age_groups, regions=regions)
     outside = without_small_cells(change.explanation)
     for name, before in (("facilities", facilities), ("age_groups", age_groups)):
-        assert getattr(outside, name) == tuple(
-            one for one in before if one.observed == 0 or one.observed >= 5
-        )
+        after = getattr(outside, name)
+        kept = [one for one in before if one.observed == 0 or one.observed >= 5]
+        # All or, where the exact total would reveal a small one, none.
+        assert [one.name for one in after] in ([one.name for one in kept], [])
+        for one, exact in zip(after, kept, strict=False):
+            assert one.observed % 5 == 0
+            assert one.observed <= exact.observed < one.observed + 5
     same = {"facilities", "age_groups"}
     assert outside.model_dump(exclude=same) == change.explanation.model_dump(exclude=same)
 
@@ -87,6 +97,55 @@ def test_events_and_messages_and_annotations_are_without_them(configuration: Con
         assert "0-4" not in text
     assert "H-LARGE" in event_to_tell(event).model_dump_json()
     assert "H-SMALL" in event.model_dump_json()
+
+
+counts = st.dictionaries(st.sampled_from("abcde"), st.integers(1, 13), min_size=1)
+
+
+def worlds(told: dict[str, float], known: dict[str, int]) -> list[dict[str, int]]:
+    """All counts that fit what a reader knows, who even knows which parts exist and are small."""
+    small = {name for name, value in known.items() if value < 5}
+    choices = [
+        range(1, 5)
+        if name in small
+        else range(int(told[name]), int(told[name]) + 5)
+        if name in told
+        else range(5, 30)
+        for name in known
+    ]
+    return [
+        dict(zip(known, one, strict=True))
+        for one in product(*choices)
+        if sum(one) == sum(known.values())
+    ]
+
+
+@given(counts)
+def test_exact_totals_and_steps_determine_no_small_part(known: dict[str, int]) -> None:
+    told = told_parts({name: float(value) for name, value in known.items()})
+    assert set(told) <= {name for name, value in known.items() if value >= 5}
+    if not told:
+        return  # who is told nothing does not know the parts either
+    possible = worlds(told, known)
+    assert known in possible
+    for name, value in known.items():
+        if value < 5:
+            assert len({one[name] for one in possible}) > 1
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from("xy"), st.sampled_from("abc")),
+                       st.integers(1, 13).map(float)))  # fmt: skip
+def test_each_group_is_told_by_its_own_total(parts: dict[tuple[str, str], float]) -> None:
+    together = told_parts(parts, lambda one: one[0])
+    apart: dict[tuple[str, str], float] = {}
+    for region in "xy":
+        apart |= told_parts({key: value for key, value in parts.items() if key[0] == region})
+    assert together == apart
+
+
+def test_one_more_patient_is_not_seen() -> None:
+    before, after = {"a": 12.0, "b": 3.0, "c": 28.0}, {"a": 13.0, "b": 3.0, "c": 28.0}
+    assert told_parts(before) == told_parts(after)
 
 
 def test_other_events_are_told_as_they_are() -> None:

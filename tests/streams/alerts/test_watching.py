@@ -14,7 +14,7 @@ from streams.judging.loop import judge_pending
 from streams.store.alerts import get_history
 from streams.store.pool import open_pool
 from tests.support.alerts import AS_OF, alert_of, decide, figures, open_alert, tell
-from tests.support.counted import live
+from tests.support.counted import live, reporting
 from tests.support.events import KAOHSIUNG, TAIPEI
 from tests.support.store import rows
 
@@ -154,6 +154,8 @@ def test_an_alert_ends_also_where_nothing_more_is_counted(
     assert asyncio.run(look()) == 0  # the series is judged to its end
     later = {peak + timedelta(days=i): 3.0 for i in range(1, 15)}
     live(database_url, KAOHSIUNG, later, signal=signal)
+    # Taipei's clinics go on reporting, without a case.
+    reporting(database_url, TAIPEI, [*counts, peak, *later], signal=signal)
     asyncio.run(judge())
     taipei = "SELECT count(quiet_since), count(*) FROM alerts WHERE region = 'TW-TPE' AND rule = %s"
     assert rows(database_url, taipei, rule) == [(0, 1)]
@@ -162,3 +164,50 @@ def test_an_alert_ends_also_where_nothing_more_is_counted(
         asyncio.run(judge())
     assert rows(database_url, taipei, rule) == [(1, 1)]
     assert asyncio.run(look()) == 0
+
+
+def test_a_silent_county_ends_no_outbreak_and_raises_no_alarm_when_it_returns(
+    database_url: str, configuration: Configuration
+) -> None:
+    start = date(2025, 3, 3)
+    rule = next(
+        name
+        for name, rule in configuration.surveillance.rules.items()
+        if rule.level == "county" and rule.grain != "week"
+    )
+    signal = configuration.surveillance.rules[rule].signal
+
+    def count(region: str, days: range, *values: float) -> None:
+        counts = {start + timedelta(days=i): values[i % len(values)] for i in days}
+        live(database_url, region, counts, signal=signal)
+
+        async def judge() -> None:
+            async with open_pool(database_url, size=1) as pool:
+                await judge_pending(pool, configuration)
+                await look_again(pool, configuration.surveillance)
+                await judge_pending(pool, configuration)
+
+        asyncio.run(judge())
+
+    def found(region: str) -> list[Any]:
+        return rows(
+            database_url,
+            "SELECT last_period, quiet_since FROM alerts WHERE region = %s AND rule = %s",
+            region,
+            rule,
+        )
+
+    count(TAIPEI, range(60), 40, 41, 42)
+    count(KAOHSIUNG, range(60), 40, 41, 42)
+    assert found(TAIPEI) == []
+    count(TAIPEI, range(60, 61), 900)
+    ((_, quiet),) = found(TAIPEI)
+    for day in range(60, 69):  # Taipei says nothing for eight days
+        count(KAOHSIUNG, range(day, day + 1), 41)
+    assert quiet is None
+    assert [quiet for _, quiet in found(TAIPEI)] == [None]
+    (before,) = found(TAIPEI)
+    count(TAIPEI, range(69, 72), 40, 41, 42)  # and returns as it always was
+    assert found(TAIPEI)[0][0] == before[0]
+    count("TW-NWT", range(70, 73), 50)  # a county that joins
+    assert found("TW-NWT") == []

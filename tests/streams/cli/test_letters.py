@@ -64,8 +64,8 @@ def store_head(database: str, revision: int) -> None:
     key = md5(b"his\nv1", usedforsecurity=False).hexdigest()
     with psycopg.connect(database) as connection:
         connection.execute(
-            "INSERT INTO event_heads (event_key, revision, cancelled, occurred_at, series, "
-            "amounts, batch_id) VALUES (%s::uuid, %s, false, now(), '{}', '{}', 1)",
+            "INSERT INTO event_heads (event_key, kind, revision, cancelled, occurred_at, series, "
+            "amounts, batch_id) VALUES (%s::uuid, 'visits', %s, false, now(), '{}', '{}', 1)",
             (key, revision),
         )
 

@@ -154,7 +154,7 @@ def test_the_page_is_served_until_it_is_stopped(
             assert browser.sign_in("li", GOOD.decode().strip()).status == 303
     finally:
         process.send_signal(stop)
-        rest = process.communicate(timeout=60)[1]
+        rest = process.communicate(timeout=180)[1]
     assert process.returncode == 0, rest
     assert "Traceback" not in rest
     with psycopg.connect(database) as connection:

@@ -54,7 +54,7 @@ def test_panels_of_the_kinds_of_time() -> None:
 
 def test_population_goes_with_its_series() -> None:
     panel = make_panel(table_of("1", "2", extra=",7"), [1])
-    np.testing.assert_array_equal(panel.population, [[np.nan, 7]])
+    np.testing.assert_array_equal(panel.population, [[7, 7]])  # holds before it was given, too
 
 
 def test_chunks_hold_one_signal_and_every_series_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,4 +84,8 @@ def test_where_charts_begin() -> None:
     everything = next(judge_table(table, recorder)).verdicts
     assert everything.index.size == 4
     assert np.isnan(everything.expected).all()
-    assert next(judge_table(table, recorder, latest=True)).verdicts.index.tolist() == [3]
+    # Each series is judged at its own last count: regions report at different speeds.
+    latest = list(judge_table(table, recorder, latest=True))
+    assert [(one.rows, one.verdicts.index.tolist()) for one in latest] == [
+        ([row], [row]) for row in range(4)
+    ]

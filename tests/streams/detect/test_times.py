@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.detect.times import make_axis, panel_grain, parse_time
+from streams.detect.steps import Dated
+from streams.detect.times import make_axis, panel_grain
 from streams.errors import FenghuoError
+from streams.tables.times import read_times
 
 if TYPE_CHECKING:
     from streams.detect.times import TimeAxis
@@ -17,9 +20,20 @@ if TYPE_CHECKING:
 
 
 def axis_of(*texts: str, grain: Any = None, epi_week: EpiWeek = "iso") -> TimeAxis:
-    kind, _ = parse_time(texts[0], epi_week)
-    times = {parse_time(text, epi_week)[1]: (text, line) for line, text in enumerate(texts, 2)}
-    return make_axis(times, kind, epi_week=epi_week, grain=grain)
+    """The axis of one series; of several, where texts are written as `region:time`."""
+    names, days = [], []
+    plain = [text.rpartition(":")[2] for text in texts]
+    found = read_times(plain, epi_week=epi_week, grain=grain)
+    assert not found.problems
+    places: dict[int, tuple[str, int]] = {}
+    for line, (text, ordinal) in enumerate(zip(texts, found.ordinals, strict=True), 2):
+        names.append(text.rpartition(":")[0])
+        days.append(ordinal)
+        places.setdefault(ordinal, (text.rpartition(":")[2], line))
+    regions = list(dict.fromkeys(names))
+    series = np.array([regions.index(name) for name in names])
+    dated = Dated(series, np.array(days), places, regions)
+    return make_axis(dated, found.kind, epi_week=epi_week, grain=grain)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +64,10 @@ def test_epi_weeks_of_the_two_systems_begin_on_different_days() -> None:
     assert str(axis_of("2009-W32", epi_week="mmwr").dates) == "['2009-08-09']"
 
 
-@pytest.mark.parametrize(
-    "text", ["2009-13-01", "2009-02-30", "2009-13", "2010-W53", "3.8.2009", "2009/08/03", "", "--1"]
-)
+@pytest.mark.parametrize("text", ["2009-13-01", "2009-02-30", "2010-W53", "2009-54", "", "--1"])
 def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ValueError, match=r"time|week"):
-        parse_time(text, "iso")
+    problems = read_times([text], epi_week="iso").problems
+    assert re.search(r"time|week", problems[0])
 
 
 def test_a_mistyped_date_in_a_weekly_file_is_told() -> None:
@@ -66,15 +78,13 @@ def test_a_mistyped_date_in_a_weekly_file_is_told() -> None:
 def test_grain_given() -> None:
     assert len(axis_of("2009-08-03", "2009-08-10", grain="day").labels) == 8
     assert axis_of("2009-08-15", "2009-10-02", grain="month").labels[1] == "2009-09-01"
-    with pytest.raises(FenghuoError, match="several dates lie in the same month"):
-        axis_of("2009-08-15", "2009-08-16", grain="month")
     with pytest.raises(FenghuoError, match="--grain is for times that are dates"):
         axis_of("1", "2", grain="week")
 
 
 def test_a_time_far_away_is_a_mistake() -> None:
-    with pytest.raises(FenghuoError, match="20090803, 20,090,803 steps, but only 2"):
-        axis_of("1", "20090803")
+    with pytest.raises(FenghuoError, match="20090804321, 20,090,804,321 steps, but only 2"):
+        axis_of("1", "20090804321")
 
 
 def test_the_grain_of_whole_numbers_follows_the_period() -> None:

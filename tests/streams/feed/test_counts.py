@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streams.errors import FenghuoError
 from streams.feed.counts import read_counts
 from streams.feed.rows import FeedError
 
@@ -60,7 +61,7 @@ def test_weeks_of_the_other_system(configuration: Configuration) -> None:
         ("August,TW-TPE,1,all", "day", "neither a date like"),
         ("2009-W32,TW-XXX,1,all", "week", "'TW-XXX' is no region of tw"),
         ("2009-W32,TW-TPE,-1,all", "week", "count -1 is not 0 or more"),
-        ("2009-W32,TW-TPE,inf,all", "week", "count inf is not 0 or more"),
+        ("2009-W32,TW-TPE,inf,all", "week", "count 'inf' is no number"),
         ("2009-W32,TW-TPE,many,all", "week", "count 'many' is no number"),
         ("2009-W32,TW-TPE,1,adults", "week", "stratum 'adults' is none of the configuration"),
         ("2009-W32,TW-TPE,1", "week", "3 cells, the header has 4"),
@@ -95,7 +96,7 @@ def test_a_total_beside_its_parts(configuration: Configuration) -> None:
         read(configuration, text)
 
 
-@pytest.mark.parametrize("header", ["", "week,region,count", "period,region,count,count", "a"])
+@pytest.mark.parametrize("header", ["", "when,region,count", "period,region,count,count", "a"])
 def test_a_header_that_does_not_fit(configuration: Configuration, header: str) -> None:
     with pytest.raises(FeedError, match=r"c\.csv:1: the header must be period,region,count"):
         read(configuration, f"{header}\n")
@@ -106,7 +107,42 @@ def test_a_signal_that_is_not_configured(configuration: Configuration) -> None:
         read(configuration, "period,region,count\n", signal="flu")
 
 
-def test_another_encoding(configuration: Configuration) -> None:
+def test_files_as_people_have_them(configuration: Configuration) -> None:
+    expected = [("TW-TPE", date(2009, 8, 3), 1006), ("TW-KHH", date(2009, 8, 10), 7)]
+    for text, encoding, options in (
+        ("period,region,count\n2009-W32,臺北市,1006\n2009-W33,高雄市,7\n", "big5", {}),
+        ("period;region;count\r2009W32;臺北市;1 006\r2009W33;高雄市;7\r", "utf-16", {}),
+        ("year,week,region,cases\n2009,32,TW-TPE,1.006\n2009,33,TW-KHH,7\n", "utf-8",
+         {"decimal": ","}),
+        ("年份,周次,地区,病例数\n2009,32,TW-TPE,１００６\n2009,33,TW-KHH,7\n", "gb18030", {}),
+        ("week,place,n,deaths\n2009-08-03,TW-TPE,1006,0\n2009-08-10,TW-KHH,7,0\n", "utf-8",
+         {"columns": {"time": ("week",), "region": ("place",), "count": ("n",)}}),
+    ):  # fmt: skip
+        counts = read_counts(
+            [text.encode(encoding)], configuration, signal="ili", grain="week", name="c.csv",
+            **options,
+        )  # fmt: skip
+        assert [(one.region, one.period, one.value) for one in counts] == expected, text
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("45292,TW-TPE,1", "period 45292 seems to be a day number of Excel: 2024-01-01"),
+        ("2009-W32,TW-TPE,1.006", "count 1.006 may be 1006 or 1 with decimals"),
+        ("2009-W32,TW-TPE,", "count '' is missing; write a number, or leave out the row"),
+        ("2009,TW-TPE,1", "period '2009' is neither a date like"),
+    ],
+)
+def test_refused(configuration: Configuration, row: str, message: str) -> None:
+    with pytest.raises(FeedError, match=message) as caught:
+        read(configuration, f"period,region,count\n{row}\n")
+    assert "--period" not in str(caught.value)
+
+
+def test_not_in_the_encoding_that_was_given(configuration: Configuration) -> None:
     lines = [b"period,region,count\n", "2009-W32,臺北市,1\n".encode("big5")]
-    with pytest.raises(FeedError, match=r"c\.csv:2: not UTF-8"):
-        read_counts(lines, configuration, signal="ili", grain="week", name="c.csv")
+    with pytest.raises(FenghuoError, match=r"c\.csv:2: not utf-8 text"):
+        read_counts(
+            lines, configuration, signal="ili", grain="week", name="c.csv", encoding="utf-8"
+        )

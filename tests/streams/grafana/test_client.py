@@ -28,10 +28,10 @@ MARK = Annotation(1000, 1000, ("fenghuo", "alert:1"), "text")
 
 
 def client(
-    server: GrafanaServer, token: str = TOKEN, *, attempts: int = 1
+    server: GrafanaServer, token: str = TOKEN, *, attempts: int = 1, timeout: float = 60.0
 ) -> AbstractAsyncContextManager[Grafana]:
     return open_grafana(
-        server.url, token, timeout=0.3, backoff=Backoff(0.01, 0.01), attempts=attempts
+        server.url, token, timeout=timeout, backoff=Backoff(0.01, 0.01), attempts=attempts
     )
 
 
@@ -84,7 +84,6 @@ async def test_something_wrong(server: GrafanaServer) -> None:
         ("429", "429: Something went wrong). It is asked too often"),
         ("500", "500: Something went wrong). See Grafana's log"),
         ("503", "503: Something went wrong). See Grafana's log"),
-        ("hang", "no answer within 0.3 s"),
         ("drop", "cannot be reached"),
     ],
 )
@@ -95,6 +94,15 @@ async def test_away_for_a_while(server: GrafanaServer, fault: Fault, said: str) 
             await grafana.folder("fenghuo")
     assert server.url in str(error.value)
     assert "\n" not in str(error.value)
+
+
+async def test_no_answer(server: GrafanaServer) -> None:
+    server.always = "hang"
+    server.hang_seconds = 600.0
+    async with client(server, timeout=0.3) as grafana:
+        with pytest.raises(GrafanaAwayError, match=re.escape("no answer within 0.3 s")) as error:
+            await grafana.folder("fenghuo")
+    assert server.url in str(error.value)
 
 
 async def test_refused_connections(server: GrafanaServer) -> None:

@@ -37,6 +37,7 @@ from streams.notify.limits import Backoff
 from streams.settings import Settings
 from streams.store import grafana_annotations as queue
 from streams.store.alerts import list_alerts
+from streams.store.set_aside import list_set_aside
 from tests.support.alerts import AS_OF, alert_of, decide, figures, open_alert, tell
 from tests.support.grafana_server import TOKEN, Fault, GrafanaServer
 from tests.support.store import empty, rows
@@ -44,7 +45,7 @@ from tests.support.store import empty, rows
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from schemas.alerts import Change
+    from schemas.alerts import Alert, Change
     from streams.config import Configuration
     from streams.grafana.annotation import Annotation
 
@@ -61,9 +62,10 @@ async def pushing(
     *,
     token: str = TOKEN,
     waits: Waits = WAITS,
+    patience: float = 60.0,
 ) -> AsyncIterator[Pusher]:
     async with (
-        open_grafana(server.url, token, timeout=0.3) as grafana,
+        open_grafana(server.url, token, timeout=patience) as grafana,
         AsyncConnectionPool(
             database, min_size=1, max_size=1, open=False, kwargs={"autocommit": True}
         ) as pool,
@@ -186,7 +188,8 @@ async def test_an_outage_loses_nothing(
     else:
         server.always = outage  # type: ignore[assignment]
     requests, failures = server.requests, 0
-    async with pushing(server, database_url, configuration) as pusher:
+    patience = 0.3 if outage == "hang" else 60.0
+    async with pushing(server, database_url, configuration, patience=patience) as pusher:
         regions = ["TW-TPE", "TW-TAO", "TW-TXG", "TW-TNN"]
         for turn, region in enumerate(regions):
             open_alert(database_url, region=region, rule="ili-rolling")
@@ -200,6 +203,7 @@ async def test_an_outage_loses_nothing(
         if outage == "stopped":
             server.start()
         server.writes.clear()
+    async with pushing(server, database_url, configuration) as pusher:
         await pusher.step()
     assert shown(server) == expected(database_url, configuration)
     # Only the newest state of each was sent.
@@ -308,7 +312,7 @@ async def test_what_a_dead_worker_held_is_taken_over_when_its_lease_ends(
     open_alert(database_url)
     async with AsyncConnectionPool(database_url, min_size=1, max_size=1, open=False) as pool:
         await queue.note_changes(pool)
-        held = await queue.take(pool, timedelta(seconds=0.3))
+        held = await queue.take(pool, timedelta(seconds=0.3), WAITS.refused)
         assert held is not None
         assert await push(server, database_url, configuration) == 0
         await until(lambda: push(server, database_url, configuration))
@@ -519,3 +523,33 @@ def test_in_the_end_grafana_shows_each_alert_once_as_it_is(
     server.late_seconds = 0.02
     asyncio.run(play(server, database_url, configuration, played))
     assert shown(server) == expected(database_url, configuration)
+
+
+@pytest.mark.parametrize("broken", ["row", "text"])
+async def test_one_alert_that_cannot_be_shown_blocks_no_other(
+    database_url: str,
+    configuration: Configuration,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
+    shown_one = open_alert(database_url)
+    poison = open_alert(database_url, region="TW-KHH")
+    if broken == "row":
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE alerts SET severity = 'x' WHERE alert_id = %s", (poison,))
+    else:
+
+        def failing(alert: Alert, *rest: Any) -> Annotation | None:
+            if alert.alert_id == poison:
+                raise KeyError(alert.signal)
+            return annotation_of(alert, *rest)
+
+        monkeypatch.setattr("streams.grafana.pushing.annotation_of", failing)
+    waits = WAITS._replace(refused=Backoff(60, 60))
+    with GrafanaServer() as server:
+        async with pushing(server, database_url, configuration, waits=waits) as pusher:
+            await pusher.step()
+        assert list(shown(server)) == [shown_one]
+    with psycopg.connect(database_url) as connection:
+        (aside,) = list_set_aside(connection)
+    assert (aside.queue, aside.example) == ("annotations", f"alert {poison}")

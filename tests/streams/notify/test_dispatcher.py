@@ -13,6 +13,7 @@ import pytest
 from schemas.alerts import Explained, Explanation, Verified
 from streams.demo.receivers import MailReceiver, WebhookReceiver
 from streams.notify.dispatcher import Waits
+from streams.notify.entries import make_entry
 from streams.notify.limits import Backoff
 from streams.notify.routing import FOR_EXPLANATION
 from streams.notify.running import open_dispatcher
@@ -186,7 +187,7 @@ async def test_a_slow_channel_does_not_hold_up_the_others(
         await dispatcher.step()
         clock.now += FOR_EXPLANATION
         await dispatcher.step()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while len(mail.mails) < 3:  # noqa: ASYNC110 - it is filled by another thread
                 await asyncio.sleep(0.01)
         assert len(hook.hooks) < 3
@@ -403,7 +404,7 @@ async def test_a_database_that_goes_away_is_waited_for(
             for _ in range(10):
                 await _terminate(database_url)
                 await asyncio.sleep(0.3)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while not (hook.hooks and mail.mails):  # noqa: ASYNC110 - filled by other threads
                     await asyncio.sleep(0.05)
         finally:
@@ -419,3 +420,39 @@ async def _terminate(database: str) -> None:
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     await asyncio.to_thread(rows, database, query)
+
+
+@pytest.mark.parametrize("digest", [False, True])
+async def test_a_message_that_cannot_be_written_blocks_no_other(
+    database_url: str,
+    tmp_path: Path,
+    clock: Clock,
+    hook: WebhookReceiver,
+    mail: MailReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    digest: bool,
+) -> None:
+    # With one message a minute both alerts come in one digest.
+    more = ", rate_per_minute: 1" if digest else ""
+    configuration = configured(tmp_path, both(hook, mail, more))
+    open_alert(database_url, 1, severity="critical")
+    open_alert(database_url, 2, severity="critical")
+
+    def failing(event: Any, alert: Any, *rest: Any, **options: Any) -> Any:
+        if alert.alert_id == 1:
+            raise ValueError("no such signal")
+        return make_entry(event, alert, *rest, **options)
+
+    monkeypatch.setattr("streams.notify.composing.make_entry", failing)
+    async with dispatching(database_url, configuration, clock) as dispatcher:
+        await told(dispatcher, clock)
+        await after(dispatcher, clock, MINUTE)
+        assert alerts_of(hook) == [2]
+        with psycopg.connect(database_url) as connection:
+            (state,) = [one for one in channel_states(connection) if one.channel == "hook"]
+        assert state.waiting == 1
+        assert state.last_error == "cannot be written: ValueError: no such signal"
+        monkeypatch.undo()
+        await after(dispatcher, clock, HOUR)
+    assert alerts_of(hook) == [2, 1]

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from schemas.alerts import (
     Absorbed,
     Acknowledged,
+    Ended,
     Escalated,
     Explained,
     Explanation,
     Merged,
+    Resumed,
     Revised,
+    Verified,
 )
 from schemas.notify import QuietHours
 from streams.notify.routing import FOR_EXPLANATION, Planned, plan
@@ -156,6 +159,18 @@ def test_a_severity_that_rises_by_merging_is_told_like_a_new_alert(
     assert {one.due for one in found} == {NOW}
     same = Absorbed(alert=3, severity="warning")
     assert plan(*alert_of([opened(), same]), configuration, NOW) == ()
+
+
+def test_an_exceedance_that_begins_again_is_told_like_a_new_alert(
+    configuration: Configuration,
+) -> None:
+    resumed = Resumed.model_validate(
+        opened().model_dump(include=set(Resumed.model_fields) - {"kind"})
+    )
+    ended = Ended(quiet_since=resumed.figures.period, as_of=resumed.as_of)
+    again = plan(*alert_of([opened(), Verified(), ended, resumed]), configuration, NOW)
+    first = plan(*alert_of([opened()]), configuration, NOW)
+    assert {one.channel for one in again} == {one.channel for one in first}
 
 
 def test_the_earlier_of_two_routes_to_a_channel(tmp_path: Path) -> None:

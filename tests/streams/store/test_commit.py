@@ -18,7 +18,7 @@ from streams.ingest.intake import Intake, event_key
 from streams.store.commit import BatchPosition, StaleOffsetError, commit_batch
 from streams.store.offsets import StoredPositions
 from streams.store.series import SeriesNumbers
-from streams.transport import LogBounds, RecordBatch
+from streams.transport import LogBounds, RecordBatch, Unreadable
 from tests.support.events import (
     KAOHSIUNG,
     NEW_TAIPEI,
@@ -291,6 +291,52 @@ async def test_a_batch_may_be_empty_and_have_gaps(ingest: Worker, database_url: 
     assert flu(database_url) == {("19-64", HOUR): 2}
 
 
+async def test_what_cannot_be_decoded_is_one_letter_for_its_offsets(
+    ingest: Worker, database_url: str
+) -> None:
+    tp = TP("visits", 0)
+    one, two = records([visit("a")]), records([visit("b")], first=9)
+    lost = [
+        Unreadable(1, 8, "zstd: data corruption", b"a batch"),
+        Unreadable(8, 9, "gzip: wrong checksum", b"another"),
+    ]
+    batch = RecordBatch(tp, LOG, 0, 10, [*one, *two], lost)
+    await ingest.ingest.prepare(batch)()
+    assert await ingest.position("visits") == 10
+    assert flu(database_url) == {("19-64", HOUR): 2}
+    assert batches(database_url) == [(0, 10, 4, 2, 0, 0, 2)]
+    assert rows(
+        database_url, 'SELECT "offset", reason, source_id, value FROM dead_letters ORDER BY 1'
+    ) == [(1, "unreadable", None, b"a batch"), (8, "unreadable", None, b"another")]
+    ((whole,), (single,)) = rows(
+        database_url, 'SELECT sentence FROM dead_letters ORDER BY "offset"'
+    )
+    assert whole.startswith("Offsets 1 to 7 cannot be decoded (zstd: data corruption).")
+    assert single.startswith("Offset 8 cannot be decoded (gzip: wrong checksum).")
+    # Another worker reads the same in other pieces.
+    for first in (5, 9):
+        await ingest.ingest.prepare(batch.from_offset(first))()
+    assert len(letters(database_url)) == 2
+
+
+@pytest.mark.parametrize("offset", [1, 3, 8, 9])
+def test_the_parts_of_a_batch_answer_for_all_of_it(offset: int) -> None:
+    lost = [Unreadable(1, 8, "", b""), Unreadable(8, 9, "", b"")]
+    ends = records([visit("a")], first=0) + records([visit("b")], first=9)
+    whole = RecordBatch(TP("visits", 0), LOG, 0, 10, ends, lost)
+    parts = (whole.before_offset(offset), whole.from_offset(offset))
+    covered = [
+        at
+        for part in parts
+        for at in [
+            *(record.offset for record in part.records),
+            *(at for one in part.unreadable for at in range(one.first, one.next_offset)),
+        ]
+    ]
+    assert sorted(covered) == list(range(10))
+    assert parts[0].next_offset == parts[1].position == offset
+
+
 async def test_payloads_are_stored_as_they_came(ingest: Worker, database_url: str) -> None:
     text = 'a\\b "c"\n\t\r\u0000 \\N \\. é 流感 \u2028 {},'
     pretty = json.dumps(visit("a", complaint=text), indent=1).replace("\n", "\r\n\t").encode()
@@ -340,6 +386,46 @@ async def test_a_batch_beyond_the_stored_offset_is_read_again_from_there(
     await ingest.deliver("visits", 0, records([visit("b")], first=1))
     assert ingest.reseeks == [(TP("visits", 0), 0)]
     assert batches(database_url) == []
+
+
+async def test_a_locked_partition_does_not_keep_the_others_from_starting(
+    ingest: Worker, database_url: str
+) -> None:
+    stored = StoredPositions(ingest.pool)
+    bounds = {TP("visits", partition): LogBounds(LOG, 3, 9) for partition in range(3)}
+    assert await stored.positions(bounds) == dict.fromkeys(bounds, 3)
+    async with await psycopg.AsyncConnection.connect(database_url) as frozen:
+        await frozen.execute("UPDATE stream_offsets SET next_offset = 5 WHERE partition = 1")
+        assert await stored.positions(bounds) == {TP("visits", 0): 3, TP("visits", 2): 3}
+    assert await stored.positions(bounds) == dict.fromkeys(bounds, 3) | {TP("visits", 1): 5}
+
+
+async def test_a_log_that_differs_is_read_from_there_and_the_jump_is_kept(
+    ingest: Worker, database_url: str
+) -> None:
+    stored, tp = StoredPositions(ingest.pool), TP("visits", 0)
+    assert await stored.epochs({tp: LOG}) == {}
+    await stored.positions({tp: LogBounds(LOG, 0, 9)})
+    for first, epoch in ((0, -1), (1, 3), (2, 3), (3, 4)):
+        batch = records([visit(f"v-{first}")], first=first)
+        await ingest.ingest.prepare(RecordBatch(tp, LOG, first, first + 1, batch, epoch=epoch))()
+        assert await stored.epochs({tp: LOG}) == ({tp: epoch} if epoch >= 0 else {})
+    # Up to the stored offset it is the same, or more of it is.
+    for same_until in (4, 9):
+        assert await stored.positions({tp: LogBounds(LOG, 0, 99, same_until)}) == {tp: 4}
+    assert await stored.positions({tp: LogBounds(LOG, 0, 99, 2)}) == {tp: 2}
+    assert rows(database_url, "SELECT from_offset, to_offset, reason FROM offset_jumps") == [
+        (4, 2, "log cut short")
+    ]
+    # The epoch of what was lost is forgotten, and the next commit stores its own.
+    assert await stored.epochs({tp: LOG}) == {}
+    batch = records([visit("w")], first=2)
+    await ingest.ingest.prepare(RecordBatch(tp, LOG, 2, 3, batch, epoch=4))()
+    assert await stored.epochs({tp: LOG, TP("visits", 1): LOG}) == {tp: 4}
+    assert await stored.positions({tp: LogBounds(LOG, 5, 99, 1)}) == {tp: 5}
+    assert rows(database_url, "SELECT reason FROM offset_jumps ORDER BY noticed_at")[1:] == [
+        ("expired",)
+    ]
 
 
 async def test_refused_records_of_a_topic_made_anew(ingest: Worker, database_url: str) -> None:
@@ -438,7 +524,8 @@ async def test_what_replaces_is_recorded_later_than_what_it_replaces(
     correction = records([visit(low), visit(high, revision=2, region=KAOHSIUNG)])
     async with await psycopg.AsyncConnection.connect(database_url) as holder:
         await holder.execute(
-            "INSERT INTO event_heads VALUES (%s, 1, false, now(), '{}', '{}', 0)",
+            "INSERT INTO event_heads (event_key, kind, revision, cancelled, occurred_at, series, "
+            "amounts, batch_id) VALUES (%s, 'visits', 1, false, now(), '{}', '{}', 0)",
             (event_key("his-1", low),),
         )
         # Its transaction has begun, but waits for the first of its events; meanwhile the other

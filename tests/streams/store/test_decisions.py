@@ -203,8 +203,8 @@ def test_an_action_waits_for_whoever_is_changing_alerts(database_url: str) -> No
         )
         thread.start()
         waiting = (
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
-            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         while rows(database_url, waiting) == [(0,)]:
             pass

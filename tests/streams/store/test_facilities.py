@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams.alerts.explaining import roll_up
 from streams.alerts.following import keep_rolling_up
 from streams.store.locks import ALERTS, FACILITIES, JUDGING, TAKE
+from tests.support.checks import assert_consistent
 from tests.support.events import NEW_TAIPEI, TAIPEI, records, visit
 from tests.support.store import blocked, empty, rows, worker
 
@@ -124,6 +125,7 @@ def test_facility_counts_are_a_recount(
     assert kept(database_url) or not rows(database_url, RECOUNTED)
     assert rows(database_url, "SELECT FROM pending_facilities") == []
     assert rows(database_url, "SELECT FROM pending_corrections") == []
+    assert_consistent(database_url)
 
 
 async def test_a_roll_up_that_is_rolled_back_is_done_again(
@@ -152,7 +154,7 @@ async def test_who_comes_second_waits_and_finds_the_whole(
     async with await psycopg.AsyncConnection.connect(database_url) as first:
         assert await roll_up(first) == 1
         second = asyncio.create_task(rolled(database_url))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await blocked(database_url)
         await first.commit()
         assert await second == 0
@@ -170,10 +172,10 @@ async def test_the_roll_up_goes_on_by_itself_until_the_pool_is_closed(
         task = asyncio.create_task(keep_rolling_up(running.pool))
         for offset in range(4):
             await deliver(running, [(1, HERE._replace(event=offset))], offset)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (kept(database_url) and is_true(database_url)):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await task
     assert rows(database_url, "SELECT FROM pending_facilities") == []
 

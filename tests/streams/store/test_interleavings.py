@@ -21,6 +21,7 @@ from streams.store.commit import BatchPosition, StaleOffsetError, commit_batch
 from streams.store.migrate import migrate
 from streams.store.series import SeriesNumbers
 from tests.conftest import make_database
+from tests.support.checks import assert_consistent
 from tests.support.events import (
     KAOHSIUNG,
     NEW_TAIPEI,
@@ -148,6 +149,7 @@ def test_counts_are_those_of_the_final_events(
         database, "SELECT sum(records), count(DISTINCT recorded_at) = count(*) FROM batches"
     ) == [(len(everything), True)]
     assert rows(database, "SELECT count(*) FROM dead_letters") == [(0,)]
+    assert_consistent(database)
 
 
 def by_day(hourly: Counts, zone: str) -> dict[tuple[Any, ...], Decimal]:

@@ -13,6 +13,7 @@ from schemas.counts import Count
 from streams.errors import StoreError
 from streams.store.imports import import_counts
 from streams.store.levels import roll_up_batches
+from tests.support.checks import assert_consistent
 from tests.support.events import NEW_TAIPEI, TAIPEI, records, sale, visit
 from tests.support.store import blocked, empty, rows, worker
 
@@ -179,6 +180,7 @@ def test_upper_levels_are_the_sums_of_what_lies_below(
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT rebuild_levels()")
     assert is_true(database_url)
+    assert_consistent(database_url)
 
 
 async def test_a_batch_that_comes_in_while_counts_are_imported_counts_once(
@@ -195,7 +197,7 @@ async def test_a_batch_that_comes_in_while_counts_are_imported_counts_once(
             import_counts(importing, [day], replace=True)
             await sender.send(Versions([(2, *here[1:]), (3, TAIPEI, 1, 30, False)]))
             rolling = asyncio.create_task(rolled(database_url))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 await blocked(database_url)
             importing.commit()
             assert await rolling == 1

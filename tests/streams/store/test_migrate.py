@@ -1,30 +1,22 @@
 from __future__ import annotations
 
-import uuid
-import warnings
 from dataclasses import replace
 from datetime import date
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
-from yoyo import get_backend, read_migrations
 
 from schemas.alerts import Figures, Verified
 from schemas.regions import Region, RegionLevel, RegionRegistry
 from streams.errors import StoreError, UnavailableError
 from streams.store.alert_history import rebuild
 from streams.store.alerts import list_alerts
-from streams.store.migrate import Migrated, _yoyo_uri, migrate
+from streams.store.migrate import Migrated, migrate
 from tests.support.alerts import decide
-from tests.support.store import rows
+from tests.support.store import migrate_below, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from streams.config import Configuration
 
 MIGRATIONS = [
@@ -46,17 +38,13 @@ MIGRATIONS = [
     "0016_screen_views",
     "0017_screen_operations",
     "0018_roll_ups",
+    "0019_identity",
+    "0025_leader_epochs",
+    "0028_set_aside",
+    "0032_judging_quarantine",
+    "0033_resumed_alerts",
+    "0037_locks",
 ]
-
-
-@pytest.fixture
-def plain(database_server: str) -> Iterator[str]:
-    """An empty database without TimescaleDB, even where the server has it."""
-    name = f"fenghuo_{uuid.uuid4().hex[:10]}"
-    with psycopg.connect(database_server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield make_conninfo(database_server, dbname=name)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def with_settings(configuration: Configuration, **changes: Any) -> Configuration:
@@ -186,36 +174,6 @@ def test_a_server_that_does_not_answer(configuration: Configuration) -> None:
     with pytest.raises(UnavailableError, match="--database or FENGHUO_DATABASE") as caught:
         migrate("postgresql://someone:secret@127.0.0.1:9/none", configuration)
     assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("postgresql://u:p@h:5/d", "postgresql+psycopg://u:p@h:5/d?"),
-        ("postgresql://u@h/d", "postgresql+psycopg://u@h/d?"),
-        (
-            "host=/run/pg port=5433 dbname=d user=u",
-            "postgresql+psycopg://u@/d?host=%2Frun%2Fpg&port=5433",
-        ),
-        ("postgresql://h/d?sslmode=disable", "postgresql+psycopg://h/d?sslmode=disable"),
-        ("postgresql://u%40x:p%2Fw@h/d", "postgresql+psycopg://u%40x:p%2Fw@h/d?"),
-    ],
-)
-def test_connection_strings_for_the_runner(given: str, expected: str) -> None:
-    assert _yoyo_uri(given) == expected
-
-
-def migrate_below(database: str, migration: str) -> None:
-    """Bring a database to where it was before a migration."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        backend = get_backend(_yoyo_uri(database))
-        migrations = read_migrations(str(resources.files("streams.store") / "migrations"))
-        with backend.lock():
-            backend.apply_migrations(
-                backend.to_apply(migrations).filter(lambda m: m.id < migration)
-            )
-        backend.connection.close()
 
 
 def test_batches_that_wait_bring_their_changes_along(plain: str) -> None:

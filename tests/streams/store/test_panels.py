@@ -10,7 +10,7 @@ import pytest
 
 from streams.judging.periods import periods_between
 from streams.store.panels import Extent, read_extent, read_panel
-from tests.support.counted import imported, live
+from tests.support.counted import imported, live, reporting
 from tests.support.events import KAOHSIUNG, NEW_TAIPEI, TAIPEI
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def test_days_without_counts_are_zero_where_events_flow_and_missing_elsewhere(
     found = panel(database_url, TAIPEI, KAOHSIUNG, NEW_TAIPEI, first=-2, last=4)
     same(found, [
         [NAN, NAN, 3, 0, 5, NAN, NAN],
-        [NAN, NAN, 0, 1, 0, NAN, NAN],
-        [NAN, NAN, 0, 0, 0, NAN, NAN],
+        [NAN, NAN, NAN, 1, 0, NAN, NAN],
+        [NAN, NAN, NAN, NAN, NAN, NAN, NAN],
     ])  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def test_a_week_whose_first_days_were_imported_is_whole(database_url: str) -> No
     live(database_url, TAIPEI, {day(2): 3, day(3): 1, day(8): 4})
     imported(database_url, TAIPEI, "day", {day(0): 10, day(1): 20})
     found = panel(database_url, TAIPEI, KAOHSIUNG, first=-7, last=7, grain="week")
-    same(found, [[NAN, 34, 4], [NAN, NAN, 0]])
+    same(found, [[NAN, 34, 4], [NAN, NAN, NAN]])
 
 
 def test_imported_weeks_take_the_place_of_days(database_url: str) -> None:
@@ -189,3 +189,61 @@ def test_where_everything_was_cancelled_nothing_flows(database_url: str) -> None
     live(database_url, TAIPEI, {day(0): 0, day(1): 0})
     assert extent(database_url) == Extent(day(2), day(1), day(0))
     same(panel(database_url, TAIPEI, first=0, last=2), [[NAN, NAN, NAN]])
+
+
+# ---------------------------------------------------------------- missing is not zero
+
+
+def test_an_old_event_of_one_region_changes_no_other_region(database_url: str) -> None:
+    live(database_url, KAOHSIUNG, {day(i): 4 for i in range(20)})
+    before = panel(database_url, KAOHSIUNG, first=-60, last=19)
+    live(database_url, TAIPEI, {day(-60): 1})
+    same(panel(database_url, KAOHSIUNG, first=-60, last=19), before.tolist())
+    assert np.isnan(before[0, :60]).all()
+
+
+def test_a_region_that_joins_has_nothing_before(database_url: str) -> None:
+    live(database_url, KAOHSIUNG, {day(i): 4 for i in range(20)})
+    live(database_url, TAIPEI, {day(18): 9, day(19): 8})
+    same(panel(database_url, TAIPEI, first=15, last=19), [[NAN, NAN, NAN, 9, 8]])
+    same(panel(database_url, "TW", first=17, last=19), [[4, 13, 12]])
+
+
+def test_an_old_event_and_then_nothing_is_no_history_of_zeros(database_url: str) -> None:
+    live(database_url, TAIPEI, {day(-60): 1} | {day(i): 9 for i in range(3)})
+    found = panel(database_url, TAIPEI, first=-60, last=2)
+    assert found[0, 0] == 1
+    assert np.isnan(found[0, 1:60]).all()
+
+
+def test_an_outage_is_missing_and_a_quiet_day_is_zero(database_url: str) -> None:
+    live(database_url, KAOHSIUNG, {day(i): 4 for i in range(60)})
+    live(database_url, TAIPEI, {day(i): 5 for i in range(60) if i != 35 and not 40 <= i < 49})
+    found = panel(database_url, TAIPEI, first=30, last=59)[0]
+    assert found[5] == 0
+    assert np.isnan(found[10:19]).all()
+    assert (np.delete(found, [5, *range(10, 19)]) == 5).all()
+    weeks = panel(database_url, TAIPEI, first=28, last=56, grain="week")[0]
+    assert list(np.isnan(weeks)) == [False, True, True, False, False]
+
+
+def test_a_silence_at_the_end_is_missing_too(database_url: str) -> None:
+    live(database_url, KAOHSIUNG, {day(i): 4 for i in range(60)})
+    live(database_url, TAIPEI, {day(i): 5 for i in range(57)})
+    same(panel(database_url, TAIPEI, first=55, last=60), [[5, 5, NAN, NAN, NAN, NAN]])
+
+
+def test_a_rare_signal_of_a_region_that_reports_is_zero(database_url: str) -> None:
+    live(database_url, KAOHSIUNG, {day(i): 4 for i in range(60)})
+    live(database_url, TAIPEI, {day(20): 1, day(59): 1})
+    reporting(database_url, TAIPEI, [day(i) for i in range(60)])
+    found = panel(database_url, TAIPEI, first=0, last=59)[0]
+    assert (found[[20, 59]] == 1).all()
+    assert (np.delete(found, [20, 59]) == 0).all()
+
+
+def test_a_region_that_seldom_reports_has_zeros(database_url: str) -> None:
+    live(database_url, KAOHSIUNG, {day(i): 4 for i in range(90)})
+    live(database_url, TAIPEI, {day(i): 3 for i in range(0, 70, 7)})
+    assert (panel(database_url, TAIPEI, first=30, last=62)[0] >= 0).all()
+    assert panel(database_url, TAIPEI, first=70, last=89)[0].sum() == 0

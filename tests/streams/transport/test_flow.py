@@ -105,7 +105,7 @@ async def test_a_task_that_takes_its_cancellation_for_another_ones_is_cancelled_
 
     task = asyncio.create_task(stubborn())
     await asyncio.sleep(0)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await BatchConsumerThread._gather_remaining_tasks(
             BatchConsumerThread.__new__(BatchConsumerThread)
         )
@@ -127,5 +127,5 @@ async def test_an_application_stops_though_its_consumer_answers_no_more(
         thread = app.consumer._thread
         end = asyncio.run_coroutine_threadsafe(thread.method_queue.stop(), thread.thread_loop)
         await asyncio.wrap_future(end)
-        await asyncio.wait_for(app.stop(), 30.0)
+        await asyncio.wait_for(app.stop(), 120.0)
     assert not thread._thread.is_alive()

@@ -19,9 +19,10 @@ from tests.support.batches import Ledger, assert_tiled, collect, values
 from tests.support.logs import log_ends
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from streams.transport import RecordBatch
+    from streams.transport import LogBounds, RecordBatch
 
 
 async def test_a_rebalance_in_the_middle_of_slow_work_covers_everything_once(
@@ -169,11 +170,49 @@ async def test_the_source_is_asked_before_the_end_is_measured(
 
     open_ended, bounded = ledger.questions
     assert {bound.end for bound in open_ended.values()} == {2**63 - 1}
-    assert {tp: bound[1:] for tp, bound in bounded.items()} == {
+    assert {tp: bound[1:3] for tp, bound in bounded.items()} == {
         TP(fresh_name, 1): (0, ends[fresh_name, 1])
     }
     assert {batch.tp.partition for batch in batches} == {1}
     assert batches[0].position == 0
+
+
+async def test_a_source_that_is_unavailable_or_lacks_a_partition_stops_nothing_else(
+    broker: str, fresh_name: str, tmp_path: Path
+) -> None:
+    create_topic(broker, fresh_name, partitions=2)
+    await publish(broker, fresh_name, range(500))
+    ends = await log_ends(broker, [fresh_name])
+    locked = TP(fresh_name, 0)
+    ledger = Ledger()
+    answers = 0
+    released = asyncio.Event()
+
+    class Unavailable:
+        async def positions(self, bounds: Mapping[TP, LogBounds]) -> Mapping[TP, int]:
+            nonlocal answers
+            answers += 1
+            if answers <= 2:
+                raise ConnectionError("the database is away")
+            free = {tp: one for tp, one in bounds.items() if tp != locked or released.is_set()}
+            return await ledger.positions(free)
+
+        async def epochs(self, _: Mapping[TP, str]) -> Mapping[TP, int]:
+            return {}
+
+    app = make_app(broker, fresh_name, tmp_path)
+    app.transport.position_source = Unavailable()
+    collect(app, fresh_name, lambda batch: ledger.commit(batch, app))
+    async with running(app):
+        await until(
+            lambda: len(values(ledger.committed)) >= ends[fresh_name, 1], "the free partition"
+        )
+        assert {batch.tp.partition for batch in ledger.committed} == {1}
+        released.set()
+        await until(lambda: len(values(ledger.committed)) >= 500, "all records")
+
+    assert sorted(values(ledger.committed)) == list(range(500))
+    assert_tiled(ledger.committed)
 
 
 async def delete_records(broker: str, topic: str, before: int) -> None:

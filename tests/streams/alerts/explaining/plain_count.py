@@ -115,6 +115,11 @@ class PlainCount:
             **self._neighbours(alert),
         }
 
+    def _begun(self, signal: str, region: str) -> date:
+        """Return the first day on which a facility of a region sent anything."""
+        leaves = set(self.leaves(signal, region))
+        return min(d for kind, r, d in self.reports if kind == _KINDS[signal] and r in leaves)
+
     def _judged(self, alert: Alert) -> dict[str, Any]:
         """Judge the alert's period as EARS does: mean and deviation of counts before."""
         detector, weekly = alert.detector, alert.grain == "week"
@@ -129,6 +134,7 @@ class PlainCount:
             self.sum(alert.signal, alert.region, period, weekly)
             for period in before
             if self.covered(alert.signal, period, weekly)
+            and (weekly or period[0] >= self._begun(alert.signal, alert.region))
         ]
         expected, spread = fmean(counts), stdev(counts)
         score = (self.sum(alert.signal, alert.region, days, weekly) - expected) / spread

@@ -38,6 +38,8 @@ def raised_alerts(database: str, configuration: Configuration) -> list[Alert]:
             grain=rules[rule].grain,
             first_period=first,
             last_period=period,
+            own_first_period=first,
+            own_last_period=period,
             exceedances=exceedances,
             observed=observed,
             expected=expected,

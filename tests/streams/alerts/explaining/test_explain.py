@@ -28,6 +28,8 @@ async def explained(database: str, configuration: Configuration, **changes: Any)
     values: dict[str, Any] = {
         "alert_id": 1, "version": 1, "decided_version": 1, "status": "new", "severity": "info",
         "signal": "ili", "region": TAIPEI, "rule": "r", "grain": "day", "first_period": DAY,
+        "own_first_period": DAY,
+        "own_last_period": DAY,
         "last_period": DAY, "exceedances": 1, "observed": 30.0, "expected": 10.0, "upper": 20.0,
         "peak": 30.0, "detector": {}, "config_version": "abc", "as_of": NOW, "opened_at": NOW,
         "updated_at": NOW,

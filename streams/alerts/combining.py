@@ -1,0 +1,121 @@
+"""The state of an alert with all alerts that were merged into it. Pure.
+
+An alert that others were merged into stands for all of them: it has ended when all of them have,
+its severity is the highest, and its numbers are those of the member that is highest above what was
+expected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from streams.alerts.lifecycle import higher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from schemas.alerts import Figures, Severity
+    from schemas.counts import Grain
+
+__all__ = ["Combined", "Found", "Member", "combine", "last_day"]
+
+
+class Found(NamedTuple):
+    """What the verdicts say about an alert's periods under one rule."""
+
+    exceedances: int
+    first_period: date | None
+    peak: float | None
+    latest: Figures | None
+    """The latest exceedance; None without any."""
+    quiet: int
+    """Judged periods after it, at most as many as the rule asks for."""
+    quiet_since: date | None
+    now: Figures | None
+    """The period that the alert reported so far, as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An alert, or one that was merged into it, as its verdicts are now."""
+
+    rule: str
+    grain: Grain
+    detector: dict[str, Any]
+    severity: Severity
+    """As it was opened."""
+    ended_after: int
+    """Quiet periods after which its exceedances have ended."""
+    found: Found
+    same_series: bool = True
+    """It has the signal and region of the alert; only such a member's numbers are shown there."""
+
+    @property
+    def quiet_since(self) -> date | None:
+        """First period after its exceedances ended; None: they go on."""
+        return self.found.quiet_since if self.found.quiet >= self.ended_after else None
+
+    @property
+    def height(self) -> tuple[float, float]:
+        """How far the latest exceedance is above what was expected: as a ratio, then in cases."""
+        latest = self.found.latest
+        if latest is None:
+            return 0.0, 0.0
+        expected = latest.expected or 0.0
+        ratio = latest.observed / expected if expected > 0 else float("inf")
+        return ratio, latest.observed - expected
+
+
+class Combined(NamedTuple):
+    """What all members say together."""
+
+    severity: Severity
+    leading: Member | None
+    """Whose numbers are shown; None: no member of the alert's signal and region has any."""
+    exceeds: bool
+    """Some member has an exceedance."""
+    quiet_since: date | None
+    """First period since which all are quiet; None: some exceedance goes on, or there is none."""
+    latest_day: date | None
+    """Last day of the latest exceedance of any member."""
+
+
+def combine(members: Sequence[Member]) -> Combined:
+    """Return the state of an alert.
+
+    Parameters
+    ----------
+    members
+        The alert itself first. Their order decides only between members that are equally high.
+    """
+    severity = members[0].severity
+    for member in members:
+        severity = higher(severity, member.severity)
+    exceeding = [member for member in members if member.found.latest is not None]
+    going_on = [member for member in exceeding if member.quiet_since is None]
+    ends = [since for member in exceeding if (since := member.quiet_since) is not None]
+    shown = [member for member in going_on or exceeding if member.same_series]
+    shown = shown or [member for member in exceeding if member.same_series]
+    days = [last_day(m.found.latest.period, m.grain) for m in exceeding if m.found.latest]
+    return Combined(
+        severity=severity,
+        leading=max(shown, key=lambda member: member.height, default=None),
+        exceeds=bool(exceeding),
+        quiet_since=None if going_on else max(ends, default=None),
+        latest_day=max(days, default=None),
+    )
+
+
+def last_day(period: date, grain: Grain) -> date:
+    """Return the last day that a period's count holds.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> last_day(date(2026, 11, 23), "week"), last_day(date(2026, 11, 23), "rolling7")
+    (datetime.date(2026, 11, 29), datetime.date(2026, 11, 23))
+    """
+    return period + timedelta(days=6) if grain == "week" else period

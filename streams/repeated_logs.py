@@ -1,0 +1,67 @@
+"""Repeated log messages: the first few are shown, the others counted.
+
+While a broker is unavailable its clients log several messages for each attempt, thousands a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["RepeatedLogs"]
+
+#: Length of a period, in seconds.
+_PERIOD: Final = 60.0
+#: Messages of one kind that are shown in each period.
+_SHOWN: Final = 3
+
+_Key = tuple[str, int, str]
+
+
+class RepeatedLogs(logging.Filter):
+    """Lets the first messages of each kind pass in each period, for a handler.
+
+    Messages are of one kind if logger, level and template are the same. The first one of a kind
+    after a period says how many were left out. Critical messages always pass.
+
+    Parameters
+    ----------
+    clock
+        Returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        #: End of the period, and number of messages in it.
+        self._periods: dict[_Key, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a message is shown; add the number of those that were left out."""
+        if record.levelno >= logging.CRITICAL:
+            return True
+        key = record.name, record.levelno, str(record.msg)
+        now = self._clock()
+        end, number = self._periods.get(key, (0.0, 0))
+        if now < end:
+            self._periods[key] = end, number + 1
+            return number < _SHOWN
+        self._forget(now)
+        self._periods[key] = now + _PERIOD, 1
+        if number > _SHOWN:
+            left_out = number - _SHOWN
+            record.msg = f"{record.getMessage()} ({left_out} more like this were left out)"
+            record.args = None
+        return True
+
+    def _forget(self, now: float) -> None:
+        """Drop kinds of which nothing was left out, so that memory does not grow with templates."""
+        self._periods = {
+            key: (end, number)
+            for key, (end, number) in self._periods.items()
+            if now < end or number > _SHOWN
+        }

@@ -1,0 +1,107 @@
+"""Whether counts are what the stored events come to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from streams.store.checks.statement import Check
+
+__all__ = ["CHECKS"]
+
+_HOURLY: Final = """
+WITH counted AS (
+    SELECT c.series_id, date_trunc('hour', e.occurred_at) AS hour, sum(c.amount) AS value
+    FROM events e, unnest(e.series, e.amounts) AS c(series_id, amount)
+    WHERE e.occurred_at >= %(first)s::date::timestamptz
+      AND e.occurred_at < %(last)s::date::timestamptz
+      AND NOT e.cancelled
+      AND NOT EXISTS (
+          SELECT FROM events n
+          WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
+            AND n.revision > 1)
+    GROUP BY 1, 2
+), stored AS (
+    SELECT h.series_id, h.hour, h.value
+    FROM hourly_counts h
+    WHERE h.hour >= %(first)s::date::timestamptz AND h.hour < %(last)s::date::timestamptz
+)
+SELECT CASE WHEN coalesce(s.value, 0) <> coalesce(c.value, 0) THEN
+           format('series %%s at %%s: %%s counted, the events come to %%s', series_id, hour,
+                  coalesce(s.value, 0), coalesce(c.value, 0)) END AS problem
+FROM stored s FULL JOIN counted c USING (series_id, hour)
+"""
+
+_DAILY: Final = """
+WITH summed AS (
+    SELECT h.series_id, h.hour::date AS day, sum(h.value) AS value
+    FROM hourly_counts h
+    WHERE h.hour >= %(first)s::date::timestamptz AND h.hour < %(last)s::date::timestamptz
+    GROUP BY 1, 2
+), stored AS (
+    SELECT d.series_id, d.day, d.value
+    FROM daily_counts d
+    WHERE d.day >= %(first)s AND d.day < %(last)s
+)
+SELECT CASE WHEN coalesce(d.value, 0) <> coalesce(h.value, 0) THEN
+           format('series %%s on %%s: %%s by day, %%s by hour', series_id, day,
+                  coalesce(d.value, 0), coalesce(h.value, 0)) END AS problem
+FROM stored d FULL JOIN summed h USING (series_id, day)
+"""
+
+_HISTORY: Final = """
+WITH history AS (
+    SELECT c.series_id, c.hour, sum(c.change) AS value
+    FROM count_history c
+    WHERE c.hour >= %(since)s::date::timestamptz
+    GROUP BY 1, 2
+), stored AS (
+    SELECT h.series_id, h.hour, h.value
+    FROM hourly_counts h
+    WHERE h.hour >= %(since)s::date::timestamptz
+)
+SELECT CASE WHEN coalesce(s.value, 0) <> coalesce(c.value, 0) THEN
+           format('series %%s at %%s: %%s counted, the history comes to %%s', series_id, hour,
+                  coalesce(s.value, 0), coalesce(c.value, 0)) END AS problem
+FROM stored s FULL JOIN history c USING (series_id, hour)
+"""
+
+_NEGATIVE: Final = """
+SELECT CASE WHEN h.value < 0 THEN format('series %%s at %%s: %%s', h.series_id, h.hour, h.value)
+       END AS problem
+FROM hourly_counts h
+UNION ALL
+SELECT CASE WHEN d.value < 0 THEN format('series %%s on %%s: %%s', d.series_id, d.day, d.value) END
+FROM daily_counts d
+"""
+
+_HEADS: Final = """
+WITH latest AS (
+    SELECT e.event_key, e.kind, e.revision, e.cancelled, e.occurred_at, e.series, e.amounts
+    FROM events e
+    WHERE e.occurred_at >= %(first)s::date::timestamptz
+      AND e.occurred_at < %(last)s::date::timestamptz
+      AND NOT EXISTS (
+          SELECT FROM events n
+          WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
+            AND n.revision > 1)
+), head AS (
+    SELECT h.event_key, h.kind, h.revision, h.cancelled, h.occurred_at, h.series, h.amounts
+    FROM event_heads h
+    WHERE h.occurred_at >= %(first)s::date::timestamptz
+      AND h.occurred_at < %(last)s::date::timestamptz
+)
+SELECT CASE WHEN (h.revision, h.cancelled, h.occurred_at, h.series, h.amounts)
+                IS DISTINCT FROM (l.revision, l.cancelled, l.occurred_at, l.series, l.amounts) THEN
+           format('event %%s: revision %%s at its head, %%s stored', event_key,
+                  coalesce(h.revision::text, 'none'), coalesce(l.revision::text, 'none'))
+       END AS problem
+FROM head h FULL JOIN latest l USING (event_key, kind)
+"""
+
+CHECKS: Final = (
+    Check("recount", "counts equal a recount of the stored events", "hourly counts", _HOURLY),
+    Check("history", "counts equal the sum of their changes", "hourly counts", _HISTORY, False),
+    Check("daily", "daily counts equal the sum of their hours", "daily counts", _DAILY),
+    Check("negative", "no count is negative", "counts", _NEGATIVE, False),
+    Check("heads", "events are counted by their latest stored revision", "events", _HEADS),
+)

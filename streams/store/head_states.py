@@ -1,0 +1,121 @@
+"""Whether the stored state of open alerts is that of all alerts which were merged into them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from psycopg.rows import class_row
+
+from schemas.alerts import Alert, Ended, Resumed, Revised
+from streams.alerts.combining import combine
+from streams.alerts.detecting import Judgement, follow_up
+from streams.alerts.members import Standing, read_members
+from streams.store.alerts import hold_alerts_async
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+    from streams.alerts.combining import Member
+    from streams.config import Configuration
+
+__all__ = ["StateDifference", "differing_states"]
+
+
+class StateDifference(NamedTuple):
+    """An open alert whose row does not agree with its members' verdicts."""
+
+    alert_id: int
+    stored: str
+    members: str
+
+
+async def differing_states(
+    connection: AsyncConnection, configuration: Configuration
+) -> list[StateDifference]:
+    """Return the open alerts whose state, severity or numbers differ from their members'.
+
+    Alerts with a change that waits for a judge, that is set aside, or that is held back
+    (`alerts.update_seconds`) are left out: they are expected to differ.
+
+    Parameters
+    ----------
+    configuration
+        Alerts of rules that it does not have are left out, since nobody judges them.
+    """
+    rules = configuration.surveillance.rules
+    async with connection.transaction():
+        at = await hold_alerts_async(connection)
+        async with connection.cursor(row_factory=class_row(Alert)) as cursor:
+            await cursor.execute(_SETTLED, (list(rules),))
+            alerts = await cursor.fetchall()
+        standing = {alert.alert_id: Standing(alert) for alert in alerts}
+        members, _ = await read_members(
+            connection,
+            standing,
+            {},
+            rules,
+            # A day of grace: a period that is over at midnight is judged a little later.
+            today=at.astimezone(configuration.surveillance.zone).date() - timedelta(days=1),
+        )
+    found = []
+    for alert in alerts:
+        judgement = Judgement(alert.rule, rules[alert.rule], configuration.version, at)
+        difference = _difference(judgement, alert, members[alert.alert_id])
+        if difference is not None:
+            found.append(difference)
+    return found
+
+
+def _difference(
+    judgement: Judgement, alert: Alert, members: list[Member]
+) -> StateDifference | None:
+    changes = follow_up(judgement, alert, members)
+    if not changes:
+        return None
+    combined = combine(members)
+    if any(isinstance(change, Ended | Resumed | Revised) for change in changes):
+        state = "no exceedance"
+        if combined.exceeds:
+            state = f"quiet since {combined.quiet_since}" if combined.quiet_since else "exceeding"
+        return StateDifference(alert.alert_id, _state(alert), state)
+    leading = combined.leading
+    number = f"{combined.severity}, {leading.rule if leading else None}"
+    latest = leading.found.latest if leading else None
+    shown = f"{alert.severity}, {alert.numbers_rule}, {alert.observed:g} in {alert.last_period}"
+    now = f"{number}, {latest.observed:g} in {latest.period}" if latest else number
+    return StateDifference(alert.alert_id, shown, now)
+
+
+def _state(alert: Alert) -> str:
+    if alert.exceedances == 0:
+        return "no exceedance"
+    return f"quiet since {alert.quiet_since}" if alert.quiet_since else "exceeding"
+
+
+_SETTLED = """
+WITH RECURSIVE family AS (
+    SELECT a.alert_id AS head, a.alert_id, a.signal, a.region
+    FROM alerts a
+    WHERE a.status NOT IN ('discarded', 'closed', 'merged') AND a.rule = ANY(%s)
+    UNION ALL
+    SELECT f.head, m.alert_id, m.signal, m.region
+    FROM family f JOIN alerts m ON m.merged_into = f.alert_id AND m.status = 'merged'
+), unsettled AS (
+    SELECT f.head FROM family f JOIN held_updates h USING (alert_id)
+    UNION
+    SELECT f.head
+    FROM family f
+    JOIN region_ancestors r ON r.ancestor = f.region
+    JOIN (
+        SELECT signal, region FROM pending_judgements
+        UNION
+        SELECT signal, region FROM judging_quarantine
+    ) p ON p.signal = f.signal AND p.region = r.region
+)
+SELECT a.* FROM alerts a
+WHERE a.status NOT IN ('discarded', 'closed', 'merged')
+  AND a.alert_id IN (SELECT f.head FROM family f)
+  AND a.alert_id NOT IN (SELECT u.head FROM unsettled u)
+ORDER BY a.alert_id
+"""

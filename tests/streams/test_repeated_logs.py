@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import logging
+
+from streams.repeated_logs import RepeatedLogs
+
+
+class Shown(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def logger(handler: logging.Handler) -> logging.Logger:
+    log = logging.getLogger(f"{__name__}.{id(handler)}")
+    log.propagate = False
+    log.addHandler(handler)
+    return log
+
+
+def test_a_flood_is_a_few_lines_and_a_number() -> None:
+    now = 1_000.0
+    shown = Shown()
+    shown.addFilter(RepeatedLogs(lambda: now))
+    log = logger(shown)
+
+    for number in range(1_000):  # 64 seconds of an outage
+        now = 1_000.0 + number * 0.064
+        log.error("Unable connect to node with id %s: %s", 1, number)
+        log.warning("Heartbeat failed")
+        if number == 500:
+            log.error("Something else")
+            log.critical("The worker stops")
+            log.critical("The worker stops")
+    assert len(shown.lines) <= 20
+    assert shown.lines[:2] == ["Unable connect to node with id 1: 0", "Heartbeat failed"]
+    assert shown.lines.count("Something else") == 1
+    assert shown.lines.count("The worker stops") == 2
+    left_out = [line for line in shown.lines if "more like this were left out" in line]
+    assert left_out == [
+        "Unable connect to node with id 1: 938 (935 more like this were left out)",
+        "Heartbeat failed (935 more like this were left out)",
+    ]
+
+
+def test_what_was_left_out_is_told_after_any_time() -> None:
+    now = 0.0
+    shown = Shown()
+    shown.addFilter(RepeatedLogs(lambda: now))
+    log = logger(shown)
+    for _ in range(5):
+        log.error("No broker")
+    now = 9_000.0
+    log.error("Another")
+    log.error("No broker")
+    log.error("No broker")
+    assert shown.lines == [
+        *["No broker"] * 3,
+        "Another",
+        "No broker (2 more like this were left out)",
+        "No broker",
+    ]
