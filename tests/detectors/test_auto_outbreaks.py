@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors._outbreak_filter import Course, exceeded_before, limit_of, prepare, score_of
+from detectors._recurring_days import recurring_factors
 from detectors.auto import Auto
 from detectors.contract import Panel, Reason, Verdicts
 from detectors.evaluation.tables import real_series
+from detectors.farrington_flexible import FarringtonFlexible
 
 QUIET = np.tile([11.0, 5, 7, 9, 8, 12, 6, 10, 7, 9, 8, 4], 25)
 COURSES = (
@@ -114,3 +118,41 @@ def test_onset_is_the_first_alarm_of_a_run_whatever_the_order_of_the_positions()
     verdicts.reason[1, 1] = Reason.continuing
     assert verdicts.onset.astype(int).tolist() == [[1, 1, 0, 0, 0], [0, 0, 0, 0, 1]]
     assert Verdicts.blank(3, np.array([], dtype=np.intp)).onset.shape == (3, 0)
+
+
+def test_a_population_told_once_a_year_is_carried_on_by_the_same_rule() -> None:
+    rng = np.random.default_rng(29)
+    counts = rng.poisson(30.0, (1, 320)).astype(np.float64)
+    yearly = np.full((1, 320), np.nan)
+    yearly[:, ::52] = 1e5
+    at = slice(300, None)
+    for detector in (Auto(), FarringtonFlexible(population_offset=True)):
+        sparse, full = (
+            detector.judge(Panel(counts, grain="week", period=52, population=people), at)
+            for people in (yearly, np.full((1, 320), 1e5))
+        )
+        assert (sparse.reason == full.reason).all()
+        assert (sparse.reason < Reason.insufficient_history).all()
+        np.testing.assert_allclose(sparse.upper, full.upper, rtol=1e-9)
+
+
+def test_memory_does_not_grow_with_the_days_that_are_judged() -> None:
+    counts = np.random.default_rng(28).poisson(5.0, (1, 2000)).astype(np.float64)
+    tracemalloc.start()
+    try:
+        Auto(history=800).judge(Panel(counts), slice(1400, None))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 48 * 2**20
+
+
+def test_an_outbreak_of_one_january_is_no_yearly_date() -> None:
+    # Three years: the date of the judged day was an outbreak's peak in one of them only.
+    y = np.full((1, 30), 49.0)
+    y[0, [9, 19, 29]] = 60.0, 300.0, 62.0
+    back = np.broadcast_to(np.array([1, 11, 21])[None, :, None], (1, 3, 1))
+    mean, known, phi = np.full(y.shape, 45.0), np.ones(y.shape), np.full(1, 2.5)
+    assert recurring_factors(y, mean, known, phi, back)[0, 0] == 1.0
+    y[0, [9, 29]] = 90.0, 88.0
+    assert recurring_factors(y, mean, known, phi, back)[0, 0] > 1.5
