@@ -36,6 +36,7 @@ __all__ = [
     "get_user",
     "list_users",
     "nation",
+    "region_within",
     "remove_user",
     "set_access",
     "set_disabled",
@@ -77,7 +78,7 @@ def list_users(connection: psycopg.Connection, *, within: str | None = None) -> 
         users = cursor.execute(USERS.format(sql.SQL("ORDER BY name"))).fetchall()
     if within is None:
         return users
-    return [user for user in users if _below(connection, user.region, within)]
+    return [user for user in users if region_within(connection, user.region, within)]
 
 
 def find_user(connection: psycopg.Connection, name: str) -> User | None:
@@ -278,16 +279,17 @@ def end_sessions(connection: psycopg.Connection, user_id: int) -> None:
     connection.execute("DELETE FROM web_sessions WHERE user_id = %s", (user_id,))
 
 
-def _refuse_outside(connection: psycopg.Connection, region: str, within: str | None) -> None:
-    if within is not None and not _below(connection, region, within):
-        raise NotYoursError(f"{region} lies outside {within}. Ask an admin of the region above.")
-
-
-def _below(connection: psycopg.Connection, region: str, other: str) -> bool:
+def region_within(connection: psycopg.Connection, region: str, other: str) -> bool:
+    """Tell whether a region is another one, or lies in it."""
     found = connection.execute(
         "SELECT 1 FROM region_ancestors WHERE region = %s AND ancestor = %s", (region, other)
     )
     return found.fetchone() is not None
+
+
+def _refuse_outside(connection: psycopg.Connection, region: str, within: str | None) -> None:
+    if within is not None and not region_within(connection, region, within):
+        raise NotYoursError(f"{region} lies outside {within}. Ask an admin of the region above.")
 
 
 def _no_region(region: str | None) -> FenghuoError:
