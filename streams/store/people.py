@@ -30,7 +30,7 @@ __all__ = [
     "UserExistsError",
     "add_user",
     "any_user",
-    "end_sessions",
+    "end_access",
     "find_user",
     "first_admin",
     "get_user",
@@ -125,7 +125,7 @@ def add_user(
     region
         Code of the region they see with all below it; None: the whole nation.
     password
-        None: they sign in by OpenID Connect, or have tokens only.
+        None: they sign in by OpenID Connect once linked, or have tokens only.
     must_change
         The password must be changed at the first sign-in.
 
@@ -210,14 +210,13 @@ def set_access(
 def set_disabled(
     connection: psycopg.Connection, name: str, *, disabled: bool, within: str | None = None
 ) -> User:
-    """Let a user in no more, or again; nobody who is disabled stays signed in."""
+    """Disable or enable a user. Sessions and tokens end; enabling brings none of them back."""
     user = get_user(connection, name, within=within)
     with connection.transaction():
         connection.execute(
             "UPDATE users SET disabled = %s WHERE user_id = %s", (disabled, user.user_id)
         )
-        if disabled:
-            end_sessions(connection, user.user_id)
+        end_access(connection, user.user_id)
     return get_user(connection, name)
 
 
@@ -237,7 +236,7 @@ def set_password(
     must_change: bool,
     within: str | None = None,
 ) -> None:
-    """Change a user's password, and end their sessions.
+    """Change a user's password, end their sessions and revoke their tokens.
 
     Raises
     ------
@@ -249,14 +248,18 @@ def set_password(
     kept = hashed(password)
     with connection.transaction():
         connection.execute(
-            "UPDATE users SET password_hash = %s, must_change_password = %s WHERE user_id = %s",
+            "UPDATE users SET password_hash = %s, must_change_password = %s, link_by_name = false "
+            "WHERE user_id = %s",
             (kept, must_change, user.user_id),
         )
-        end_sessions(connection, user.user_id)
+        end_access(connection, user.user_id)
 
 
 def take_password_away(connection: psycopg.Connection, name: str) -> None:
-    """Have a user sign in by OpenID Connect, or use tokens only, and end their sessions."""
+    """Remove a user's password, end their sessions and revoke their tokens.
+
+    They sign in by OpenID Connect once linked, or use tokens only.
+    """
     user = get_user(connection, name)
     with connection.transaction():
         connection.execute(
@@ -264,7 +267,7 @@ def take_password_away(connection: psycopg.Connection, name: str) -> None:
             "WHERE user_id = %s",
             (user.user_id,),
         )
-        end_sessions(connection, user.user_id)
+        end_access(connection, user.user_id)
 
 
 def remove_user(connection: psycopg.Connection, name: str) -> None:
@@ -274,9 +277,10 @@ def remove_user(connection: psycopg.Connection, name: str) -> None:
     )
 
 
-def end_sessions(connection: psycopg.Connection, user_id: int) -> None:
-    """Sign a user out everywhere."""
+def end_access(connection: psycopg.Connection, user_id: int) -> None:
+    """Sign a user out everywhere, and revoke their tokens."""
     connection.execute("DELETE FROM web_sessions WHERE user_id = %s", (user_id,))
+    connection.execute("DELETE FROM api_tokens WHERE user_id = %s", (user_id,))
 
 
 def region_within(connection: psycopg.Connection, region: str, other: str) -> bool:
