@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from schemas.notify import Language  # noqa: TC001 - FastAPI needs it at run time
@@ -26,6 +26,9 @@ __all__ = ["router"]
 router = APIRouter()
 
 _TOKEN_LIFETIME: Final = timedelta(days=365)
+
+
+TokenId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 @router.get("/account", response_class=HTMLResponse)
@@ -68,7 +71,7 @@ async def new_token(
 
 
 @router.post("/account/tokens/{token_id}/revoke")
-async def revoke(request: Request, visitor: Signed, token_id: int) -> RedirectResponse:
+async def revoke(request: Request, visitor: Signed, token_id: TokenId) -> RedirectResponse:
     """Take a token back."""
     await web_of(request).database.run(revoke_token, visitor.user.name, token_id)
     return RedirectResponse("/account", status_code=303)
