@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from streams.errors import FenghuoError
 from streams.people.passwords import check_password, hashed, one_time
 from streams.people.users import User, checked_display_name, checked_name, folded_name
+from streams.store.admins import keeps_an_admin
 
 if TYPE_CHECKING:
     import psycopg
@@ -191,12 +192,20 @@ def set_access(
     region: str | None,
     within: str | None = None,
 ) -> User:
-    """Change what a user may do, where, or both; it holds from their next click on."""
+    """Change what a user may do, where, or both; it holds from their next click on.
+
+    Raises
+    ------
+    FenghuoError
+        The region is not in the database; or this is the last admin of the nation (LastAdminError).
+    NotYoursError, NoUserError
+        The text says what is wrong.
+    """
     user = get_user(connection, name, within=within)
     if region is not None:
         _refuse_outside(connection, region, within)
     try:
-        with connection.transaction():
+        with keeps_an_admin(connection):
             connection.execute(
                 "UPDATE users SET role = coalesce(%s, role), region = coalesce(%s, region) "
                 "WHERE user_id = %s",
@@ -210,9 +219,15 @@ def set_access(
 def set_disabled(
     connection: psycopg.Connection, name: str, *, disabled: bool, within: str | None = None
 ) -> User:
-    """Disable or enable a user. Sessions and tokens end; enabling brings none of them back."""
+    """Disable or enable a user. Sessions and tokens end; enabling brings none of them back.
+
+    Raises
+    ------
+    LastAdminError, NotYoursError, NoUserError
+        The text says what is wrong.
+    """
     user = get_user(connection, name, within=within)
-    with connection.transaction():
+    with keeps_an_admin(connection):
         connection.execute(
             "UPDATE users SET disabled = %s WHERE user_id = %s", (disabled, user.user_id)
         )
@@ -271,10 +286,16 @@ def take_password_away(connection: psycopg.Connection, name: str) -> None:
 
 
 def remove_user(connection: psycopg.Connection, name: str) -> None:
-    """Remove a user with sessions and tokens. What they did keeps their name."""
-    connection.execute(
-        "DELETE FROM users WHERE user_id = %s", (get_user(connection, name).user_id,)
-    )
+    """Remove a user with sessions and tokens. What they did keeps their name.
+
+    Raises
+    ------
+    LastAdminError, NoUserError
+        The text says what is wrong.
+    """
+    user = get_user(connection, name)
+    with keeps_an_admin(connection):
+        connection.execute("DELETE FROM users WHERE user_id = %s", (user.user_id,))
 
 
 def end_access(connection: psycopg.Connection, user_id: int) -> None:

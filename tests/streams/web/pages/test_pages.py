@@ -25,6 +25,7 @@ from schemas.alerts import (
     Verified,
 )
 from tests.support.alerts import AS_OF, PERIOD, alert_of, decide, figures, open_alert, tell
+from tests.support.store import rows
 from tests.support.web import PASSWORD, Answer, Browser, add
 
 if TYPE_CHECKING:
@@ -370,6 +371,9 @@ def test_admins_manage_users(
     assert "disabled" in text
     yourself = admin.post_form("/users/chen/disable", {"csrf_token": token})
     assert "You cannot change your own access." in yourself.text
+    for path in ("/users/CHEN/disable", "/users/%EF%BC%A3hen/disable", "/users/Chen/password"):
+        assert admin.post_form(path, {"csrf_token": token}).status == 422
+    assert rows(database, "SELECT disabled FROM users WHERE name = 'chen'") == [(False,)]
     again = admin.post_form("/users/wang/password", {"csrf_token": token})
     assert 'class="secret"' in again.text
 
