@@ -55,6 +55,7 @@ def migrate(database: str, configuration: Configuration) -> Migrated:
             connection.execute("SELECT rebuild_levels()")
         store_surveillance(connection, configuration)
         timescale = apply_timescale(connection, configuration.surveillance.event_time)
+    with connect(database) as connection:
         harden(connection)
     return Migrated(applied, regions, timescale)
 

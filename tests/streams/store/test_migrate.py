@@ -47,6 +47,7 @@ MIGRATIONS = [
     "0017_screen_operations",
     "0018_roll_ups",
     "0037_locks",
+    "0038_small_cells",
 ]
 
 
