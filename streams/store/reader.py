@@ -19,25 +19,26 @@ STATEMENT_TIMEOUT: Final = "15s"
 _CONNECTIONS: Final = 20
 
 #: Tables and views besides all that are named `screen_...`. No event, no refused record, no count
-#: of a single facility, no user, session or message is in them.
+#: of a single facility or age group, no user, session or message is in them.
 READABLE: Final = (
     "clock",
-    "counts_by_day",
-    "daily_counts",
     "facility_reports",
-    "imported_counts",
     "installation",
-    "level_counts",
     "region_ancestors",
     "regions",
     "rules",
-    "series",
     "signals",
     "verdicts",
     "arrivals",
 )
-#: Functions that run with their owner's rights.
-RUNNABLE: Final = ("screen_facilities",)
+#: Functions that run with their owner's rights; they hide small cells.
+RUNNABLE: Final = (
+    "screen_age_curves",
+    "screen_ages",
+    "screen_extent",
+    "screen_facilities",
+    "screen_series",
+)
 
 
 class Reader(NamedTuple):

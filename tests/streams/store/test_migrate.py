@@ -44,6 +44,7 @@ MIGRATIONS = [
     "0032_judging_quarantine",
     "0033_resumed_alerts",
     "0037_locks",
+    "0038_small_cells",
 ]
 
 
