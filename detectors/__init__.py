@@ -21,7 +21,8 @@ several of them need is in
 Other names with an underscore are parts of one method: `_farrington*`, `_hidden_markov` of `hmm`,
 `_run_lengths` of `change_point`, `_seasonal_trend` of `stl`, `_seasonal_epidemic` of `mem`,
 `_isotonic` of `outbreak_p`; `_likelihood_ratio`, `_negbin_ratio` and `_negbin_runs` of `glr`;
-`_robust_season`, `_level_drift`, `_recurring_days` and `_outbreak_filter` of `auto`.
+`_robust_season`, `_level_drift`, `_recurring_days`, `_outbreak_runs` and `_outbreak_filter` of
+`auto`; `_population` is that of `auto` and the Farringtons.
 
 Examples
 --------

@@ -19,6 +19,7 @@ from detectors._farrington_baseline import Baseline, Counts, baseline_of, prepar
 from detectors._farrington_reweighting import fit_reweighted, trend_p_value
 from detectors._judging import baseline_reasons, conclude, judge_in_blocks
 from detectors._negative_binomial import LEAST_SIZE
+from detectors._population import CarriedPopulation
 from detectors.rolling import values_at
 from detectors.seasons import longest_year, steps_per_year
 
@@ -158,9 +159,10 @@ def judge_farrington(
 
     def judge_block(panel: Panel, index: Positions, out: Verdicts, block: slice) -> None:
         counts = panel.counts[block]
-        population = None
+        people = None
         if design.population and panel.population is not None:
-            population = panel.population[block]
+            people = CarriedPopulation(panel.population[block])
+        first = index - design.lookback(panel.grain)
         groups = baseline_of(
             panel,
             index,
@@ -173,7 +175,7 @@ def judge_farrington(
         judgeable = np.zeros(observed.shape, dtype=np.bool_)
         zero = np.zeros(observed.shape, dtype=np.bool_)
         for columns, baseline in groups:
-            work = _Work(counts, population, index, observed, judgeable, zero, out)
+            work = _Work(counts, people, first, index, observed, judgeable, zero, out)
             _judge_group(work, columns, baseline, design, rule)
         _few_cases(counts, index, observed, out, design)
         reason = baseline_reasons(zero=zero)
@@ -192,7 +194,9 @@ class _Work(NamedTuple):
     """One block of series at work: inputs, and arrays [series, judged] to be filled in."""
 
     counts: FloatArray
-    population: FloatArray | None
+    people: CarriedPopulation | None
+    first: Positions
+    """Steps at which the history of each judged one begins."""
     at: Positions
     observed: FloatArray
     judgeable: NDArray[np.bool_]
@@ -206,10 +210,7 @@ def _judge_group(
     """Judge the positions that share a design, chunk by chunk of problems (point by point)."""
     steps = work.at[columns][:, None] + baseline.lag.astype(np.intp)
     first, last = int(steps.min()), int(work.at[columns].max())
-    people = None
-    if work.population is not None:
-        people = _columns(work.population, first, last)
-    history = prepare(_columns(work.counts, first, last), people)
+    history = prepare(_columns(work.counts, first, last))
     series = np.arange(work.counts.shape[0])
     problems = np.stack(np.meshgrid(series, np.arange(columns.size), indexing="ij"), -1)
     problems = problems.reshape(-1, 2)
@@ -219,11 +220,11 @@ def _judge_group(
         where = (row, columns[column])
         data = history.rows(take)
         now = np.ones(row.size)
-        if work.population is not None and data.exposure is not None:
-            now = work.population[row, work.at[columns[column]]]
-            seen = np.maximum(data.known.sum(axis=1), 1.0)
-            average = (data.exposure * data.known).sum(axis=1) / seen
-            now = np.where(np.isnan(now), np.maximum(average, 1e-300), now)
+        if work.people is not None:
+            begin, judged = work.first[columns[column]], work.at[columns[column]]
+            now = work.people.at(row, judged, begin, judged)
+            seen_in = (row[:, None], steps[column], begin[:, None], judged[:, None])
+            data = data._replace(exposure=work.people.at(*seen_in))
         prediction, work.judgeable[where], work.zero[where] = _predict(data, now, baseline, design)
         seen = np.where(np.isnan(work.observed[where]), 0.0, work.observed[where])
         with np.errstate(all="ignore"):

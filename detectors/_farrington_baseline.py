@@ -109,7 +109,7 @@ class Counts(NamedTuple):
         )
 
 
-def prepare(counts: FloatArray, exposure: FloatArray | None = None) -> Counts:
+def prepare(counts: FloatArray) -> Counts:
     """Precompute what the fits need; NaN = missing.
 
     Examples
@@ -118,13 +118,10 @@ def prepare(counts: FloatArray, exposure: FloatArray | None = None) -> Counts:
     array([[4., 0.]])
     """
     known = ~np.isnan(counts)
-    if exposure is not None:
-        known &= ~np.isnan(exposure)
-        exposure = np.where(known, exposure, 1.0)
     y = np.where(known, counts, 0.0)
     first = y + START
     start = xlogy(first, first) - START
-    return Counts(y, known.astype(np.float64), np.cbrt(y) ** 2, xlogy(y, y), start, exposure)
+    return Counts(y, known.astype(np.float64), np.cbrt(y) ** 2, xlogy(y, y), start)
 
 
 def baseline_of(

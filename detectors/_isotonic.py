@@ -66,6 +66,13 @@ class PooledBlocks:
         self.sums[rows, depth], self.sizes[rows, depth] = total, size
         self.depth[rows] = depth + 1
 
+    def restart(self, charts: NDArray[np.bool_]) -> None:
+        """Empty some charts."""
+        self.sums[charts] = self.sizes[charts] = 0.0
+        self.depth[charts] = 0
+        self.observed[charts] = self.most[charts] = 0.0
+        self.least[charts] = np.inf
+
     def levels(self) -> NDArray[np.intp]:
         """Return the number of blocks of each chart."""
         return self.depth.copy()

@@ -78,6 +78,7 @@ def conclude(
     judgeable: NDArray[np.bool_],
     alarm: NDArray[np.bool_] | None = None,
     reason: NDArray[np.uint8] | None = None,
+    falls: bool = False,
 ) -> None:
     """Fill in `alarm` and `reason`, and blank what could not be judged.
 
@@ -93,6 +94,9 @@ def conclude(
         The method's own decision; by default `observed > upper`.
     reason
         Codes of the judged points, from :func:`baseline_reasons`; `ok` by default.
+    falls
+        Whether the method looks for counts that are too low. All others give no alarm where there
+        is no case, whatever their statistic has accumulated.
     """
     missing, unknown = np.isnan(observed), ~judgeable
     unscored = unknown | missing
@@ -106,6 +110,8 @@ def conclude(
     with np.errstate(invalid="ignore"):
         decision = observed > out.upper if alarm is None else alarm
     np.logical_and(decision, ~unscored, out=out.alarm)
+    if not falls:
+        np.copyto(out.alarm, False, where=observed == 0)
     out.reason[:] = Reason.ok if reason is None else reason
     np.copyto(out.reason, np.uint8(Reason.insufficient_history), where=unknown)
     np.copyto(out.reason, np.uint8(Reason.missing_observation), where=missing)

@@ -1,20 +1,24 @@
-r"""Is an outbreak under way now? Likelihood ratios over the latest few steps.
+r"""Is an outbreak in progress at this step? Likelihood ratios over the latest few steps.
 
-A count of mean :math:`\mu` and variance :math:`\phi\mu` is expected without an outbreak. One
-of size :math:`k` that began at step :math:`b` adds
+Without an outbreak a count has mean :math:`\mu` and variance :math:`\phi\mu`. An outbreak of
+size :math:`k` that began at step :math:`b` adds
 :math:`e_j = k \sqrt{\phi\bar\mu}\, w_j\, \mu_{b+j} / \bar\mu` cases on average at step
-:math:`b + j`, where :math:`\bar\mu` is the average of the steps looked at. With
+:math:`b + j`, where :math:`\bar\mu` is the average of the steps considered. With
 :math:`L(b, c)` the likelihood ratio, averaged over sizes, of the counts at steps
 :math:`b, ..., c` under such an outbreak against none, the score of step t is
 
 .. math::
 
-    S_t = \log \sum_{a \ge 0} q_a L(t - a, t)
-          - \log\Bigl(1 + \rho \sum_{a \ge 1} q_{a-1} (1 - p_a) L(t - a, t - 1)\Bigr),
+    S_t = \max\Bigl\{\log L(t, t),\;
+          \log \sum_{a \ge 0} q_a L(t - a, t)
+          - \log\Bigl(1 + \rho \sum_{a \ge 1} q_{a-1} (1 - p_a) L(t - a, t - 1)\Bigr)\Bigr\},
 
 where :math:`q_a = p_1 \cdots p_a` is the chance that an outbreak lasts beyond its first `a` steps.
-The first sum speaks for an outbreak that goes on now; the second one for an outbreak that has just
-ended, so that the steps after an outbreak are not held against the judged one.
+The second term weighs the latest steps together: its first sum is the evidence for an outbreak
+that is in progress, its second sum the evidence for one that has ended at step t - 1, so that
+cases of the steps before do not count against step t. The first term is the judged count alone.
+It bounds the threshold: whatever the steps before were (an outbreak of any length, a holiday's
+spike), a count that would be an alarm after quiet steps is an alarm.
 """
 
 from __future__ import annotations
@@ -25,12 +29,15 @@ import numpy as np
 from scipy.special import gammaln
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from detectors.contract import FloatArray
 
 __all__ = [
     "LEVELS",
     "Course",
     "FilterState",
+    "exceeded_before",
     "limit_of",
     "p_value_of",
     "prepare",
@@ -38,13 +45,13 @@ __all__ = [
     "upper_of",
 ]
 
-#: Weight rho of an outbreak that has just ended against none.
-_ENDED = 0.2
 #: Likelihood ratios beyond exp(+-300) say no more.
 _LARGEST = 300.0
 #: Mean above which the negative binomial is taken for normal.
 _NORMAL = 1e6
 _POISSON = 1.0 + 1e-4
+#: Quiet steps after which an exceedance still continues the outbreak before.
+_QUIET = 1
 _DOUBLINGS, _ROUNDS = 60, 14
 
 
@@ -59,6 +66,8 @@ class Course(NamedTuple):
     sizes: tuple[float, ...]
     #: Scores that are reached with the probabilities of `LEVELS` without an outbreak.
     scores: tuple[float, ...]
+    #: Weight rho of an outbreak that has just ended against none.
+    ended: float = 0.2
 
     @property
     def steps(self) -> int:
@@ -73,9 +82,9 @@ class FilterState(NamedTuple):
     dispersion: FloatArray
     #: Cases added by an outbreak of each size and age, shape [size, age, series, judged].
     added: FloatArray
-    #: Log weight of each size and age before the judged count, same shape.
+    #: Log weight of each size and age by the steps before the judged one, same shape.
     weight: FloatArray
-    #: What is taken off for an outbreak that has just ended.
+    #: Log weight of "none, or one that has just ended".
     ended: FloatArray
 
 
@@ -110,7 +119,7 @@ def prepare(
             past = _log_ratios(counts, means, phi, extra, course, steps - length)
             stops = 1.0 - course.persistence[length - 1] if length < steps else 1.0
             ended += np.exp(past) * (survival[length - 1] * stops / len(sizes))
-    return FilterState(means[steps], phi, added, weights, np.log1p(_ENDED * ended))
+    return FilterState(means[steps], phi, added, weights, np.log1p(course.ended * ended))
 
 
 def _log_ratios(  # noqa: PLR0917 - the formula's own terms
@@ -158,8 +167,44 @@ def score_of(count: FloatArray, state: FilterState) -> FloatArray:
     """Return S of the judged counts, shape `[series, judged]`; rising in the count."""
     logs = state.weight + _log_ratio(count, state.mean, state.dispersion, state.added)
     largest = logs.max(axis=(0, 1))
-    total: FloatArray = largest + np.log(np.exp(logs - largest).sum(axis=(0, 1)))
-    return total - state.ended
+    together = largest + np.log(np.exp(logs - largest).sum(axis=(0, 1))) - state.ended
+    # Age 0: no step before the judged one is part of the outbreak.
+    first = logs[:, 0]
+    largest = first.max(axis=0)
+    alone = largest + np.log(np.exp(first - largest).sum(axis=0))
+    score: FloatArray = np.maximum(together, alone)
+    return score
+
+
+def exceeded_before(
+    counts: FloatArray, means: FloatArray, dispersion: FloatArray, course: Course, limit: float
+) -> NDArray[np.bool_]:
+    """Tell where one of the latest steps before the judged one was an exceedance itself.
+
+    These are the step before and, for courses of three steps and more, the one before that, so
+    that one quiet step does not part an outbreak in two. They are compared with the baseline of
+    the judged step.
+
+    Parameters
+    ----------
+    counts, means, dispersion
+        As for :func:`prepare`.
+    limit
+        Score of an exceedance.
+
+    Returns
+    -------
+    ndarray
+        Shape `[series, judged]`.
+    """
+    found = np.zeros(dispersion.shape, dtype=np.bool_)
+    for back in range(1, 1 + min(_QUIET + 1, max(course.steps - 1, 1))):
+        earlier, levels = np.full_like(counts, np.nan), means.copy()
+        earlier[back:], levels[back:] = counts[:-back], means[:-back]
+        state = prepare(earlier, levels, dispersion, course)
+        known = ~np.isnan(earlier[-1])
+        found |= known & (score_of(np.where(known, earlier[-1], 0.0), state) > limit)
+    return found
 
 
 def upper_of(limit: float, state: FilterState) -> FloatArray:

@@ -1,11 +1,15 @@
-r"""Days that come every year with a count of their own: bank holidays, the turn of the year.
+r"""Dates that come every year with a count of their own: bank holidays, the turn of the year.
 
 A season of a few harmonics has no room for them. Let :math:`r_k` be the Anscombe residual of the
-count at the same date k years before. The date is taken to have a count of its own where at least
-two such counts are known, all residuals lie beyond 1 on the same side, and
-:math:`|\sum_k r_k| / \sqrt K \ge 3`, as it happens to about one date in a thousand by chance. The
-mean is then multiplied by the ratio :math:`(y_k + \phi) / (\mu_k + \phi)` that is nearest to 1: a
-single outbreak of the past does not make a date.
+count at the same date k years before, for the K years in which it is known. The date has a count of
+its own where :math:`K \ge 2`, all residuals lie beyond 1 on the same side, and so does the evidence
+without the year of the largest residual,
+
+.. math:: \bigl(\sum_k |r_k| - \max_k |r_k|\bigr) / \sqrt{K - 1} \ge 2.33 .
+
+One year alone, whatever its count, therefore never makes a date: an outbreak of one January must be
+found again in another year, which happens to about one date in a hundred by chance. The mean is
+then multiplied by the ratio :math:`(y_k + \phi) / (\mu_k + \phi)` that is nearest to 1.
 """
 
 from __future__ import annotations
@@ -21,11 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["recurring_factors", "same_dates"]
 
-#: Years that are looked at.
+#: Former years that are compared.
 _YEARS = 5
 _LEAST_YEARS = 2
-#: Least residual of each year, and of all years together.
-_EACH, _TOGETHER = 1.0, 3.0
+#: Least residual of each year.
+_EACH = 1.0
+#: Least standardised sum of the residuals without the largest: the upper 1 % of a normal law.
+_OTHERS = 2.33
 
 
 def same_dates(panel: Panel, index: Positions, predict: int) -> Positions:
@@ -79,13 +85,14 @@ def recurring_factors(
     spread = np.sqrt(phi * np.cbrt(expected))
     residual = 1.5 * (np.cbrt(count) ** 2 - np.cbrt(expected) ** 2) / spread
     years = there.sum(axis=1)
-    together = np.where(there, residual, 0.0).sum(axis=1) / np.sqrt(np.maximum(years, 1))
+    size = np.where(there, np.abs(residual), 0.0)
+    others = (size.sum(axis=1) - size.max(axis=1)) / np.sqrt(np.maximum(years - 1, 1))
     ratio = (count + phi) / (expected + phi)
     high = np.where(there, residual, np.inf).min(axis=1) > _EACH
     low = np.where(there, residual, -np.inf).max(axis=1) < -_EACH
-    enough = years >= _LEAST_YEARS
+    enough = (years >= _LEAST_YEARS) & (others >= _OTHERS)
     least = np.where(there, ratio, np.inf).min(axis=1, initial=np.inf)
     most = np.where(there, ratio, 0.0).max(axis=1, initial=0.0)
-    factor = np.where(enough & high & (together >= _TOGETHER), least, 1.0)
-    lowered: FloatArray = np.where(enough & low & (together <= -_TOGETHER), most, factor)
+    factor = np.where(enough & high, least, 1.0)
+    lowered: FloatArray = np.where(enough & low, most, factor)
     return lowered

@@ -17,7 +17,9 @@ Outbreaks of the past are left out: a count whose Anscombe residual
 .. math:: \tfrac32\,(y^{2/3} - \mu^{2/3}) / (\mu^{1/6}\sqrt\phi)
 
 is above :math:`3 + 0.7\sqrt{\phi/\mu}` has weight 0 in the next fit; the second term allows for
-the skewness of small counts. Then the level of the latest steps is followed as far as levels of
+the skewness of small counts. In the last two fits, so have the counts of the run around it whose
+residuals are above 1, unless the run has lasted for more than half a year and is a new level
+(`detectors._outbreak_runs`). Then the level of the latest steps is followed as far as levels of
 the past have lasted (`detectors._level_drift`), and dates that come every year with a count of
 their own get it (`detectors._recurring_days`). Time is counted back from the judged step, so that
 all series and steps share one design, and the normal equations of all of them are one matrix
@@ -31,6 +33,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from detectors._level_drift import follow_level
+from detectors._outbreak_runs import outbreak_runs
 from detectors._recurring_days import recurring_factors
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ _OUTLYING = 3.0
 #: What is added to it for the skewness of small counts, times the coefficient of variation. Without
 #: it their dispersion comes out too low; before the outbreaks are out it would keep them in.
 _SKEWED = (0.0, 0.0, 0.7, 0.7)
+#: Residual down to which the counts around an outlying one belong to the same outbreak.
+_SHOULDER = 1.0
 #: Prior standard deviations: of the trend in a year, of the harmonics, of the weekdays (whose
 #: week-ends may be all but empty).
 _TREND_SD, _SEASON_SD, _WEEKDAY_SD = 0.2, (0.7, 0.35), 3.0
@@ -69,6 +74,9 @@ class Terms(NamedTuple):
     weekdays: bool
     #: By how much the weight of a step falls with each step in the average of the latest ones.
     memory: float = 0.7
+    #: Longest outbreak in years, beyond which a run of high counts is a new level; 0 where
+    #: outlying counts are left out one by one.
+    longest: float = 0.5
 
     def design(self, back: FloatArray) -> FloatArray:
         """Return the design of steps that lie `back` before the judged one, shape [step, term]."""
@@ -114,6 +122,8 @@ class _Problems(NamedTuple):
     square: FloatArray
     place: np.ndarray[tuple[int, ...], np.dtype[np.intp]]
     precision: FloatArray
+    #: Steps that an outbreak lasts at most.
+    longest: float
 
     @classmethod
     def of(
@@ -133,6 +143,7 @@ class _Problems(NamedTuple):
             square=x[:, one] * x[:, two],
             place=place,
             precision=terms.precision(),
+            longest=terms.longest * terms.period,
         )
 
     def log_means(self, beta: FloatArray) -> FloatArray:
@@ -238,7 +249,12 @@ def _without_outbreaks(
     for skewed in _SKEWED:
         residual = 1.5 * (power - np.exp(eta * (2.0 / 3.0))) * np.exp(eta / -6.0)
         limit = _OUTLYING * np.sqrt(phi)[:, None] + skewed * phi[:, None] * np.exp(-0.5 * eta)
-        weight = job.known * (residual <= limit)
+        outlying = job.known * (residual > limit) > 0
+        if skewed and job.longest:
+            # Before the dispersion is that without outbreaks, runs would be too short.
+            high = residual > _SHOULDER * np.sqrt(phi)[:, None]
+            outlying = outbreak_runs(outlying, high, job.known > 0, job.longest)
+        weight = job.known * ~outlying
         beta = job.improve(beta, weight, phi, _REFIT_STEPS)
         eta = job.log_means(beta)
         phi = _dispersion(job, np.exp(eta), weight, _free(weight.sum(axis=1), beta))

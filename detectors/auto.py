@@ -8,7 +8,16 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from detectors._judging import conclude, judge_in_blocks
-from detectors._outbreak_filter import Course, limit_of, p_value_of, prepare, score_of, upper_of
+from detectors._outbreak_filter import (
+    Course,
+    exceeded_before,
+    limit_of,
+    p_value_of,
+    prepare,
+    score_of,
+    upper_of,
+)
+from detectors._population import relative_to_judged
 from detectors._recurring_days import same_dates
 from detectors._robust_season import Terms, fit_baseline
 from detectors._windows import history
@@ -19,7 +28,7 @@ from detectors.seasons import longest_year, steps_per_year
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors.contract import FloatArray, Grain, Panel, Positions, Verdicts
+    from detectors.contract import Grain, Panel, Positions, Verdicts
 
 __all__ = ["Auto"]
 
@@ -35,15 +44,19 @@ class _Ways(NamedTuple):
     memory: float
     #: Years of history that are used at most.
     years: int
+    #: Longest outbreak in years, as in `Terms`. The peak of a season that two harmonics do not
+    #: follow is a run of days as well.
+    longest: float
     #: Steps that must suffice where most of the history is missing.
     recent: int
 
 
 _WEEKLY: Final = Course(
-    shares=(0.4, 0.4, 0.2),
-    persistence=(0.4, 0.4),
-    sizes=(1.5, 3.0, 5.0, 8.0, 12.0),
-    scores=(-1.01, -0.47, 0.01, 0.52, 1.12, 2.31, 3.87, 5.46),
+    shares=(0.42, 0.39, 0.19),
+    persistence=(0.55, 0.15),
+    sizes=(1.3, 3.0, 5.0, 8.0, 12.0),
+    scores=(-1.05, -0.52, -0.06, 0.47, 1.06, 2.29, 3.93, 5.59),
+    ended=0.3,
 )
 _DAILY: Final = Course(
     shares=(0.3, 0.4, 0.3),
@@ -64,11 +77,11 @@ _ALONE: Final = Course(
     scores=(-2.71, -1.92, -1.23, -0.52, 0.36, 1.84, 3.86, 5.90),
 )
 _WAYS: Final[dict[Grain, _Ways]] = {
-    "day": _Ways(_DAILY, guard=3, memory=0.9, years=3, recent=56),
+    "day": _Ways(_DAILY, guard=3, memory=0.9, years=3, longest=0.0, recent=56),
     # Neighbouring sums share days: each is weighed alone.
-    "rolling7": _Ways(_ALONE, guard=7, memory=0.9, years=3, recent=56),
-    "week": _Ways(_WEEKLY, guard=3, memory=0.7, years=10, recent=26),
-    "month": _Ways(_MONTHLY, guard=2, memory=0.5, years=10, recent=12),
+    "rolling7": _Ways(_ALONE, guard=7, memory=0.9, years=3, longest=0.0, recent=56),
+    "week": _Ways(_WEEKLY, guard=3, memory=0.7, years=10, longest=0.5, recent=26),
+    "month": _Ways(_MONTHLY, guard=2, memory=0.5, years=10, longest=0.5, recent=12),
 }
 _HARMONICS: Final = 2
 #: Fewest observed counts, and share of the window that must be observed.
@@ -77,6 +90,8 @@ _WEEKDAYS_FROM = 28
 #: Part of a block's memory that one array may have: small ones stay in the processor's cache,
 #: which makes the fits three times as fast.
 _SMALL_BLOCKS: Final = 256
+#: Most numbers of one such array where the windows of a single series need more (512 KiB).
+_BLOCK: Final = 1 << 16
 
 
 class Auto(BaseModel):
@@ -97,11 +112,17 @@ class Auto(BaseModel):
     of the past years (a bank holiday) is expected with it again. `detectors._robust_season`,
     `detectors._level_drift` and `detectors._recurring_days` have the equations.
 
-    *Score.* The logarithm of the likelihood ratio of "an outbreak is under way now" against "none,
-    or one that has just ended", averaged over outbreaks of several sizes that began in the latest
-    few steps (weeks and days: 3, months: 2; sums of seven days are weighed alone). The latest count
-    weighs most: it alone can be an alarm, and the steps before add to it.
-    `detectors._outbreak_filter` has the formula.
+    *Score.* The logarithm of the likelihood ratio of "an outbreak is in progress now" against
+    "none, or one that has just ended", averaged over outbreaks of several sizes that began in the
+    latest few steps (weeks and days: 3, months: 2; sums of seven days are weighed alone), or that
+    of the judged count alone if it is higher. The latest count weighs most: it alone can be an
+    alarm, whatever came before, and the steps before add to it. `detectors._outbreak_filter` has
+    the formula.
+
+    *Outbreaks that last.* An outlying count of the past is left out of the baseline, with weeks and
+    months together with the whole run of high counts around it, so that a long outbreak stays in
+    alarm as long as its counts are high. A run of more than half a year is taken for a new level:
+    the baseline then follows it.
 
     Use it where nothing is known about a series, and where an outbreak may last some steps. It
     assumes that outbreaks are rare in the history and that the seasons are alike; where epidemics
@@ -117,7 +138,10 @@ class Auto(BaseModel):
     Notes
     -----
     *Verdicts.* `expected` is :math:`\mu_t`, `score` the logarithm above, `upper` the count at which
-    the score reaches the alarm's level given the steps before, at least 0. `p_value` is the
+    the score reaches the alarm's level given the steps before: never more than that of a count
+    weighed alone, and at least 0. An alarm has the reason `continuing` where one of the two steps
+    before (months: the step before) was in exceedance as well, else an outbreak begins. `p_value`
+    is the
     probability of a score as high without an outbreak. It comes from one curve for all means and
     dispersions, since the score is a mean of likelihood ratios; with a baseline estimated from 500
     weeks, means of 0.1 to 10,000 and dispersions of 1 to 6, it is off by a factor of at most 2.1 at
@@ -133,7 +157,8 @@ class Auto(BaseModel):
     *Population*: where the panel has one, means are proportional to it. A missing one is taken to
     be that of the step before it in the window, or else of the first step after it.
 
-    *Memory*: blocks of at most 512 KiB for each working array of the windows, or one series.
+    *Memory*: blocks of at most 512 KiB for each working array of the windows, or one window; about
+    20 of them are alive at a time.
 
     References
     ----------
@@ -189,11 +214,19 @@ class Auto(BaseModel):
         array([[False]])
         """
         window = self.history or _WAYS[panel.grain].years * longest_year(panel.grain)
+        # Windows of one series at a time: a daily series of decades has thousands of them.
+        most = max(1, _BLOCK // window)
+
+        def rule(panel: Panel, index: Positions, out: Verdicts, series: slice) -> None:
+            for first in range(0, index.size, most):
+                part = slice(first, first + most)
+                self._judge_block(panel, index[part], out.columns(part), series)
+
         return judge_in_blocks(
             panel,
             at,
-            self._judge_block,
-            floats_per_series=lambda judged: _SMALL_BLOCKS * judged * window,
+            rule,
+            floats_per_series=lambda judged: _SMALL_BLOCKS * min(judged, most) * window,
         )
 
     def _judge_block(self, panel: Panel, index: Positions, out: Verdicts, series: slice) -> None:
@@ -208,7 +241,7 @@ class Auto(BaseModel):
         exposure = None
         if panel.population is not None:
             people = history(panel.population[series], index, window + guard + 1, lag=0)
-            exposure = _relative_to_judged(people)
+            exposure = relative_to_judged(people)
         dates = np.tile(same_dates(panel, index, steps), (1, 1, counts.shape[0]))
         means = np.full((steps + 1, flat.shape[0]), np.nan)
         dispersion = np.full(flat.shape[0], np.nan)
@@ -235,12 +268,13 @@ class Auto(BaseModel):
         alarm = out.score > limit
         upper = upper_of(limit, state)
         # The threshold is found by approximation; it never contradicts the score.
-        out.upper[:] = np.where(
-            alarm, np.minimum(upper, np.nextafter(count, -1.0)), np.maximum(upper, count)
-        )
+        below = np.maximum(np.nextafter(count, -1.0), 0.0)
+        out.upper[:] = np.where(alarm, np.minimum(upper, below), np.maximum(upper, count))
         np.copyto(out.upper, upper, where=np.isnan(observed))
         zero = (np.where(known, flat, 0.0).max(axis=1) == 0).reshape(shape) & judgeable
+        continuing = alarm & exceeded_before(latest, mean, phi, ways.course, limit)
         reason = np.where(zero, Reason.all_zero, Reason.ok).astype(np.uint8)
+        reason[continuing] = Reason.continuing
         conclude(out, observed=observed, judgeable=judgeable, alarm=alarm, reason=reason)
 
 
@@ -267,22 +301,13 @@ def _choices(
         left &= ~enough
         weekdays = (count >= _WEEKDAYS_FROM) & (panel.grain == "day")
         for these, week in ((enough & weekdays, True), (enough & ~weekdays, False)):
-            terms = Terms(year, _HARMONICS, trend=True, weekdays=week, memory=ways.memory)
+            terms = Terms(
+                year,
+                _HARMONICS,
+                trend=True,
+                weekdays=week,
+                memory=ways.memory,
+                longest=ways.longest,
+            )
             found.append((terms, length, these.nonzero()[0]))
     return [choice for choice in found if choice[2].size]
-
-
-def _relative_to_judged(people: FloatArray) -> FloatArray:
-    """Divide populations `[problem, step]` by that of the last step, the judged one.
-
-    A missing one is as the one before it in the window, or else as the first one after it; where
-    none is known, all are the same.
-    """
-    step = np.arange(people.shape[1])
-    known = ~np.isnan(people)
-    latest = np.maximum.accumulate(np.where(known, step, -1), axis=1)
-    source = np.where(latest >= 0, latest, known.argmax(axis=1)[:, None])
-    filled = np.take_along_axis(people, source, axis=1)
-    filled[~known.any(axis=1)] = 1.0
-    relative: FloatArray = filled / filled[:, -1:]
-    return relative

@@ -64,6 +64,9 @@ class Reason(IntEnum):
     """Judged, but every count in the baseline is 0: the method's own measure of spread is 0."""
     constant_baseline = 2
     """Judged, but the baseline does not vary: the method's own measure of spread is 0."""
+    continuing = 3
+    """Judged, and an alarm that continues the exceedance of the steps just before: the outbreak is
+    still in progress, no new one is reported. Only of methods that tell the two apart."""
     insufficient_history = 10
     """Too few observed counts in the baseline."""
     missing_observation = 11
@@ -166,7 +169,11 @@ class Verdicts:
         Probability of a score as large without an outbreak, as far as the method's assumptions
         hold (each method says how far); in [0, 1] where judged.
     alarm
-        True where the observed count lies above `upper`; never True where not judged.
+        The method's decision; never True where not judged. With most methods it is "the observed
+        count lies above `upper`". With charts that accumulate (`cusum`, `glr_poisson`, `glr_nb`,
+        `outbreak_p`) it is "the count reaches `upper`, and is not 0"; with `drop` "the count lies
+        below the threshold"; with `change_point` `upper` is about the judged count alone and
+        decides nothing. Each method's docstring says what is compared.
     reason
         Code of :class:`Reason`, uint8.
 
@@ -186,6 +193,28 @@ class Verdicts:
     alarm: NDArray[np.bool_]
     reason: NDArray[np.uint8]
 
+    @property
+    def onset(self) -> NDArray[np.bool_]:
+        """Whether an exceedance begins here, shape `[series, judged]`.
+
+        True for an alarm that the method does not call :attr:`Reason.continuing`, and whose step
+        before, if it was judged as well, is no alarm.
+
+        Examples
+        --------
+        >>> verdicts = Verdicts.blank(1, np.array([5, 6, 8]))
+        >>> verdicts.alarm[:] = True
+        >>> verdicts.reason[:] = Reason.ok
+        >>> verdicts.onset
+        array([[ True, False,  True]])
+        """
+        order = np.argsort(self.index, kind="stable")
+        place = np.searchsorted(self.index, self.index - 1, sorter=order)
+        before = order[np.minimum(place, self.index.size - 1)] if order.size else order
+        judged = self.index[before] == self.index - 1
+        goes_on = self.alarm[:, before] & judged
+        return np.asarray(self.alarm & ~goes_on & (self.reason != Reason.continuing))
+
     def rows(self, series: slice) -> Verdicts:
         """Give views of the verdicts of some series, to be read or filled in.
 
@@ -194,14 +223,27 @@ class Verdicts:
         >>> Verdicts.blank(5, np.array([0])).rows(slice(3, None)).alarm.shape
         (2, 1)
         """
+        return self._views(self.index, (series, slice(None)))
+
+    def columns(self, judged: slice) -> Verdicts:
+        """Give views of the verdicts at some of the judged positions.
+
+        Examples
+        --------
+        >>> Verdicts.blank(2, np.array([3, 4, 5])).columns(slice(1, None)).index
+        array([4, 5])
+        """
+        return self._views(self.index[judged], (slice(None), judged))
+
+    def _views(self, index: Positions, part: tuple[slice, slice]) -> Verdicts:
         return Verdicts(
-            index=self.index,
-            expected=self.expected[series],
-            upper=self.upper[series],
-            score=self.score[series],
-            p_value=self.p_value[series],
-            alarm=self.alarm[series],
-            reason=self.reason[series],
+            index=index,
+            expected=self.expected[part],
+            upper=self.upper[part],
+            score=self.score[part],
+            p_value=self.p_value[part],
+            alarm=self.alarm[part],
+            reason=self.reason[part],
         )
 
     @classmethod

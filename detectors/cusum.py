@@ -46,7 +46,9 @@ class Cusum(BaseModel):
 
         S(t) = max(0, S(t - 1) + Z(t) - k),    S = 0 before the chart begins,
 
-    and an alarm where S(t) >= h. S is not set back by an alarm: it falls when the counts do.
+    and an alarm where S(t) >= h and there is a case. S is not set back by an alarm unless `restart`
+    is chosen: it falls when the counts do, which after a large outbreak takes long (a step of
+    z standard deviations takes about z / k steps without any case).
 
     - `standard`: Z = (X - m) / sqrt(m).
     - `rossi`: Z = (X - 3 m + 2 sqrt(X m)) / (2 sqrt(m)), nearer to normal for small m.
@@ -75,6 +77,9 @@ class Cusum(BaseModel):
     window, training
         Each judged position has a chart of its own, of `window` steps that end with it; it is
         trained on the `training` steps before the chart (by default 104, or 2 years for `glm`).
+    restart
+        Whether S begins anew at 0 after an alarm, so that an alarm speaks for the steps since the
+        last one only. The reference software has no such reset.
     start
         Position in the panel at which one chart for all judged positions begins, trained on all
         steps before it, as in the R package surveillance. For analyses of whole series only: a
@@ -83,12 +88,13 @@ class Cusum(BaseModel):
 
     Notes
     -----
-    *Verdicts.* `expected` is m(t), `score` is S(t), and there is an alarm where the count
-    **reaches** `upper`: the count at which S(t) = h, rounded up for `standard` and `none`; 0 where
-    any count is an alarm. For `rossi`, where a count of 0 is above h already by a little, `upper`
-    is the square of a negative root and not 0 (as in the reference software); the alarm is decided
-    on S(t). `p_value` is exp(-2 k S), the bound of Kingman on how often a chart of standard normal
-    Z that has run for long is at S or above (`none`: k replaced by (k - m) / m); 1 where S = 0.
+    *Verdicts.* `expected` is m(t), `score` is S(t), and there is an alarm where a count of 1 or
+    more **reaches** `upper`: the count at which S(t) = h, rounded up for `standard` and `none`; 0
+    where any case is an alarm. Without a case there is none. For `rossi`, where a count of 0 is
+    above h already by a little, `upper` is the square of a negative root and not 0 (as in the
+    reference software); the alarm is decided on S(t). `p_value` is exp(-2 k S), the bound of
+    Kingman on how often a chart of standard normal Z that has run for long is at S or above
+    (`none`: k replaced by (k - m) / m); 1 where S = 0.
 
     *Missing counts* in the chart leave S as it is. The training must hold more than half of its
     steps (with `start`: at least 3; `glm`: also twice the number of terms and three quarters of a
@@ -98,8 +104,8 @@ class Cusum(BaseModel):
     *Cost* grows as `window` (and the training) for each judged point, with `start` as the length
     of the chart. *Memory* beyond the verdicts: 16 MiB (`BLOCK_FLOATS`), or one series.
 
-    *Reference.* Equal to R surveillance 1.20.3, alarms and `upper`, on seven series for `standard`
-    and `rossi`.
+    *Reference.* Equal to R surveillance 1.20.3, `upper` and (but at counts of 0) alarms, on seven
+    series for `standard` and `rossi`.
 
     References
     ----------
@@ -144,6 +150,7 @@ class Cusum(BaseModel):
         le=4000,
         description="Steps before the chart to learn from; by default 104, or 2 years for glm",
     )
+    restart: bool = Field(default=False, description="Whether the chart begins anew after an alarm")
     start: int | None = Field(
         default=None,
         ge=0,
@@ -238,6 +245,7 @@ class Cusum(BaseModel):
     ) -> None:
         """Fill in the verdicts of some columns."""
         score = self._next(before, count, mean)
+        before = self._carried(before)
         out.expected[:, place] = mean
         out.score[:, place] = score
         out.upper[:, place] = self._limit(self.h + self.k - before, mean)
@@ -245,9 +253,14 @@ class Cusum(BaseModel):
         out.p_value[:, place] = np.exp(-2.0 * k * score)
 
     def _next(self, before: FloatArray, count: FloatArray, mean: FloatArray) -> FloatArray:
+        before = self._carried(before)
         after: FloatArray = np.maximum(0.0, before + self._standardise(count, mean) - self.k)
         missing: NDArray[np.bool_] = np.isnan(count)
         return np.where(missing, before, after)
+
+    def _carried(self, before: FloatArray) -> FloatArray:
+        """S that a step begins with: 0 after an alarm if the chart restarts."""
+        return np.where(before >= self.h, 0.0, before) if self.restart else before
 
     def _standardise(self, count: FloatArray, mean: FloatArray) -> FloatArray:
         """Z of counts."""

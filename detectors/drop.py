@@ -190,6 +190,7 @@ class Drop(BaseModel):
             judgeable=base.sufficient,
             alarm=alarm,
             reason=baseline_reasons(zero=base.zero),
+            falls=True,
         )
 
     def _lower(self, base: _Robust) -> FloatArray:

@@ -80,8 +80,8 @@ class Farrington(BaseModel):
         `min_cases` cases. 0 cases switches the rule off.
     population_offset
         Whether the panel's population, if it has one, is an offset: mu_i is then proportional to
-        it. A count without a population is left out of the baseline; for the judged step the mean
-        of the baseline stands in for a missing one. The paper has none.
+        it. A missing population is taken to be that of the step before it, or else of the first
+        step after it, as with `auto`. The paper has none.
 
     Notes
     -----

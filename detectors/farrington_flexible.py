@@ -94,8 +94,8 @@ class FarringtonFlexible(BaseModel):
         `min_cases` cases. 0 cases switches the rule off.
     population_offset
         Whether the panel's population, if it has one, is an offset: mu_i is then proportional to
-        it. A count without a population is left out of the baseline; for the judged step the mean
-        of the baseline stands in for a missing one.
+        it. A missing population is taken to be that of the step before it, or else of the first
+        step after it, as with `auto`.
     variance
         How var(mu_0) is computed. `published` takes phi mu_0^2 (X'WX)^-1. `surveillance` is what R
         surveillance 1.20.3 does, deduced from its numbers: after reweighting, the working

@@ -152,6 +152,7 @@ class _Glr(BaseModel):
             reason=np.broadcast_to(
                 np.where(model.zero.reshape(block), Reason.all_zero, Reason.ok), shape
             ).astype(np.uint8),
+            falls=self.direction != "up",
         )
 
     def _run(  # noqa: PLR0917 - a batch of charts and where their results go

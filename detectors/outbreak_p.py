@@ -53,13 +53,14 @@ class OutbreakP(BaseModel):
 
         OutbreakP(s) = prod over t = 1..s of (mu^D(t) / mu^C)^x(t),
 
-    since both fits have the same sum. There is an alarm if it exceeds `k`. Nothing has to be
-    estimated beforehand, and no parameter describes the outbreak.
+    since both fits have the same sum. There is an alarm if it exceeds `k` and there is a case.
+    Nothing has to be estimated beforehand, and no parameter describes the outbreak.
 
     Use it for the onset of a seasonal rise, begun in the calm before it (`start`), or with a
     window on series without season. It assumes independent Poisson counts: overdispersed ones
     exceed `k` by themselves, the sooner the larger they are; a season in the window is an increase
-    to it. It sees no end of an outbreak: the chart stays up while the window holds the rise.
+    to it. It sees no end of an outbreak: the chart stays up while the window holds the rise, unless
+    `restart` is chosen.
 
     Parameters
     ----------
@@ -67,9 +68,13 @@ class OutbreakP(BaseModel):
         Alarm limit of the likelihood ratio.
     window
         Steps before the judged one in the chart; each position has a chart of its own then.
+    restart
+        Whether a chart begins anew after an alarm, so that the next one speaks for a further rise.
+        The step after an alarm then has no chart (`insufficient_history`). The reference software
+        has no such reset.
     start
-        Position in the panel at which one chart for all judged positions begins, without end or
-        restart, as in the R package surveillance (whose charts begin with the series: 0). For
+        Position in the panel at which one chart for all judged positions begins, without end, as
+        in the R package surveillance (whose charts begin with the series: 0). For
         analyses of whole series only: a rule must leave it out, since the verdict then depends on
         more than `lookback` steps. Positions up to `start` cannot be judged.
 
@@ -77,8 +82,9 @@ class OutbreakP(BaseModel):
     -----
     *Verdicts.* `expected` is the mean of the chart's counts before the judged one. `upper` is the
     least whole number that is an alarm when put in the place of the judged count, so there is an
-    alarm if the count **reaches** `upper` (the statistic never falls with the judged count, by
-    the derivative log(mu^D(s) / mu^C) >= 0 of its logarithm); 0 means an alarm at any count.
+    alarm if a count of 1 or more **reaches** `upper` (the statistic never falls with the judged
+    count, by the derivative log(mu^D(s) / mu^C) >= 0 of its logarithm); 0 means an alarm at any
+    case.
     `score` is log OutbreakP(s), 0 or more, and compared with log `k`. `p_value` is for one look
     at the chart, not for a sequence of looks: under C and for large counts 2 log OutbreakP is a
     mixture of chi-squared variables (chi-bar-squared), with l - 1 degrees of freedom where the
@@ -127,6 +133,7 @@ class OutbreakP(BaseModel):
     type: Literal["outbreak_p"] = "outbreak_p"
     k: float = Field(default=100.0, gt=1, le=1e300, description="Alarm limit, a likelihood ratio")
     window: int = Field(default=52, ge=3, le=2000, description="Steps before the judged one")
+    restart: bool = Field(default=False, description="Whether the chart begins anew after an alarm")
     start: int | None = Field(
         default=None,
         ge=0,
@@ -177,9 +184,11 @@ class OutbreakP(BaseModel):
             before = history(counts, index[part], self.window)
             chart = PooledBlocks(before.shape[0], self.window)
             for step in range(self.window):
-                chart.push(before[:, step])
-            seen.put(part, self._read(chart, values_at(counts, index[part]).ravel()))
-        self._conclude(out, values_at(counts, index), seen, _LEAST_WINDOW)
+                self._extend(chart, before[:, step])
+            reading = self._read(chart, values_at(counts, index[part]).ravel())
+            known = (~np.isnan(before)).sum(axis=1) >= _LEAST_WINDOW
+            seen.put(part, reading._replace(enough=known & (reading.number > 0)))
+        self._conclude(out, values_at(counts, index), seen)
 
     def _one_chart(self, panel: Panel, index: Positions, out: Verdicts, rows: slice) -> None:
         """Judge all positions by one chart that begins at `start`."""
@@ -193,8 +202,18 @@ class OutbreakP(BaseModel):
                 reading = self._read(chart, counts[:, time])
                 for column in columns:
                     seen.put(slice(column, column + 1), reading)
-            chart.push(counts[:, time])
-        self._conclude(out, values_at(counts, index), seen, _LEAST_START)
+            self._extend(chart, counts[:, time])
+        self._conclude(out, values_at(counts, index), seen)
+
+    def _extend(self, chart: PooledBlocks, counts: FloatArray) -> None:
+        """Append one count to each chart; with `restart` an alarm empties it instead."""
+        chart_ended = np.zeros(counts.size, dtype=np.bool_)
+        if self.restart:
+            known = np.where(np.isnan(counts), 0.0, counts)
+            score = AppendedRatio(chart).log_ratio(known, np.arange(counts.size))
+            chart_ended = (score > np.log(self.k)) & (known > 0)
+            chart.restart(chart_ended)
+        chart.push(np.where(chart_ended, np.nan, counts))
 
     def _read(self, chart: PooledBlocks, observed: FloatArray) -> _Reading:
         """Compare the counts to be judged with the charts that end before them."""
@@ -203,9 +222,10 @@ class OutbreakP(BaseModel):
         score = appended.log_ratio(known, np.arange(known.size))
         zero = (chart.observed > 0) & (chart.most == 0)
         upper = appended.least_above(float(np.log(self.k)))
-        return _Reading(score, upper, appended.mean, appended.number, zero)
+        enough = appended.number >= _LEAST_START
+        return _Reading(score, upper, appended.mean, appended.number, zero, enough)
 
-    def _conclude(self, out: Verdicts, observed: FloatArray, seen: _Reading, least: int) -> None:
+    def _conclude(self, out: Verdicts, observed: FloatArray, seen: _Reading) -> None:
         """Turn what the charts showed into verdicts."""
         out.score[:], out.upper[:], out.expected[:] = seen.score, seen.upper, seen.mean
         levels = _LEVELS if self.start is not None else min(_LEVELS, self.window + 1)
@@ -213,7 +233,7 @@ class OutbreakP(BaseModel):
         conclude(
             out,
             observed=observed,
-            judgeable=seen.number >= least,
+            judgeable=seen.enough,
             alarm=seen.score > np.log(self.k),
             reason=baseline_reasons(zero=seen.zero),
         )
@@ -227,11 +247,14 @@ class _Reading(NamedTuple):
     mean: FloatArray
     number: FloatArray
     zero: NDArray[np.bool_]
+    #: Whether the chart holds enough counts.
+    enough: NDArray[np.bool_]
 
     @classmethod
     def blank(cls, shape: tuple[int, ...]) -> _Reading:
         score, upper, mean, number = (np.zeros(shape) for _ in range(4))
-        return cls(score, upper, mean, number, np.zeros(shape, dtype=np.bool_))
+        zero, enough = (np.zeros(shape, dtype=np.bool_) for _ in range(2))
+        return cls(score, upper, mean, number, zero, enough)
 
     def put(self, columns: slice, part: _Reading) -> None:
         for mine, new in zip(self, part, strict=True):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Rammie"]
 
+#: Steps of two years, by grain.
+_TWO_YEARS: Final[dict[Grain, int]] = {"day": 730, "rolling7": 730, "week": 104, "month": 24}
 _WEEK: Final = 7
 _MONTHS: Final = 12
 # Precision of the intercept: a is normal about the log of the window's mean with sd 3.
@@ -66,7 +68,7 @@ class Rammie(BaseModel):
     Parameters
     ----------
     window, guard
-        In steps.
+        In steps; the window is two years of the panel's grain unless it is given.
     recent
         Steps of the recency reset; 0 for historical thresholds.
     alpha
@@ -129,7 +131,9 @@ class Rammie(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["rammie"] = "rammie"
-    window: int = Field(default=730, ge=28, le=3653, description="Steps the model is fitted to")
+    window: int | None = Field(
+        default=None, ge=24, le=3653, description="Steps the model is fitted to; by default 2 years"
+    )
     guard: int = Field(
         default=2, ge=0, le=1000, description="Steps between the window and the judged step"
     )
@@ -145,15 +149,18 @@ class Rammie(BaseModel):
         default=(), description="Dates, or positions on integer time, that share one effect"
     )
 
-    def lookback(self, grain: Grain) -> int:  # noqa: ARG002 - counts steps, however wide
+    def lookback(self, grain: Grain) -> int:
         """Say how many steps before a judged one the verdict may depend on.
 
         Examples
         --------
-        >>> Rammie().lookback("day")
-        732
+        >>> Rammie().lookback("day"), Rammie().lookback("week")
+        (732, 106)
         """
-        return self.window + self.guard
+        return self._window(grain) + self.guard
+
+    def _window(self, grain: Grain) -> int:
+        return self.window or _TWO_YEARS[grain]
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
@@ -165,12 +172,12 @@ class Rammie(BaseModel):
         >>> Rammie(window=60).judge(Panel(np.zeros((1, 70))), at=np.array([69])).upper.round(2)
         array([[0.94]])
         """
-        terms = 2 + _WEEK + _MONTHS + 1
+        terms, window = 2 + _WEEK + _MONTHS + 1, self._window(panel.grain)
         return judge_in_blocks(
             panel,
             at,
             self._rule,
-            floats_per_series=lambda judged: 10 * self.window + 4 * terms**2 + 12 * judged,
+            floats_per_series=lambda judged: 10 * window + 4 * terms**2 + 12 * judged,
         )
 
     def _rule(self, panel: Panel, index: Positions, out: Verdicts, series: slice) -> None:
@@ -183,7 +190,7 @@ class Rammie(BaseModel):
             values = values_at(counts, back)
             design, precision = self._design(panel, np.concatenate([[position], back]))
             fit = fit_penalised(values, design[1:], design[0], precision)
-            enough = (~np.isnan(values)).sum(axis=1) > self.window // 2
+            enough = (~np.isnan(values)).sum(axis=1) > self._window(panel.grain) // 2
             mean[:, column], variance[:, column] = self._predict(values, fit)
             judgeable[:, column] = enough & np.isfinite(mean[:, column])
             zero[:, column] = np.fmax.reduce(values, axis=1, initial=0.0) == 0
@@ -221,7 +228,7 @@ class Rammie(BaseModel):
         """Mean and variance of the judged count, after the recency reset if there is one."""
         mean, log_variance = fit.mean, fit.log_variance
         if self.recent:
-            latest = slice(0, min(self.recent, self.window))
+            latest = slice(0, min(self.recent, values.shape[1]))
             known = ~np.isnan(values[:, latest])
             seen = np.where(known, values[:, latest], 0.0).sum(axis=1)
             wanted = np.where(known, fit.fitted[:, latest], 0.0).sum(axis=1) + fit.phi

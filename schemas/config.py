@@ -115,7 +115,9 @@ class Match(_Model):
                 raise ValueError(
                     f"{code!r}: a range goes upwards and stays within one letter, like J09-J11"
                 )
-            if not span and not re.fullmatch(r"[A-Z]\d[\dA-Z](\.[\dA-Z]{1,4})?", code, re.ASCII):
+            if not span and not re.fullmatch(
+                r"[A-Z]\d[\dA-Z](\.[\dA-Z]{1,4}(x\d{3})?)?", code, re.ASCII
+            ):
                 raise ValueError(
                     f"{code!r} is no ICD-10 code or range; write J11, J11.1 or J09-J11"
                 )
@@ -217,6 +219,12 @@ class AlertHandling(_Model):
         ge=0,
         description="Numbers of an open alert that change by less than a tenth are told at most so "
         "often; 0: each change",
+    )
+    announce_within_days: int | None = Field(
+        default=60,
+        ge=1,
+        description="Exceedances that are older when they are found are stored but not announced "
+        "at once: only digests take them, and they are not escalated; null: no limit",
     )
     risk_matrix: RiskMatrix = Field(
         default=RISK_MATRIX,

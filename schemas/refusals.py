@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-__all__ = ["Refusal", "RefusalReason", "refusal_from"]
+__all__ = ["Refusal", "RefusalReason", "field_name", "refusal_from"]
 
 
 class RefusalReason(StrEnum):
@@ -58,6 +58,7 @@ _BY_TYPE: Mapping[str, RefusalReason] = {
     "datetime_parsing": RefusalReason.BAD_FORMAT,
     "personal_data": RefusalReason.PERSONAL_DATA,
     "contradiction": RefusalReason.CONTRADICTION,
+    "no_code": RefusalReason.BAD_FORMAT,
     "nothing_sold": RefusalReason.MISSING_FIELD,
 }
 
@@ -66,6 +67,8 @@ def _reason(error: ErrorDetails) -> RefusalReason:
     kind = error["type"]
     if error["loc"] == ("schema_version",):
         return RefusalReason.UNSUPPORTED_VERSION
+    if error["loc"] == ("occurred_at",) and kind == "string_type":
+        return RefusalReason.BAD_FORMAT  # seconds since 1970
     if known := _BY_TYPE.get(kind):
         return known
     if kind.endswith(("_type", "_parsing", "_from_float")):
@@ -88,19 +91,26 @@ _SENTENCES: Mapping[RefusalReason, str] = {
 }
 
 
-def _field_name(loc: tuple[int | str, ...]) -> str:
-    """Name the field; what a sender made up as a name can be personal or unprintable itself."""
-    name = ".".join(str(part) for part in loc)
+_BAD_TIME = (
+    "occurred_at is no ISO 8601 time with date, time and UTC offset. Write it as "
+    "2026-01-31T09:30:00+08:00; 20260131093000 (HL7) and seconds since 1970 are not taken."
+)
+
+
+def field_name(name: str) -> str:
+    """Name a field; what a sender made up as a name can be personal or unprintable itself."""
     if text_looks_personal(name) or not name.isprintable():
         return "A field"
     return name[:64]
 
 
 def _sentence(error: ErrorDetails, reason: RefusalReason) -> str:
-    field = _field_name(error["loc"])
+    field = field_name(".".join(map(str, error["loc"])))
     if not field and reason is not RefusalReason.NOT_JSON:
         return error["msg"]  # our own checks over several fields speak in whole sentences
     message = error["msg"][0].lower() + error["msg"][1:]
+    if error["loc"] == ("occurred_at",) and reason is RefusalReason.BAD_FORMAT:
+        return _BAD_TIME
     return _SENTENCES.get(reason, "{field}: {message}.").format(field=field, message=message)
 
 

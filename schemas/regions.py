@@ -19,10 +19,13 @@ from schemas._region_model import (
     RegionRegistryError,
     UnknownRegionError,
 )
+from schemas.privacy import COUNTRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
+
+    from schemas.privacy import Country
 
 __all__ = [
     "AmbiguousRegionError",
@@ -35,6 +38,11 @@ __all__ = [
 ]
 
 BUILT_IN = ("cn", "tw", "us")
+_NATIONS: Mapping[Country, frozenset[str]] = {
+    "cn": frozenset({"CN", "CHINA", "中国", "中國"}),
+    "tw": frozenset({"TW", "TAIWAN", "臺灣", "台灣", "台湾"}),
+    "us": frozenset({"US", "USA", "UNITED STATES"}),
+}
 
 
 class RegionRegistry:
@@ -81,6 +89,13 @@ class RegionRegistry:
                 self._names.setdefault(key, []).append(region)
         # A source that sends the same wrong code all day must not cost a search each time.
         self._close = lru_cache(maxsize=4096)(self._search)
+
+    @property
+    def countries(self) -> tuple[Country, ...]:
+        """The countries of the registry whose personal numbers are known; none where unknown."""
+        nations = self.at_level(RegionLevel.NATION)
+        named = {name.upper() for nation in nations for name in (nation.code, *nation.names)}
+        return tuple(country for country in COUNTRIES if named & _NATIONS[country])
 
     @classmethod
     def from_csv(cls, path: str | Path, *, name: str | None = None) -> Self:

@@ -28,16 +28,19 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from detectors.evaluation.metrics import longest_silence
+from detectors.evaluation.simulation import Truth
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from detectors.contract import FloatArray
-    from detectors.evaluation.simulation import Truth
 
 __all__ = [
     "BETTER",
+    "SAMPLE",
     "Interval",
     "Prepared",
     "Verdict",
@@ -59,11 +62,14 @@ BETTER: Final[Mapping[str, int]] = {
     "pod": 1,
     "pod_first": 1,
     "pod_early": 1,
+    "in_alarm": 1,
     "f1": 1,
     "ppv": 1,
     "half_time": -1,
     "mean_delay": -1,
 }
+#: Figures of the sample alone, without intervals.
+SAMPLE: Final = ("silence",)
 _LOW, _HIGH = 0.025, 0.975
 
 
@@ -88,6 +94,8 @@ class Prepared:
     least
         Least rank from the start of the outbreak up to each of its steps, and the last one from
         there on, shape `[affected, longest]`.
+    course
+        Rank of each step of the outbreak; infinite after the last one. Same shape.
     affected
         Series with an outbreak.
     length
@@ -99,6 +107,7 @@ class Prepared:
     sick: FloatArray
     sick_series: NDArray[np.intp]
     least: FloatArray
+    course: FloatArray
     affected: NDArray[np.intp]
     length: NDArray[np.intp]
 
@@ -155,8 +164,10 @@ def prepare(rank: FloatArray, truth: Truth) -> Prepared:
     length = last - start + 1
     longest = int(length.max(initial=0))
     columns = np.minimum(start[:, None] + np.arange(longest), last[:, None])
-    least = np.minimum.accumulate(rank[affected[:, None], columns], axis=1)
-    return Prepared(calm, calm_series, sick, sick_series, least, affected, length)
+    course = rank[affected[:, None], columns]
+    least = np.minimum.accumulate(course, axis=1)
+    course = np.where(np.arange(longest) < length[:, None], course, np.inf)
+    return Prepared(calm, calm_series, sick, sick_series, least, course, affected, length)
 
 
 def at_rates(
@@ -186,6 +197,9 @@ def at_rates(
         - `fpr`: the rate that was reached;
         - `pod`, `pod_first`, `pod_early`: share of outbreaks found up to the last case, within the
           first `first` steps, within the first `early` steps;
+        - `in_alarm`: share of the steps with cases that have an alarm;
+        - `silence`: mean over the outbreaks found of the longest run of steps without an alarm
+          between the first alarm and the last case; only in the first draw, NaN in the others;
         - `f1`, `ppv`: of steps, as in :class:`~detectors.evaluation.metrics.Metrics`;
         - `half_time`: time from the start of the outbreak until half of all outbreaks are found,
           in steps; an alarm in the first step is one between 0 and 1. It is the median of
@@ -211,6 +225,8 @@ def at_rates(
         allowed = np.searchsorted(calm, wanted[number] * total + 1e-9, side="right")
         beyond = np.append(one.calm, np.inf)
         found = _figures(one, weight, beyond[allowed], calm, (first, early))
+        if not number:
+            found["silence"] = _silence(one, beyond[allowed])
         for name, values in found.items():
             out[name][number] = values
     return out
@@ -234,7 +250,10 @@ def at_alarms(
     out = _blank((len(draws), 1))
     for number, weight in enumerate(draws):
         calm = np.cumsum(weight[one.calm_series])
-        found = _figures(one, weight, np.array([0.5]), calm, (first, early))
+        threshold = np.array([0.5])
+        found = _figures(one, weight, threshold, calm, (first, early))
+        if not number:
+            found["silence"] = _silence(one, threshold)
         for name, values in found.items():
             out[name][number] = values
     return out
@@ -295,7 +314,7 @@ def _sorted(rank: FloatArray, where: NDArray[np.bool_]) -> tuple[FloatArray, NDA
 
 
 def _blank(shape: tuple[int, ...]) -> dict[str, FloatArray]:
-    return {name: np.full(shape, np.nan) for name in ("fpr", *BETTER)}
+    return {name: np.full(shape, np.nan) for name in ("fpr", *BETTER, *SAMPLE)}
 
 
 def _figures(
@@ -316,6 +335,7 @@ def _figures(
             "fpr": fp / all_calm,
             "ppv": tp / (tp + fp),
             "f1": 2 * tp / (tp + fp + all_sick),
+            "in_alarm": tp / all_sick,
         }
         timed = [_timed(one, of, level, steps) for level in threshold]
     for name in ("pod", "pod_first", "pod_early", "half_time", "mean_delay"):
@@ -344,6 +364,18 @@ def _timed(
         "half_time": _half_time(found),
         "mean_delay": float(np.minimum(late, one.length) @ of) / total,
     }
+
+
+def _silence(one: Prepared, threshold: FloatArray) -> FloatArray:
+    """Mean of the longest silences of the outbreaks found at some thresholds."""
+    window = np.arange(one.course.shape[1]) < one.length[:, None]
+    truth = Truth(window, np.zeros(one.length.size, dtype=np.intp))
+    mean = np.full(threshold.size, np.nan)
+    for place, level in enumerate(threshold):
+        found = longest_silence(one.course < level, truth)
+        if not np.isnan(found).all():
+            mean[place] = np.nanmean(found)
+    return mean
 
 
 def _half_time(found: FloatArray) -> float:

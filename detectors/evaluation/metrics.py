@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from detectors.contract import FloatArray
     from detectors.evaluation.simulation import Truth
 
-__all__ = ["Estimate", "Metrics", "first_alarm", "measure"]
+__all__ = ["Estimate", "Metrics", "first_alarm", "longest_silence", "measure"]
 
 _Z: Final = 1.959963984540054
 _LEVEL: Final = 0.95
+_IN_STEPS: Final = frozenset({"delay", "silence"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class Metrics:
     fpr, specificity
         Share of steps without cases of the outbreak that have an alarm, and that have none.
     sensitivity
-        Share of steps with cases of the outbreak that have an alarm.
+        Share of steps with cases of the outbreak that have an alarm: how much of its course is in
+        alarm.
     ppv, npv
         Share of alarms in steps with cases; share of non-alarms in steps without.
     f1
@@ -87,6 +89,9 @@ class Metrics:
     median_delay
         Median of the same over all outbreaks, a missed one counting as infinitely late; its
         interval is the exact one of order statistics and `error` is NaN.
+    silence
+        Mean over detected outbreaks of the longest run of steps without an alarm between the first
+        alarm and the last case.
     series
         Number of series.
     """
@@ -103,6 +108,7 @@ class Metrics:
     timeliness: Estimate
     delay: Estimate
     median_delay: Estimate
+    silence: Estimate
     series: int
 
 
@@ -147,7 +153,7 @@ def measure(
     group = np.zeros(alarm.shape[0], dtype=np.int64) if strata is None else strata
     ratios = _ratios(alarm, truth, first)
     found = {
-        name: _estimate(top, bottom, group, share=name != "delay")
+        name: _estimate(top, bottom, group, share=name not in _IN_STEPS)
         for name, (top, bottom) in ratios.items()
     }
     late = first_alarm(alarm, truth)[truth.affected]
@@ -168,6 +174,27 @@ def first_alarm(alarm: NDArray[np.bool_], truth: Truth) -> FloatArray:
     """
     hit = alarm & truth.window
     return np.where(hit.any(axis=1), hit.argmax(axis=1) - truth.start, np.inf)
+
+
+def longest_silence(alarm: NDArray[np.bool_], truth: Truth) -> FloatArray:
+    """Return the longest run of steps without an alarm in each outbreak, shape `[series]`.
+
+    Only steps from the first alarm to the last case count; NaN where there is no alarm.
+
+    Examples
+    --------
+    >>> from detectors.evaluation import Truth
+    >>> truth = Truth(np.array([[True] * 6 + [False]]), np.array([0]))
+    >>> longest_silence(np.array([[False, True, False, False, True, False, False]]), truth)
+    array([2.])
+    """
+    run, longest = np.zeros(alarm.shape[0]), np.zeros(alarm.shape[0])
+    begun = np.zeros(alarm.shape[0], dtype=np.bool_)
+    for now, inside in zip(alarm.T, truth.window.T, strict=True):
+        begun |= now & inside
+        run = np.where(now, 0.0, run + (begun & inside))
+        longest = np.maximum(longest, run)
+    return np.where(begun, longest, np.nan)
 
 
 def _ratios(
@@ -192,6 +219,7 @@ def _ratios(
         "f1": (2 * tp, 2 * tp + fp + fn),
         "timeliness": (_timeliness(alarm, truth) * positive, positive),
         "delay": (np.where(detected > 0, late, 0.0), detected),
+        "silence": (np.nan_to_num(longest_silence(alarm, truth)), detected),
     }
 
 

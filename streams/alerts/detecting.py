@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas.alerts import Ended, Figures, Opened, Resumed, Revised, Updated
-from streams.alerts.combining import combine
+from streams.alerts.combining import combine, last_day
 from streams.alerts.lifecycle import figure_fields
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Judgement:
     rule: Rule
     config_version: str
     as_of: datetime
+    recent_from: date | None = None
+    """Exceedances before it are not announced at once; None: all are."""
 
 
 def divide(
@@ -148,6 +150,7 @@ def follow_up(judgement: Judgement, alert: Alert, members: Sequence[Member]) -> 
         alert.exceedances == 0
         or (combined.latest_day is not None and _since(alert) <= combined.latest_day)
     )
+    begins = begins or _becomes_news(judgement, alert, combined)
     numbers = _numbers(judgement, alert, members, combined)
     changes: list[Change] = []
     if begins:
@@ -159,6 +162,16 @@ def follow_up(judgement: Judgement, alert: Alert, members: Sequence[Member]) -> 
         assert combined.quiet_since is not None  # noqa: S101 - looked at above
         changes.append(Ended(quiet_since=combined.quiet_since, as_of=judgement.as_of))
     return changes
+
+
+def _becomes_news(judgement: Judgement, alert: Alert, combined: Combined) -> bool:
+    """Tell whether an alert of which only the far past was known has a recent exceedance."""
+    recent, latest = judgement.recent_from, combined.latest_day
+    return (
+        recent is not None
+        and latest is not None
+        and last_day(alert.last_period, alert.grain) < recent <= latest
+    )
 
 
 def _since(alert: Alert) -> date:
@@ -251,23 +264,31 @@ def _reported(alert: Alert) -> Figures:
     )
 
 
-def head_for(rule: str, others: Sequence[Alert], rules: Mapping[str, Rule]) -> Alert | None:
+def head_for(
+    alert: Alert, others: Sequence[Alert], rules: Mapping[str, Rule], recent_from: date | None
+) -> Alert | None:
     """Return the open alert that a new one is merged into, if there is one.
 
-    Nothing is merged into an alert that is over: nobody would hear of the new exceedance.
+    Nothing is merged into an alert that is over, and nothing recent into one of the far past:
+    nobody would hear of the new exceedance.
 
     Parameters
     ----------
     others
         Open alerts of the same signal and region.
     """
-    group = rules[rule].merged_as
+    group = rules[alert.rule].merged_as
     heads = [
-        alert
-        for alert in others
-        if alert.rule != rule
-        and alert.rule in rules
-        and rules[alert.rule].merged_as == group
-        and not alert.over
+        other
+        for other in others
+        if other.rule != alert.rule
+        and other.rule in rules
+        and rules[other.rule].merged_as == group
+        and not other.over
+        and (_recent(other, recent_from) or not _recent(alert, recent_from))
     ]
-    return min(heads, key=lambda alert: alert.alert_id, default=None)
+    return min(heads, key=lambda other: other.alert_id, default=None)
+
+
+def _recent(alert: Alert, since: date | None) -> bool:
+    return since is None or last_day(alert.last_period, alert.grain) >= since

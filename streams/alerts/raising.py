@@ -71,6 +71,7 @@ async def raise_alerts(
     as_of: datetime,
     config_version: str,
     today: date,
+    recent_from: date | None,
     update_every: timedelta,
 ) -> list[Alert]:
     """Open, update, resume, revise, suppress and merge alerts as the stored verdicts demand.
@@ -85,6 +86,8 @@ async def raise_alerts(
         All that are configured.
     today
         Local date at `as_of`: only periods before it count towards an end.
+    recent_from
+        First day of what is announced at once; None: everything is.
     update_every
         Small changes of an alert's numbers are told at most so often.
 
@@ -119,7 +122,8 @@ async def raise_alerts(
     # Alerts that something of what was judged was merged into, be it in another region.
     heads = await read_heads(connection, signals)
     judgements = {
-        name: Judgement(name, rule, config_version, as_of) for name, rule in rules.items()
+        name: Judgement(name, rule, config_version, as_of, recent_from)
+        for name, rule in rules.items()
     }
     plan = await _plan(
         connection,
@@ -236,7 +240,7 @@ def _open(
         alert = journal.record(ids[key], opened)
         beside = others[alert.signal, alert.region]
         beside[:] = [journal.alert(other.alert_id) for other in beside]
-        head = head_for(key.rule, beside, rules)
+        head = head_for(alert, beside, rules, judgements[key.rule].recent_from)
         if head is None:
             beside.append(alert)
             heads[alert.alert_id] = None

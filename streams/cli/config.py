@@ -41,6 +41,10 @@ def check(config: ConfigOption = None) -> None:
             rule.severity,
         )
     results().print(shown)
+    for doubt in checked.doubts:
+        console.print(
+            f"Warning: {doubt}.", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
     console.print(
         f"{current.config} is right: {len(checked.surveillance.signals)} signals, "
         f"{len(checked.surveillance.rules)} rules, {len(checked.regions)} regions, "

@@ -92,6 +92,7 @@ def up(
     from streams.embedded.stack import EmbeddedStack  # noqa: PLC0415
     from streams.store.people import first_admin  # noqa: PLC0415
     from streams.store.pool import connect  # noqa: PLC0415
+    from streams.web.serving import listen  # noqa: PLC0415
 
     current = settings(config=config, database=database, kafka=kafka)
     stack = EmbeddedStack(
@@ -102,6 +103,8 @@ def up(
         external_database=database is not None,
         on_step=lambda step: console.print(f"{step} …", highlight=False),
     )
+    with listen(current.page_host, current.page_port):
+        pass  # before anything is started, and before the address is printed
     with stack:
         worker = stack.start_worker()
         with connect(stack.settings.database) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from streams.cli.common import console
 from streams.cli.evaluate_compare import compare_methods
 from streams.cli.output import JsonOption, print_json, results, table
+from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,13 +70,31 @@ def evaluate(
     if context.invoked_subcommand is not None:
         return
     names = [name.strip() for name in detectors.split(",") if name.strip()]
-    rows = _run(simulator, series, seed, names)
+    rows = _run(simulator, series, seed, _known(simulator, names))
     if out is not None:
         out.write_text(f"{markdown(rows)}\n", encoding="utf-8")
     if as_json:
         print_json([asdict(row) for row in rows])
         return
     _show(rows)
+
+
+def _known(simulator: Simulators, names: Sequence[str]) -> Sequence[str]:
+    """Refuse names that are neither detectors nor R's methods, before anything is simulated."""
+    from detectors.evaluation.compare import plan  # noqa: PLC0415
+    from detectors.registry import DETECTORS  # noqa: PLC0415
+
+    known = {*DETECTORS, *(method.name for method in plan(simulator.value))}
+    known |= {str(method.detector["type"]) for method in plan(simulator.value)}
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise FenghuoError(
+                f"--detectors {name}: no such detector or method; {hint}There are "
+                f"{', '.join(DETECTORS)}."
+            )
+    return names
 
 
 def _run(simulator: Simulators, series: int, seed: int, names: Sequence[str]) -> list[Comparison]:

@@ -29,6 +29,7 @@ from streams.cli import (
 )
 from streams.cli.common import console
 from streams.errors import FenghuoError
+from streams.settings import Settings
 
 __all__ = ["app", "main"]
 
@@ -73,11 +74,11 @@ def main() -> None:
         )
         sys.exit(1)
     except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        name = ".".join(map(str, detail["loc"]))
-        console.print(
-            f"fenghuo: {name}: {detail['msg']}", style="red", markup=False, soft_wrap=True
-        )
+        from streams.configuration.plain import plain_problems  # noqa: PLC0415 - seldom needed
+
+        place, text = plain_problems(error, Settings)[0]
+        name = f"FENGHUO_{'.'.join(map(str, place)).upper()}"
+        console.print(f"fenghuo: {name}: {text}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

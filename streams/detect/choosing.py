@@ -15,7 +15,8 @@ from detectors.registry import (
     UnknownDetectorError,
     parse_detector,
 )
-from streams.detect.r_words import R_NAMES, r_value
+from streams.configuration.plain import known_keys, plain_problems
+from streams.configuration.r_words import name_of_r, r_value
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ __all__ = ["begin_at", "choose_detector", "read_parameters"]
 _UNTRAINED: Final = frozenset({"outbreak_p"})
 #: What people write for a parameter that shall have no value.
 _UNSET: Final = frozenset({"none", "null", "na"})
+#: What pydantic calls a value that is no list.
+_LISTS: Final = frozenset({"tuple_type", "list_type"})
 #: Their `start` is not where a chart begins but which history they take.
 _NO_CHART: Final = frozenset({"shewhart"})
 
@@ -80,11 +83,20 @@ def choose_detector(
             raise FenghuoError(f"{error}. See fenghuo detectors list.") from None
         except ValidationError as error:
             wrong = {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]}
+            _offer_lists_of_one(error, readings)
             again = [key for key in wrong if len(readings.get(key, ())) > 1]
             if not again:
                 raise _refusal(error, tried, texts) from None
             for key in again:
                 readings[key].pop(0)
+
+
+def _offer_lists_of_one(error: ValidationError, readings: Mapping[str, list[Any]]) -> None:
+    """Let a single value stand for a list of one, where the model wants a list."""
+    for detail in error.errors():
+        key = str(detail["loc"][0]) if detail["loc"] else ""
+        if detail["type"] in _LISTS and isinstance(readings.get(key, [0])[0], str):
+            readings[key].append([readings[key][0]])
 
 
 def read_parameters(path: Path) -> dict[str, Any]:
@@ -166,8 +178,8 @@ def _readings(text: str) -> list[Any]:
     if text.lower() in _UNSET:
         found.append(None)
     if "," in text:
-        pieces = text.strip("[]()").split(",")
-        found.append([_readings(piece.strip())[0] for piece in pieces if piece.strip()])
+        pieces = [piece.strip() for piece in text.strip("[]()").split(",") if piece.strip()]
+        found.append([_readings(piece)[0] for piece in pieces])
     return found
 
 
@@ -175,15 +187,15 @@ def _refusal(
     error: ValidationError, tried: Mapping[str, Any], texts: Mapping[str, str]
 ) -> FenghuoError:
     kind = str(tried["type"])
+    model: Any = DETECTORS[kind]
     told: dict[str, None] = {}
-    for detail in error.errors(include_url=False):
-        key = str(detail["loc"][0]) if detail["loc"] else ""
+    for place, text in plain_problems(error, model):
+        key = str(place[0]) if place else ""
         where = f"--param {key}={texts[key]}" if key in texts else key
-        if detail["type"] == "extra_forbidden":
+        if place and key not in known_keys(model, ()):
             told[f"{where}: {_unknown(key, kind)}"] = None
         else:
-            message = detail["msg"].removeprefix("Value error, ")
-            told[f"{where or kind}: {message}. See fenghuo detectors show {kind}."] = None
+            told[f"{where or kind}: {text}. See fenghuo detectors show {kind}."] = None
     return FenghuoError("\n".join(told))
 
 
@@ -192,6 +204,6 @@ def _unknown(key: str, kind: str) -> str:
     known = [field for field in model.model_fields if field != "type"]
     close = get_close_matches(key, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    if (ours := R_NAMES.get(key)) and ours.partition(" ")[0] in known:
+    if (ours := name_of_r(key, known)) is not None:
         hint = f"what R calls {key} is {ours} here. "
     return f"{kind} has no such parameter: {hint}It has {', '.join(known) or 'none'}."

@@ -27,7 +27,7 @@ __all__ = ["COLUMNS", "VerdictWriter", "open_verdicts"]
 
 COLUMNS: Final = (
     "time", "region", "signal", "observed", "expected", "upper", "score", "p_value", "alarm",
-    "reason",
+    "onset", "reason",
 )  # fmt: skip
 _NAMES: Final = {int(reason): reason.name for reason in Reason}
 
@@ -50,6 +50,7 @@ class VerdictWriter:
     def write(self, judged: Judged) -> None:
         """Write the verdicts of some series."""
         verdicts = judged.verdicts
+        onset = verdicts.onset
         labels = [self._table.axis.labels[position] for position in verdicts.index.tolist()]
         for place, row in enumerate(judged.rows):
             series = self._table.series[row]
@@ -66,7 +67,8 @@ class VerdictWriter:
                     _texts(verdicts.upper[place]),
                     _texts(verdicts.score[place]),
                     _texts(verdicts.p_value[place]),
-                    ["true" if alarm else "false" for alarm in alarms],
+                    _truths(alarms),
+                    _truths(onset[place].tolist()),
                     reasons,
                     strict=True,
                 )
@@ -98,6 +100,10 @@ def open_verdicts(path: Path) -> Iterator[TextIO]:
         raise FenghuoError(f"{path}: {error.strerror}.") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _truths(values: list[bool]) -> list[str]:
+    return ["true" if value else "false" for value in values]
 
 
 def _texts(values: FloatArray) -> list[str]:

@@ -28,11 +28,12 @@ _SAID: Final = {
     "pod_early": "POD early",
     "half_time": "time until half are found",
     "mean_delay": "mean delay",
+    "in_alarm": "share in alarm",
     "f1": "F1",
     "ppv": "PPV",
 }
 #: Figures on which the claim "detects more, and earlier" stands.
-_CLAIM: Final = ("pod", "pod_first", "half_time", "mean_delay", "f1")
+_CLAIM: Final = ("pod", "pod_first", "half_time", "mean_delay", "in_alarm", "f1")
 
 _HOW = """\
 `auto` against every other method at the same false-positive rate, on simulated series whose
@@ -52,6 +53,9 @@ over all series of a data set together. `auto` is ranked by its `p_value`; anoth
   as between 0 and 1, and the median is interpolated within its step.
 - **Mean delay**: steps from the start to the first alarm; a missed outbreak counts with its whole
   length from start to last case.
+- **In alarm**: share of the steps with cases that have an alarm. **Silence**: the longest run of
+  steps without an alarm between the first alarm and the last case, mean over the outbreaks found
+  (found by fewer alarms, an outbreak is one of the easier ones).
 - **F1**, **PPV**: of steps.
 - In brackets: 95 % intervals, percentiles of a bootstrap over series; thresholds are set anew in
   every draw.
@@ -225,13 +229,16 @@ def _table(points: Sequence[tuple[Against, Operating]], unit: str, early: int) -
     head = ["method", "series"]
     for _, name in columns:
         head += [name, "auto"]
-    head += ["F1", "auto", "PPV"]
+    head += ["in alarm", "auto", f"silence ({unit})", "F1", "auto", "PPV"]
     rows = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for one, point in points:
         own = one.name == AUTO.name
         cells = [f"**{one.name}**" if own else one.name, str(one.series)]
         for figure, _ in columns:
             cells += [_figure(point.figures[figure], figure), _apart(point, figure, own=own)]
+        cells += [_figure(point.figures["in_alarm"], "in_alarm")]
+        cells += [_apart(point, "in_alarm", own=own)]
+        cells.append(_number(point.figures["silence"].value, "silence"))
         cells += [_figure(point.figures["f1"], "f1"), _apart(point, "f1", own=own)]
         cells.append(_figure(point.figures["ppv"], "ppv"))
         rows.append("| " + " | ".join(cells) + " |")
@@ -246,7 +253,9 @@ def _own(result: SetResult) -> str:
         said = (
             f" The alarms of `auto` itself (level 1 %) have a false-positive rate of "
             f"{_share(rate.value)} ({_share(rate.low)} to {_share(rate.high)}) and a POD of "
-            f"{_figure(own.figures['pod'], 'pod')}."
+            f"{_figure(own.figures['pod'], 'pod')}; {_figure(own.figures['in_alarm'], 'in_alarm')} "
+            "of the steps with cases are in alarm, and the longest silence of an outbreak that was "
+            f"found has {_number(own.figures['silence'].value, 'silence')} steps on average."
         )
     return (
         "With the level or limit of the parameters above; `auto` at the false-positive rate that "
@@ -274,7 +283,7 @@ def _failed(result: SetResult) -> str:
 
 
 def _timed(figure: str) -> bool:
-    return figure in {"half_time", "mean_delay"}
+    return figure in {"half_time", "mean_delay", "silence"}
 
 
 def _number(value: float, figure: str) -> str:

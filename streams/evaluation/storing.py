@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detectors.evaluation.against import Against, Operating
 from detectors.evaluation.compare import Compared, Comparison
-from detectors.evaluation.matched import BETTER, Interval
+from detectors.evaluation.matched import BETTER, SAMPLE, Interval
 from detectors.evaluation.metrics import Estimate
 from streams.evaluation.running import SetResult
 
@@ -87,7 +87,7 @@ def _rows(result: SetResult) -> Iterator[tuple[object, ...]]:
         if one.nominal is not None:
             points.append(("own", one.nominal))
         for kind, point in points:
-            for figure in ("fpr", *BETTER):
+            for figure in ("fpr", *BETTER, *SAMPLE):
                 row = (one.name, one.series, kind, f"{point.rate:.6g}", figure)
                 yield (*row, *_numbers(point, figure))
 

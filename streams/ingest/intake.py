@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.counts import ALL_STRATA
-from schemas.events import DrugSale, EventKind, FeverVisit
-from schemas.privacy import identifier_looks_personal
+from schemas.events import EVENT_KINDS, DrugSale, EventKind, FeverVisit, model_of
+from schemas.privacy import identifier_looks_personal, privacy_of, text_looks_personal
+from schemas.raw_records import is_plain, raw_refusal
 from schemas.refusals import Refusal, RefusalReason, refusal_from
 from streams.ingest.signals import AgeBands, SaleSignals, VisitSignals
 
@@ -93,9 +95,11 @@ class Intake:
         self._sale_signals = SaleSignals(surveillance)
         self._max_age = timedelta(days=surveillance.event_time.max_age_days)
         self._max_future = timedelta(minutes=surveillance.event_time.max_future_minutes)
+        countries = configuration.regions.countries
+        self._privacy = privacy_of(*countries)
         self._parse: Mapping[EventKind, Any] = {
-            "visits": TypeAdapter(FeverVisit).validator.validate_json,
-            "sales": TypeAdapter(DrugSale).validator.validate_json,
+            kind: TypeAdapter(model_of(kind, *countries)).validator.validate_json
+            for kind in EVENT_KINDS
         }
 
     def read(self, kind: EventKind, records: Iterable[Any], *, now: datetime) -> Reading:
@@ -123,7 +127,13 @@ class Intake:
             try:
                 event = parse(value)
             except ValidationError as error:
-                reading.refused.append(_refused(record, refusal_from(error)))
+                refusal = raw_refusal(value, self._privacy) or refusal_from(error)
+                reading.refused.append(_refused(record, refusal))
+                continue
+            if not is_plain(value, len(event.model_fields_set)) and (
+                strange := raw_refusal(value, self._privacy)
+            ):
+                reading.refused.append(_refused(record, strange))
                 continue
             occurred = event.occurred_at.timestamp()
             if event.region not in self._codes or not oldest <= occurred <= latest:
@@ -147,7 +157,7 @@ class Intake:
         if region not in self._codes:
             return Refusal(
                 RefusalReason.UNKNOWN_REGION,
-                f"region {region!r} is no code of this installation's registry "
+                "region is no code of this installation's registry "
                 f"({self._registry}). Send the code of the facility's county.",
             )
         if occurred > latest:
@@ -236,7 +246,13 @@ def _unread(value: bytes | None) -> Refusal:
 
 
 def _refused(record: Any, refusal: Refusal) -> RefusedRecord:
-    return RefusedRecord(record.offset, record.key, record.value, _source_of(record.value), refusal)
+    key, value = record.key, record.value
+    if key is not None and text_looks_personal(key.decode("utf-8", "replace")):
+        key = None
+    if refusal.reason is RefusalReason.PERSONAL_DATA:
+        # Dead letters are copied to a topic that others read: personal data are not stored.
+        value = json.dumps({"redacted": refusal.sentence, "bytes": len(value)}).encode()
+    return RefusedRecord(record.offset, key, value, _source_of(record.value), refusal)
 
 
 _SOURCE = TypeAdapter(dict[str, Any])

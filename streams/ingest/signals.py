@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from schemas.codes import read_atc, read_icd10
 from schemas.counts import UNKNOWN_STRATUM
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _icd10_prefixes(codes: Sequence[str]) -> list[str]:
     for code in codes:
         first, _, last = code.partition("-")
         if not last:
-            prefixes.append(first.replace(".", ""))
+            prefixes.append(first.replace(".", "").upper())
         elif first[0] == last[0] and first[1:].isdigit() and last[1:].isdigit():
             prefixes += [f"{first[0]}{n:02d}" for n in range(int(first[1:]), int(last[1:]) + 1)]
         else:
@@ -119,10 +120,10 @@ class VisitSignals:
         )
 
     def _match_content(
-        self, icd10: tuple[str, ...], complaint: str | None
+        self, icd10: tuple[str | None, ...], complaint: str | None
     ) -> tuple[tuple[str, ...], tuple[_Definition, ...]]:
         """Return the names of what matches, and the definitions where temperature decides too."""
-        plain = tuple(code.replace(".", "") for code in icd10)
+        plain = tuple(code for text in icd10 if text for code in read_icd10(text))
         matched = tuple(
             d
             for d in self._definitions
@@ -152,7 +153,8 @@ class SaleSignals:
     def _match_content(
         self, content: tuple[str | None, str | None, str | None, bool | None]
     ) -> tuple[tuple[str, bool], ...]:
-        atc, product, category, otc = content
+        written, product, category, otc = content
+        atc = read_atc(written) if written else None
         return tuple(
             (d.signal, d.by_quantity)
             for d in self._definitions

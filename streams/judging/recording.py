@@ -87,12 +87,15 @@ async def _write(
     version = configuration.version
     for name, _, series in judged:
         await store_verdicts(connection, name, series, as_of=as_of, config_version=version)
+    today = as_of.astimezone(configuration.surveillance.zone).date()
+    within = configuration.surveillance.alerts.announce_within_days
     return await raise_alerts(
         connection,
         judged,
         configuration.surveillance.rules,
         as_of=as_of,
         config_version=version,
-        today=as_of.astimezone(configuration.surveillance.zone).date(),
+        today=today,
+        recent_from=None if within is None else today - timedelta(days=within),
         update_every=timedelta(seconds=configuration.surveillance.alerts.update_seconds),
     )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas.alerts import SYSTEM, Absorbed
+from streams.alerts.recency import event_is_news
 from streams.notify.schedule import end_of_window, in_window, next_multiple, next_of, on_call
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ def plan(
     if _stands_elsewhere(event, alert):
         return ()
     notify = configuration.surveillance.notify
+    news = event_is_news(event, alert, configuration.surveillance)
     found: dict[str, Planned] = {}
     for name, route in notify.routes.items():
-        if not _fits(route, event, alert, configuration, now):
+        # Exceedances of the far past, from data that came late, wait for a digest.
+        if not (news or route.is_digest) or not _fits(route, event, alert, configuration, now):
             continue
         for target in _targets(route, configuration, now):
             due = _due(route, target, event, alert, configuration, now=now)

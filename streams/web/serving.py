@@ -116,7 +116,7 @@ def listen(host: str, port: int) -> socket.socket:
         }
         why = reasons.get(error.errno or 0, str(error.strerror or error))
         raise UnavailableError(
-            f"{host}:{port} {why}. Name another one with --host and --port."
+            f"{host}:{port} {why}. Name another one with --host and --port, or FENGHUO_PAGE_PORT."
         ) from None
     # Connections inherit it. An answer is sent in two parts, head and body; without this the second
     # waits for the first one's acknowledgement, which the other side delays for 40 ms.

@@ -49,7 +49,7 @@ rules:
 
 #: What is replaced by what; the line, the key and words of the remedy that must come out.
 MISTAKES: dict[str, tuple[str, str, int, str, list[str]]] = {
-    "unknown key": ("time_zone:", "timezone:", 3, "timezone", ["is no key here", "spelling"]),
+    "unknown key": ("time_zone:", "timezone:", 3, "timezone", ["mean time_zone?"]),
     "unknown key inside": ("min_cases: 5", "min_case: 5", 25, "rules.ili-day.min_case", ["no key"]),
     "missing key": ("    level: nation\n", "", 26, "rules.sales-nation.level", ["missing", "add"]),
     "detector's type": (
@@ -88,13 +88,13 @@ MISTAKES: dict[str, tuple[str, str, int, str, list[str]]] = {
     "overlap of ages": ('"5-64"', '"4-64"', 7, "age_groups", ["must start at 5"]),
     "closed ages": ('"65+"', '"65-99"', 7, "age_groups", ["'65-99' must be open"]),
     "backward ages": ('"5-64"', '"5-3"', 7, "age_groups", ["ends before it starts"]),
-    "no ages": ('"5-64"', "children", 7, "age_groups.1", ["pattern"]),
+    "no ages": ('"5-64"', "children", 7, "age_groups.1", ["no age group; write 0-4"]),
     "ICD-10 code": ("J09-J11", "flu", 13, "signals.ili.match.icd10", ["no ICD-10", "J09-J11"]),
     "ICD-10 backwards": ("J09-J11", "J11-J09", 13, "signals.ili.match.icd10", ["upwards"]),
     "ICD-10 over letters": ("J09-J11", "I09-J11", 13, "signals.ili.match.icd10", ["one letter"]),
     "ICD-10 range of subcodes": ("J09-J11", "J09.1-J11.2", 13, "signals.ili.match.icd10", ["J11"]),
     "ATC code": ("N02B", "N2B", 18, "signals.antipyretic.match.atc", ["no ATC", "N02B"]),
-    "empty term": ("[流感]", '[" "]', 14, "signals.ili.match.complaint.0", ["at least 1"]),
+    "empty term": ("[流感]", '[" "]', 14, "signals.ili.match.complaint.0", ["is empty"]),
     "match of another kind": (
         "match: {atc: [N02B]}", "match: {icd10: [J11]}", 15, "signals.antipyretic",
         ["icd10, which sales do not have", "atc, category, otc, product"],
@@ -113,10 +113,10 @@ MISTAKES: dict[str, tuple[str, str, int, str, list[str]]] = {
         ["keep_years: 3 or more"],
     ),
     "quiet period": (
-        "min_cases: 5", "quiet_days: -1", 25, "rules.ili-day.quiet_days", ["or equal to 0"],
+        "min_cases: 5", "quiet_days: -1", 25, "rules.ili-day.quiet_days", ["must be 0 or more"],
     ),
     "end": (
-        "min_cases: 5", "ended_after: 0", 25, "rules.ili-day.ended_after", ["or equal to 1"],
+        "min_cases: 5", "ended_after: 0", 25, "rules.ili-day.ended_after", ["must be 1 or more"],
     ),
     "group of another signal": (
         "min_cases: 5", "min_cases: 5\n    group: antipyretic", 26, "rules.ili-day.group",
@@ -128,10 +128,10 @@ MISTAKES: dict[str, tuple[str, str, int, str, list[str]]] = {
     ),
     "escalation at once": (
         "regions: tw", "regions: tw\nalerts: {escalate: {critical: 0}}", 3,
-        "alerts.escalate.critical", ["or equal to 1"],
+        "alerts.escalate.critical", ["must be 1 or more"],
     ),
     "number": (
-        "max_age_days: 400", "max_age_days: many", 5, "event_time.max_age_days", ["integer"],
+        "max_age_days: 400", "max_age_days: many", 5, "event_time.max_age_days", ["whole number"],
     ),
 }  # fmt: skip
 
@@ -199,7 +199,7 @@ def test_two_rules_with_the_same_mistake_are_two_lines(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("name: [", "not valid YAML"),
-        ("name: a\nname: b\n", 'FILE:2: not valid YAML: found duplicate key "name"'),
+        ("name: a\nname: b\n", 'FILE:2: not valid YAML: the key "name" stands here twice'),
         ("name: a\n\tb: c\n", "FILE:2: not valid YAML"),
         ("name: \x01\n", "FILE:1: not valid YAML"),
         ("", "FILE:1: the file must hold keys"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from schemas.privacy import identifier_looks_personal, text_looks_personal
+from schemas.privacy import identifier_looks_personal, privacy_of, text_looks_personal
 
 WEIGHTS = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]
 TO_FULL_WIDTH = {ord(c): ord(c) + 0xFEE0 for c in "0123456789Xx+-"} | {ord(" "): 0x3000}
@@ -153,3 +153,38 @@ def test_a_wrong_check_digit_is_no_resident_id(number: str, wrong: str) -> None:
 )
 def test_other_numbers_are_no_person(text: str | None) -> None:
     assert text_looks_personal(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("138.0013.8000", "a mobile number"),
+        ("A123456789", "a Taiwan id number"),
+        ("110105491231002", "a resident id number"),
+        ("0571-87654321", "a landline number"),
+        ("(02)2345-6789", "a landline number"),
+        ("E12345678", "a passport number"),
+        ("护照号：PE1234567", "a passport number"),
+        ("zhang.san@example.com", "an e-mail address"),
+        ("ｚｈａｎｇ＠example.com", "an e-mail address"),
+    ],
+)
+def test_other_numbers_of_persons(text: str, what: str) -> None:
+    found = privacy_of("tw").in_text(f"咳嗽 {text}，3天")
+    assert found is not None
+    assert found.what == what
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["国药准字H20123456", "批号 E12345678", "86900000000018", "lot 0571-87654321", "0.3g*24"],
+)
+def test_drugs_are_no_persons(text: str) -> None:
+    assert privacy_of("cn").in_product(text) is None
+
+
+def test_patterns_belong_to_the_country() -> None:
+    assert privacy_of("us").in_text("13800138000") is None
+    assert privacy_of("cn").in_text("123-45-6789") is None
+    assert privacy_of("us").in_text("123-45-6789") is not None
+    assert privacy_of("cn").in_text("A123456789") is None

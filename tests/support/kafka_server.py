@@ -280,7 +280,8 @@ class KafkaServer:
                 other.unlink()
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Without hyphens: the tool takes a leading one for an option.
+        cluster = base64.b64encode(uuid.uuid4().bytes, b"AB").decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", "-c", str(self._properties), "-t", cluster]
         for name, password in self._users.items():
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):

@@ -19,6 +19,7 @@ from detectors.evaluation.matched import (
     resamples,
     verdict,
 )
+from detectors.evaluation.metrics import longest_silence
 
 #: Two series with outbreaks in columns 2-4 and 3-4, one without.
 OUTBREAK = np.array([[0, 0, 1, 0, 1], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]], dtype=bool)
@@ -41,6 +42,23 @@ def test_figures_at_a_rate_by_hand() -> None:
     # Found in the third and in the second step: half of them at the end of the second.
     assert values["half_time"] == 2
     assert values["mean_delay"] == pytest.approx((2 + 1) / 2)
+    assert values["in_alarm"] == pytest.approx(2 / 4)
+    assert values["silence"] == 0
+
+
+def test_the_silence_of_an_outbreak_is_that_after_its_first_alarm() -> None:
+    outbreak = np.array([[1, 1, 1, 1, 0, 1, 1, 0], [0, 1, 1, 1, 1, 0, 0, 0]], dtype=bool)
+    truth = Truth(outbreak, np.array([0, 0]))
+    alarm = np.array([[0, 1, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 1, 1, 0]], dtype=bool)
+    # Three steps between two alarms, then one up to the last case; the second one is not found.
+    assert longest_silence(alarm, truth).tolist() == pytest.approx([3, math.nan], nan_ok=True)
+    found = at_alarms(alarm, truth, resamples(2, draws=3, seed=1))
+    assert found["silence"][0, 0] == 3
+    assert np.isnan(found["silence"][1:]).all()
+    assert found["in_alarm"][0, 0] == pytest.approx(2 / 10)
+    whole = measure(alarm, truth)
+    assert whole.silence.value == 3
+    assert whole.sensitivity.value == pytest.approx(2 / 10)
 
 
 def test_a_missed_outbreak_is_later_than_all_and_counts_with_its_length() -> None:
@@ -80,8 +98,9 @@ def test_without_draws_it_agrees_with_the_measures(seed: int, rate: float) -> No
     matched = matched_fpr(p, made.truth, rate)
     whole = measure(matched.alarm, made.truth)
     found = at_rates(prepare(ranks(p), made.truth), np.ones((1, 20)), [rate])
-    for name in ("fpr", "pod", "pod_first", "f1", "ppv"):
+    for name in ("fpr", "pod", "pod_first", "f1", "ppv", "silence"):
         assert found[name][0, 0] == pytest.approx(getattr(whole, name).value, nan_ok=True), name
+    assert found["in_alarm"][0, 0] == pytest.approx(whole.sensitivity.value, nan_ok=True)
     same = at_alarms(matched.alarm, made.truth, np.ones((1, 20)))
     for name, values in found.items():
         assert same[name][0, 0] == pytest.approx(values[0, 0], nan_ok=True), name
@@ -96,6 +115,8 @@ def test_a_draw_is_the_same_as_the_series_put_together(seed: int) -> None:
     truth = Truth(made.truth.outbreak[rows], made.truth.start[rows])
     drawn = at_rates(prepare(rank, made.truth), weights, [0.1])
     again = at_rates(prepare(rank[rows], truth), np.ones((1, 8)), [0.1])
+    # Figures of the sample alone are not drawn.
+    del again["silence"]
     for name, values in again.items():
         # Copies of a series are tied, so that the rate may be missed by the steps that are.
         if drawn["fpr"][1, 0] == values[0, 0]:

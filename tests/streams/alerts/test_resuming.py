@@ -56,7 +56,7 @@ notify:
   language: en
   channels: {desk: {url: "json://localhost"}}
   routes: {all: {to: desk}}
-alerts: {update_seconds: 0}
+alerts: {update_seconds: 0, announce_within_days: null}
 rules:
   day:
     signal: ili

@@ -28,6 +28,7 @@ def surveillance(**changes: Any) -> Surveillance:
     return Surveillance.model_validate(
         {
             "name": "watched",
+            "alerts": {"announce_within_days": None},  # the alerts lie far back
             "signals": {"ili": {"title": {"en": "ILI", "zh": "流感样"}, "of": "visits"}},
             "rules": {
                 "ili-week": {"signal": "ili", "level": "county", "detector": {"type": "ears"}},
@@ -124,7 +125,7 @@ def test_a_rule_or_a_severity_sets_the_time(database_url: str) -> None:
     assert due(14.9, surveillance()) == {}
     assert due(15, surveillance()) == {"ili-week": 15, "former": 15}
     assert due(31, surveillance()) == {"ili-week": 15, "former": 15, "ili-day": 30}
-    never = surveillance(alerts={"escalate": {}})
+    never = surveillance(alerts={"escalate": {}, "announce_within_days": None})
     assert due(10_000, never) == {"ili-day": 30}
 
 

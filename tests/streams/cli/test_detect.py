@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Run = Callable[..., Result]
 
 REFERENCE = Path(__file__).parents[2] / "reference" / "r_surveillance" / "rods_taipei.json"
-HEADER = "time,region,signal,observed,expected,upper,score,p_value,alarm,reason"
+HEADER = "time,region,signal,observed,expected,upper,score,p_value,alarm,onset,reason"
 
 
 def reference(case: str) -> dict[str, Any]:
@@ -73,7 +73,9 @@ def test_numbers_are_written_without_loss(run: Run, taipei: Path, tmp_path: Path
     panel = Panel(np.array([reference("ears_C1")["counts"]], dtype=np.float64), period=52)
     verdicts = Ears().judge(panel)
     found = rows_of(out)
-    assert out.read_text(encoding="utf-8").startswith(f"{HEADER}\n1,台北市,ili,2868,,,,,false,ins")
+    assert out.read_text(encoding="utf-8").startswith(
+        f"{HEADER}\n1,台北市,ili,2868,,,,,false,false,ins"
+    )
     for column in ("expected", "upper", "score", "p_value"):
         read = [float(row[column] or "nan") for row in found]
         np.testing.assert_array_equal(read, getattr(verdicts, column)[0])

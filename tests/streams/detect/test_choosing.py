@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from detectors import Ears
 from detectors.registry import DETECTORS, parse_detector
+from streams.configuration.r_words import R_NAMES
 from streams.detect import choosing
 from streams.detect.choosing import begin_at, choose_detector, read_parameters
-from streams.detect.r_words import R_NAMES
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -74,8 +74,12 @@ def test_values_of_every_sort(chart: None, given: str, field: str, value: object
         ("eras", [], "did you mean 'ears'.* See fenghuo detectors list"),
         ("ears", ["basline=3"], "--param basline=3: ears has no such parameter: did you mean base"),
         ("ears", ["zzz=3"], r"--param zzz=3: ears has no such parameter: It has method, baseline"),
-        ("ears", ["baseline=2"], "--param baseline=2: Input should be greater than or equal to 3"),
-        ("ears", ["method=C4"], "--param method=C4: Input should be 'C1', 'C2' or 'C3'"),
+        ("ears", ["baseline=2"], "--param baseline=2: must be 3 or more, not '2'"),
+        (
+            "ears",
+            ["method=C4"],
+            "--param method=C4: is 'C4', which is not known; write",
+        ),
         ("ears", ["baseline"], "--param baseline: write it as NAME=VALUE"),
         ("ears", ["=3"], "--param =3: write it as NAME=VALUE"),
         ("ears", ["lag=1", "lag=2"], "--param lag is given twice"),
@@ -83,7 +87,11 @@ def test_values_of_every_sort(chart: None, given: str, field: str, value: object
         ("glr_nb", ["dir=inc"], "what R calls dir is direction here"),
         ("farrington", ["limit54=5,4"], "what R calls limit54 is min_cases and min_periods here"),
         ("ears", ["w=3"], "--param w=3: ears has no such parameter: It has method"),
-        ("glr_nb", ["direction=upward"], "--param direction=upward: Input should be 'up', 'down'"),
+        (
+            "glr_nb",
+            ["direction=upward"],
+            "--param direction=upward: is 'upward', which is",
+        ),
         ("ears", ["type=ears"], "name the detector with --detector"),
     ],
 )

@@ -29,7 +29,9 @@ NOW = datetime(2026, 11, 18, 1, 0, tzinfo=UTC)
 def configured(folder: Path, notify: str) -> Configuration:
     """The configuration of the tests, with a section `notify`."""
     path = folder / "fenghuo.yaml"
-    path.write_text(BASE + "notify:\n" + notify, encoding="utf-8")
+    # What is told lies far back.
+    unlimited = "alerts: {announce_within_days: null}\n"
+    path.write_text(BASE + unlimited + "notify:\n" + notify, encoding="utf-8")
     return load_configuration(path)
 
 

@@ -1,0 +1,1 @@
+"""The configuration file: its YAML, what is wrong or doubtful in it, in plain words."""
