@@ -142,7 +142,8 @@ class Settings(BaseSettings):
     page_port: int = Field(default=8090, ge=1, le=65535, description="Port of the triage page")
     page_proxies: str = Field(
         default="127.0.0.1",
-        description="Reverse proxies whose X-Forwarded-For is believed, comma-separated",
+        description="Addresses of reverse proxies whose X-Forwarded-For is believed, "
+        "comma-separated",
     )
     page_idle_minutes: int = Field(
         default=60, ge=1, description="Minutes without a click until one has to sign in again"

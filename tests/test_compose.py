@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from streams.cli.main import app
 from streams.settings import Settings
+from streams.web.proxies import trusted_proxies
 from tests.support.compose import PASSWORDS, ROOT, Variable, example, load_compose, variables
 
 COMPOSE = load_compose(PASSWORDS)
@@ -189,6 +190,12 @@ def test_the_database_is_not_published() -> None:
     assert "ports" not in SERVICES["timescaledb"]
     assert SERVICES["timescaledb"]["networks"] == ["inside"]
     assert COMPOSE["networks"]["inside"]["internal"] is True
+
+
+def test_the_page_believes_the_gateway_alone_about_addresses() -> None:
+    (network,) = COMPOSE["networks"]["outside"]["ipam"]["config"]
+    believed = SERVICES["web"]["environment"]["FENGHUO_PAGE_PROXIES"]
+    assert trusted_proxies(believed) == [network["gateway"]]
 
 
 def test_volumes_have_names_and_are_documented() -> None:

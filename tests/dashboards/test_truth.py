@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from streams.alerts.small_cells import told_parts
+from streams.demo import taiwan
 from tests.support.store import rows
 
 if TYPE_CHECKING:
@@ -177,8 +178,8 @@ def test_small_cells_of_facilities_are_hidden_and_the_others_told_in_steps(plain
                 f"DELETE FROM facility_counts WHERE {week} AND facility_id = %s", (facility,)
             )
             connection.execute(
-                "INSERT INTO facility_counts VALUES ('TW-PEN', 'ili', '2009-09-08', %s, %s)",
-                (facility, cases),
+                "INSERT INTO facility_counts VALUES ('TW-PEN', 'ili', '2009-09-08', %s, %s, %s)",
+                (facility, taiwan.SOURCE_ID, cases),
             )
         counted = "SELECT facility_id, sum(value)::float8 FROM facility_counts"
         stored: dict[str, float] = dict(
