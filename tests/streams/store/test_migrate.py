@@ -44,6 +44,8 @@ MIGRATIONS = [
     "0032_judging_quarantine",
     "0033_resumed_alerts",
     "0037_locks",
+    "0047_retention",
+    "0048_as_of",
 ]
 
 
