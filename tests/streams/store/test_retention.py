@@ -134,7 +134,12 @@ async def test_what_is_left_of_the_history_tells_counts_as_of_a_time(
         first = [visit("a", occurred_at=ago(20)), visit("b", occurred_at=ago(20), region=KAOHSIUNG)]
         await running.deliver("visits", 0, records(first))
         # They came in long ago, with times that lay ahead: the oldest changes of counts go first.
-        execute(database, "UPDATE count_history SET recorded_at = now() - interval '101 days'")
+        execute(
+            database,
+            "WITH moved AS (DELETE FROM count_history RETURNING *) "
+            "INSERT INTO count_history (recorded_at, series_id, batch_id, hour, change) "
+            "SELECT now() - interval '101 days', series_id, batch_id, hour, change FROM moved",
+        )
         drop(database, 100)
         then = counts(database)
         assert {region for _, region, *_ in then} == {TAIPEI, KAOHSIUNG}
