@@ -45,8 +45,6 @@ __all__ = [
     "upper_of",
 ]
 
-#: Weight rho of an outbreak that has just ended against none.
-_ENDED = 0.2
 #: Likelihood ratios beyond exp(+-300) say no more.
 _LARGEST = 300.0
 #: Mean above which the negative binomial is taken for normal.
@@ -68,6 +66,8 @@ class Course(NamedTuple):
     sizes: tuple[float, ...]
     #: Scores that are reached with the probabilities of `LEVELS` without an outbreak.
     scores: tuple[float, ...]
+    #: Weight rho of an outbreak that has just ended against none.
+    ended: float = 0.2
 
     @property
     def steps(self) -> int:
@@ -119,7 +119,7 @@ def prepare(
             past = _log_ratios(counts, means, phi, extra, course, steps - length)
             stops = 1.0 - course.persistence[length - 1] if length < steps else 1.0
             ended += np.exp(past) * (survival[length - 1] * stops / len(sizes))
-    return FilterState(means[steps], phi, added, weights, np.log1p(_ENDED * ended))
+    return FilterState(means[steps], phi, added, weights, np.log1p(course.ended * ended))
 
 
 def _log_ratios(  # noqa: PLR0917 - the formula's own terms

@@ -52,10 +52,11 @@ class _Ways(NamedTuple):
 
 
 _WEEKLY: Final = Course(
-    shares=(0.4, 0.4, 0.2),
-    persistence=(0.4, 0.4),
-    sizes=(1.5, 3.0, 5.0, 8.0, 12.0),
-    scores=(-1.01, -0.47, 0.01, 0.52, 1.12, 2.31, 3.87, 5.46),
+    shares=(0.42, 0.39, 0.19),
+    persistence=(0.55, 0.15),
+    sizes=(1.3, 3.0, 5.0, 8.0, 12.0),
+    scores=(-1.05, -0.52, -0.06, 0.47, 1.06, 2.29, 3.93, 5.59),
+    ended=0.3,
 )
 _DAILY: Final = Course(
     shares=(0.3, 0.4, 0.3),
