@@ -21,6 +21,7 @@ from streams.cli.common import (
 )
 from streams.cli.output import open_database
 from streams.cli.progress import counting_bar
+from streams.errors import FenghuoError
 from streams.feed.rows import Format  # noqa: TC001 - typer needs it at run time
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def publish(
 
 
 def import_counts(
-    file: Annotated[Path, typer.Argument(help="CSV: period,region,count[,stratum]; - is stdin.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV: period,region,count[,stratum]; - is stdin.")
+    ] = None,
     *,
     signal: Annotated[str, typer.Option(help="Which signal of the configuration is counted.")],
     grain: Annotated[ImportGrain, typer.Option(help="What a period is.")] = "week",
@@ -108,6 +111,19 @@ def import_counts(
     replace: Annotated[
         bool, typer.Option("--replace", help="Imported counts take the place of live ones.")
     ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take imported counts back; tells, and asks for --yes.")
+    ] = False,
+    regions: Annotated[
+        list[str] | None, typer.Option("--region", help="With --remove: only these regions.")
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="With --remove: only from this period on.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="With --remove: only up to this period.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --remove: do it.")] = False,
     config: ConfigOption = None,
     database: DatabaseOption = None,
 ) -> None:
@@ -116,6 +132,8 @@ def import_counts(
     A period is a date, or an epi week such as 2009-W32; a region is a code or an exact name in
     Chinese or English. A period that has not ended is refused. Nothing is imported if anything
     in the file is wrong.
+
+    --remove takes back what was imported for --signal and --grain, and live counts show again.
     """
     from streams.feed.counts import read_counts  # noqa: PLC0415
     from streams.feed.rows import open_feed  # noqa: PLC0415
@@ -124,6 +142,25 @@ def import_counts(
 
     current = settings(config=config, database=database)
     configuration = read_config(current)
+    if remove:
+        from streams.cli.import_removal import choose, take_back  # noqa: PLC0415
+
+        if file or replace:
+            raise FenghuoError("--remove takes neither a file nor --replace; leave them out.")
+        chosen = choose(
+            configuration,
+            signal=signal,
+            grain=grain,
+            regions=regions or (),
+            first=first,
+            last=last,
+        )
+        take_back(current.database, chosen, yes=yes)
+        return
+    if regions or first or last or yes:
+        raise FenghuoError("--region, --from, --to and --yes go with --remove only.")
+    if file is None:
+        raise FenghuoError("Say which file to import (- is stdin), or give --remove.")
     with open_feed(file) as source:
         counts = read_counts(
             source,

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from schemas.counts import Count
+    from schemas.counts import Count, ImportGrain
 
-__all__ = ["Imported", "import_counts"]
+__all__ = ["Chosen", "Imported", "Removed", "import_counts", "remove_imports"]
 
 
 class Imported(NamedTuple):
@@ -73,6 +73,66 @@ def import_counts(
         cursor.execute("DROP TABLE importing, touched")
     count, regions, first, last = total or (0, 0, None, None)
     return Imported(count, added, changed, regions, first, last)
+
+
+class Chosen(NamedTuple):
+    """Which imported counts are meant.
+
+    Parameters
+    ----------
+    signal, grain
+        What was imported.
+    regions
+        Codes; none for all regions.
+    first, last
+        Bounds of the periods' first days, both included.
+    """
+
+    signal: str
+    grain: ImportGrain
+    regions: tuple[str, ...] = ()
+    first: date | None = None
+    last: date | None = None
+
+
+class Removed(NamedTuple):
+    """What was taken back, or would be."""
+
+    counts: int
+    regions: int
+    first: date | None
+    last: date | None
+    #: Sum of the imported counts.
+    value: float
+    #: Sum of the live counts of the same days, which an import hides.
+    live: float
+
+
+def remove_imports(connection: psycopg.Connection, chosen: Chosen, *, dry_run: bool) -> Removed:
+    """Take imported counts back, all or none, and have their series judged again.
+
+    Live counts of the same periods show again; sums of upper levels follow.
+
+    Parameters
+    ----------
+    dry_run
+        Only tell what would be removed.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(_IMPORTING)
+        if not dry_run:
+            hold_levels(cursor)
+        cursor.execute(_CHOOSE, chosen._asdict() | {"regions": list(chosen.regions)})
+        cursor.execute("ANALYZE importing")
+        row = cursor.execute(_CHOSEN).fetchone()
+        if not dry_run:
+            subtract_from_levels(cursor)
+            cursor.execute(_REMOVE)
+            add_to_levels(cursor)
+            cursor.execute(_JUDGE_AGAIN)
+        cursor.execute("DROP TABLE importing, touched")
+    assert row is not None  # noqa: S101 - an aggregate gives one row
+    return Removed(*row)
 
 
 def _copy(cursor: psycopg.Cursor, counts: Iterable[Count]) -> None:
@@ -134,6 +194,37 @@ CREATE TEMPORARY TABLE importing (
     PRIMARY KEY (signal, region, grain, period, stratum)
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE touched (signal text, region text, period date) ON COMMIT DROP
+"""
+
+_CHOOSE = """
+INSERT INTO importing (signal, region, stratum, grain, period, value, last)
+SELECT c.signal, c.region, c.stratum, c.grain, c.period, c.value,
+       c.period + CASE c.grain WHEN 'week' THEN 6 ELSE 0 END
+FROM imported_counts c
+WHERE c.signal = %(signal)s AND c.grain = %(grain)s
+  AND (cardinality(%(regions)s::text[]) = 0 OR c.region = ANY (%(regions)s::text[]))
+  AND c.period >= coalesce(%(first)s::date, '-infinity')
+  AND c.period <= coalesce(%(last)s::date, 'infinity')
+"""
+
+_CHOSEN = """
+SELECT count(*), count(DISTINCT i.region), min(i.period), max(i.period),
+       coalesce(sum(i.value), 0)::float8,
+       (SELECT coalesce(sum(d.value), 0)::float8
+        FROM (SELECT DISTINCT signal, region, period, last FROM importing) p
+        JOIN counts_daily d ON d.signal = p.signal AND d.region = p.region
+            AND d.day BETWEEN p.period AND p.last)
+FROM importing i
+"""
+
+_REMOVE = """
+WITH gone AS (
+    DELETE FROM imported_counts c USING importing i
+    WHERE c.signal = i.signal AND c.region = i.region AND c.grain = i.grain
+      AND c.period = i.period AND c.stratum = i.stratum
+    RETURNING c.signal, c.region, c.period
+)
+INSERT INTO touched SELECT * FROM gone
 """
 
 _LIVE = """

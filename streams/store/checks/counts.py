@@ -108,7 +108,24 @@ SELECT CASE WHEN (h.revision, h.cancelled, h.occurred_at, h.series, h.amounts)
 FROM head h FULL JOIN latest l USING (event_key, kind)
 """
 
+# An import hides live counts, so one made before its period's end hides what came after it.
+_IMPORTS: Final = """
+WITH import AS (
+    SELECT i.signal, i.region, i.grain, i.period, max(i.imported_at)::date AS imported,
+           i.period + CASE i.grain WHEN 'week' THEN 6 ELSE 0 END AS last
+    FROM imported_counts i
+    GROUP BY 1, 2, 3, 4
+)
+SELECT CASE WHEN imported <= last THEN
+           format('%%s in %%s, %%s of %%s was imported on %%s, before its end, and hides live '
+                  'counts; take it back with fenghuo import-counts --remove --signal %%s --grain '
+                  '%%s --region %%s --from %%s --to %%s', signal, region, grain, period, imported,
+                  signal, grain, region, period, period) END AS problem
+FROM import
+"""
+
 CHECKS: Final = (
+    Check("imports", "imported periods had ended", "periods", _IMPORTS, windowed=False),
     Check("recount", "counts equal a recount of the stored events", "hourly counts", _HOURLY),
     Check("history", "counts equal the sum of their changes", "hourly counts", _HISTORY, False),
     Check("daily", "daily counts equal the sum of their hours", "daily counts", _DAILY),

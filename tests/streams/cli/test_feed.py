@@ -140,3 +140,42 @@ def test_nothing_is_imported_if_a_row_is_bad(run: Run, database: str, tmp_path: 
         run("import-counts", file, "--signal", "ili")
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT FROM imported_counts").fetchone() is None
+
+
+def test_an_import_is_taken_back(run: Run, database: str, tmp_path: Path) -> None:
+    file = tmp_path / "counts.csv"
+    file.write_text(
+        "period,region,count\n2009-W10,臺北市,12\n2009-W11,TW-TPE,9\n2009-W11,TW-KHH,1\n"
+    )
+    assert run("import-counts", file, "--signal", "ili").exit_code == 0
+    chosen = ("--signal", "ili", "--remove", "--region", "臺北市", "--from", "2009-W11")
+
+    def periods() -> list[tuple[Any, ...]]:
+        with psycopg.connect(database) as connection:
+            return connection.execute("SELECT region, period::text FROM imported_counts").fetchall()
+
+    planned = run("import-counts", *chosen)
+    assert "Would remove 1 imported counts of ili (sum 9), regions: 1" in planned.stderr
+    assert "add --yes" in planned.stderr
+    assert len(periods()) == 3
+    assert "Removed 1 imported counts" in run("import-counts", *chosen, "--yes").stderr
+    assert set(periods()) == {("TW-TPE", "2009-03-02"), ("TW-KHH", "2009-03-09")}
+    assert "No imported counts of ili" in run("import-counts", *chosen, "--yes").stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("counts.csv", "--remove"), "--remove takes neither a file"),
+        (("counts.csv", "--yes"), "go with --remove only"),
+        ((), "Say which file to import"),
+        (("--remove", "--from", "W10"), "--from W10 is neither a date"),
+        (("--remove", "--from", "2009-W11", "--to", "2009-W10"), "exchange them"),
+        (("--remove", "--region", "TW-XXX"), "--region: 'TW-XXX' is no region"),
+    ],
+)
+def test_options_of_removal_that_do_not_fit(
+    run: Run, options: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(FenghuoError, match=message):
+        run("import-counts", *options, "--signal", "ili")

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.counts import Count, ImportGrain
 from streams.errors import StoreError
-from streams.store.imports import Imported, import_counts
+from streams.store.imports import Chosen, Imported, import_counts, remove_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,3 +174,53 @@ def test_an_import_commits_by_itself_or_with_the_callers_transaction(
         assert stored(other) == []
         import_counts(connection, [count(1)], replace=False)
         assert len(stored(other)) == 1
+
+
+def levels(connection: psycopg.Connection) -> set[tuple[object, ...]]:
+    return set(
+        connection.execute(
+            "SELECT region, grain, period, value::float8 FROM level_counts WHERE value <> 0"
+        )
+    )
+
+
+@pytest.mark.parametrize("grain", ["day", "week"])
+def test_an_import_is_taken_back(connection: psycopg.Connection, grain: ImportGrain) -> None:
+    add_live(connection, MONDAY + timedelta(7), value=210)
+    import_counts(connection, [count(5), count(7, region="TW-KHH")], replace=False)
+    before, kept = levels(connection), stored(connection)
+    period = MONDAY + timedelta(7)
+    import_counts(connection, [count(12, period=period, grain=grain)], replace=True)
+    assert levels(connection) != before
+    connection.execute("DELETE FROM pending_judgements")
+    chosen = Chosen("ili", grain, ("TW-TPE",), period, period)
+
+    planned = remove_imports(connection, chosen, dry_run=True)
+    assert planned == (1, 1, period, period, 12, 210)
+    assert len(stored(connection)) == 3
+    assert pending(connection) == []
+
+    assert remove_imports(connection, chosen, dry_run=False) == planned
+    assert stored(connection) == kept
+    assert pending(connection) == [("ili", "TW-TPE", period)]
+    assert levels(connection) == before
+    assert remove_imports(connection, chosen, dry_run=False) == (0, 0, None, None, 0, 0)
+    assert levels(connection) == before
+
+
+def test_all_regions_and_periods_of_an_import_are_taken_back(
+    connection: psycopg.Connection,
+) -> None:
+    import_counts(
+        connection,
+        [
+            count(1),
+            count(2, region="TW-KHH"),
+            count(3, stratum="0-6", period=MONDAY + timedelta(7)),
+        ],
+        replace=False,
+    )
+    assert remove_imports(connection, Chosen("ili", "day"), dry_run=False).counts == 0
+    assert remove_imports(connection, Chosen("ili", "week"), dry_run=False).counts == 3
+    assert stored(connection) == []
+    assert levels(connection) == set()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ALL = {
     "series", "events", "pending", "recount", "history", "daily", "negative", "heads", "levels",
-    "facilities", "reported", "reports", "alerts", "members",
+    "facilities", "reported", "reports", "alerts", "members", "imports",
 }  # fmt: skip
 
 
@@ -137,6 +137,14 @@ DAMAGE: dict[str, tuple[LiteralString, set[str]]] = {
     "pending batch": (
         "INSERT INTO pending_facilities (batch_id, first_at, last_at) VALUES (99, now(), now())",
         {"pending"},
+    ),
+    "import of a day before its end": (
+        "UPDATE imported_counts SET imported_at = '2025-03-02T23:30:00+08:00' WHERE grain = 'day'",
+        {"imports"},
+    ),
+    "import of a week before its end": (
+        "UPDATE imported_counts SET imported_at = '2025-03-09T23:30:00+08:00' WHERE grain = 'week'",
+        {"imports"},
     ),
     "update of no alert": (
         "INSERT INTO held_updates (alert_id, due_at) VALUES (99, now())",
