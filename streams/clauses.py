@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streams.defang import defang
 from streams.phrases import Sentences, ages, amount, listed, percent, place, plain, unit
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _origin(
     else:
         parts = explanation.facilities
         places = _outstanding(parts, _WORTH_NAMING, whole)
-        names = [Sentences(one.name, one.name) for one in places]
+        names = [Sentences(defang(one.name), defang(one.name)) for one in places]
         spread = Sentences("many facilities", "多家机构")
     en, zh = [], []
     if groups:
@@ -168,7 +169,7 @@ def _completeness(explanation: Explanation) -> Sentences | None:
     zh = f"报告完整率约{percent(share)}"
     if not silent:
         return Sentences(en, zh)
-    names = explanation.silent_facilities[:_NAMED_SILENT]
+    names = [defang(name) for name in explanation.silent_facilities[:_NAMED_SILENT]]
     if silent <= _NAMED_SILENT:
         return Sentences(
             f"{en}, with nothing from {listed(names, 'and')}", f"{zh}，{'、'.join(names)}尚无报告"

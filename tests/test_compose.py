@@ -17,11 +17,12 @@ from typer.main import get_command
 
 from streams.cli.main import app
 from streams.settings import Settings
+from streams.web.proxies import trusted_proxies
 from tests.support.compose import PASSWORDS, ROOT, Variable, example, load_compose, variables
 
 COMPOSE = load_compose(PASSWORDS)
 SERVICES: Final[dict[str, Any]] = COMPOSE["services"]
-JOBS = {"migrate", "topics", "reader", "demo"}
+JOBS = {"owner", "migrate", "roles", "topics", "reader", "demo"}
 OURS = {name for name, service in SERVICES.items() if "build" in service}
 GUIDE = (ROOT / "docs" / "guides" / "compose.md").read_text(encoding="utf-8")
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
@@ -171,10 +172,30 @@ def test_ports_are_on_loopback_and_documented(name: str) -> None:
         assert re.search(rf"^\| `{name}` \|.*\b{inside}\b", GUIDE, re.MULTILINE)
 
 
+def test_only_jobs_sign_in_to_the_database_as_its_superuser() -> None:
+    users = {
+        name: str(SERVICES[name]["environment"]["FENGHUO_DATABASE"]).split("//")[1].split("@")[0]
+        for name in OURS
+    }
+    superuser = SERVICES["timescaledb"]["environment"]["POSTGRES_USER"]
+    assert {name for name, user in users.items() if user == superuser} == {
+        "owner", "roles", "reader",
+    }  # fmt: skip
+    assert (users["migrate"], users["worker"], users["web"]) == (
+        "fenghuo_owner", "fenghuo_worker", "fenghuo_page",
+    )  # fmt: skip
+
+
 def test_the_database_is_not_published() -> None:
     assert "ports" not in SERVICES["timescaledb"]
     assert SERVICES["timescaledb"]["networks"] == ["inside"]
     assert COMPOSE["networks"]["inside"]["internal"] is True
+
+
+def test_the_page_believes_the_gateway_alone_about_addresses() -> None:
+    (network,) = COMPOSE["networks"]["outside"]["ipam"]["config"]
+    believed = SERVICES["web"]["environment"]["FENGHUO_PAGE_PROXIES"]
+    assert trusted_proxies(believed) == [network["gateway"]]
 
 
 def test_volumes_have_names_and_are_documented() -> None:
@@ -239,7 +260,7 @@ def test_everything_waits_for_what_it_needs() -> None:
         for needed, how in service.get("depends_on", {}).items():
             done = "service_completed_successfully" if needed in JOBS else "service_healthy"
             assert how == {"condition": done}, name
-    assert SERVICES["worker"]["depends_on"].keys() == {"migrate", "topics"}
+    assert SERVICES["worker"]["depends_on"].keys() == {"roles", "topics"}
 
 
 def test_the_demo_is_started_only_when_asked_for() -> None:

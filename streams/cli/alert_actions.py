@@ -38,7 +38,7 @@ As = Annotated[
     str | None,
     typer.Option(
         "--as",
-        help="Your name.",
+        help="Your name as a user (fenghuo users list).",
         envvar="FENGHUO_OFFICER",
         show_default="your login name",
         metavar="NAME",
@@ -240,15 +240,16 @@ def _act(
     *,
     as_json: bool,
 ) -> None:
-    from streams.store.decisions import act  # noqa: PLC0415 - keeps --help fast
+    from streams.people.users import folded_name  # noqa: PLC0415 - keeps --help fast
+    from streams.store.authorised import act_as  # noqa: PLC0415 - keeps --help fast
 
     actor = as_ or _login_name()
     with open_database(settings(database=database).database) as connection:
-        alert = act(connection, alert_id, change, actor=actor, seen=version)
+        alert = act_as(connection, alert_id, change, actor=actor, seen=version)
     if as_json:
         print_json(alert.model_dump(mode="json"))
         return
-    results().print(_outcome(alert, change, actor), markup=False, soft_wrap=True)
+    results().print(_outcome(alert, change, folded_name(actor)), markup=False, soft_wrap=True)
 
 
 def _login_name() -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from streams.cli.common import DatabaseOption, console, settings
+from streams.cli.common import ConfigOption, DatabaseOption, console, settings
 from streams.cli.output import JsonOption, open_database, print_json, results
 
 if TYPE_CHECKING:
@@ -16,17 +16,27 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 
-def check(*, as_json: JsonOption = False, database: DatabaseOption = None) -> None:
+def check(
+    *,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    config: ConfigOption = None,
+) -> None:
     """Prove that counts, sums and alerts are what the stored events come to.
 
     Reads one snapshot, writes nothing, and may run beside workers. Exit code 1 if something is
     wrong.
     """
-    from streams.store.checks import run_checks  # noqa: PLC0415 - keeps --help fast
+    from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
+    from streams.store.checks import run_checks  # noqa: PLC0415
+    from streams.store.head_states import check_heads  # noqa: PLC0415
+
+    given = settings(database=database, config=config)
+    configuration = load_configuration(given.config)
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with (
-        open_database(settings(database=database).database) as connection,
+        open_database(given.database) as connection,
         Progress(*columns, console=console, transient=True) as progress,
     ):
         task = progress.add_task("Checking", total=None)
@@ -35,6 +45,8 @@ def check(*, as_json: JsonOption = False, database: DatabaseOption = None) -> No
             progress.update(task, description=name, completed=window, total=windows)
 
         done = run_checks(connection, show)
+        show("heads of alerts", 0, 1)
+        done.append(check_heads(given.database, configuration))
     wrong = [checked for checked in done if checked.wrong]
     if as_json:
         print_json({"ok": not wrong, "checks": [checked._asdict() for checked in done]})

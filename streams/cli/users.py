@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="People who use the triage page and the API.")
     group.command("list")(list_)
-    for command in (add, password, role, disable, enable, remove, token, tokens, revoke):
+    for command in (add, password, role, link, disable, enable, remove, token, tokens, revoke):
         group.command()(command)
     app.add_typer(group, name="users", no_args_is_help=True)
 
@@ -77,7 +77,7 @@ def add(
     password_stdin: StdinOption = False,
     prompt: PromptOption = False,
     no_password: Annotated[
-        bool, typer.Option("--no-password", help="OpenID Connect or tokens only.")
+        bool, typer.Option("--no-password", help="Tokens only, or OpenID Connect: see link.")
     ] = False,
     database: DatabaseOption = None,
 ) -> None:
@@ -106,11 +106,11 @@ def password(
     password_stdin: StdinOption = False,
     prompt: PromptOption = False,
     take_away: Annotated[
-        bool, typer.Option("--none", help="None: OpenID Connect or tokens only.")
+        bool, typer.Option("--none", help="None: tokens only, or OpenID Connect (see link).")
     ] = False,
     database: DatabaseOption = None,
 ) -> None:
-    """Set a new password, by default a one-time one, and sign the user out everywhere."""
+    """Set a new password, by default a one-time one; the user's sessions and tokens end."""
     from streams.store.people import (  # noqa: PLC0415 - quick --help
         get_user,
         set_password,
@@ -146,13 +146,51 @@ def role(
     console.print(f"{user.name} is {user.role} for {user.region}.", markup=False, highlight=False)
 
 
+def link(
+    name: Name,
+    *,
+    subject: Annotated[
+        str | None, typer.Option(help="Their subject (sub) at the provider.", metavar="SUB")
+    ] = None,
+    issuer: Annotated[
+        str | None,
+        typer.Option(help="The provider.", show_default="FENGHUO_OIDC_ISSUER", metavar="URL"),
+    ] = None,
+    by_name: Annotated[
+        bool, typer.Option("--by-name", help="Link at the next sign-in under this name, once.")
+    ] = False,
+    none: Annotated[bool, typer.Option("--none", help="Link with no subject any more.")] = False,
+    database: DatabaseOption = None,
+) -> None:
+    """Say who a user is at the OpenID Connect provider."""
+    from streams.store.credentials import (  # noqa: PLC0415 - quick --help
+        allow_link_by_name,
+        link_subject,
+    )
+
+    if [subject is not None, by_name, none].count(True) != 1:
+        raise FenghuoError("Give one of --subject SUB, --by-name and --none.")
+    known = settings(database=database)
+    provider = issuer or known.oidc_issuer
+    if subject is not None and not (subject and provider):
+        raise FenghuoError("Name the provider with --issuer or FENGHUO_OIDC_ISSUER, and a subject.")
+    with open_database(known.database) as connection:
+        if by_name:
+            allow_link_by_name(connection, name)
+            done = "is linked at the next sign-in under this name"
+        else:
+            link_subject(connection, name, f"{provider} {subject}" if subject else None)
+            done = f"is linked with {subject}" if subject else "is linked with no subject"
+    console.print(f"{name} {done}.", markup=False, highlight=False)
+
+
 def disable(name: Name, *, database: DatabaseOption = None) -> None:
-    """Let a user in no more, and sign them out everywhere."""
+    """Let a user in no more; their sessions and tokens end."""
     _set_disabled(name, database, disabled=True)
 
 
 def enable(name: Name, *, database: DatabaseOption = None) -> None:
-    """Let a user in again."""
+    """Let a user in again; former tokens stay revoked."""
     _set_disabled(name, database, disabled=False)
 
 

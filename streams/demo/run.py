@@ -17,6 +17,7 @@ from streams.embedded.stack import EmbeddedStack
 from streams.errors import FenghuoError
 from streams.feed.publish import publish_mixed
 from streams.store.checks import run_checks
+from streams.store.head_states import check_heads
 from streams.store.imports import import_counts
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def run_demo(
         )
         on_step("Counting again")
         result = _check(connection, sent)
+        _check_all(connection, stack.settings.database, configuration)
         on_step("Drawing")
         pictures = draw(connection, configuration, output)
         alerts = first_alerts(connection, configuration, rule="ili-county-week")
@@ -169,10 +171,10 @@ def _replay(
             time.sleep(_POLL_SECONDS)
 
 
-def _check_all(connection: psycopg.Connection) -> None:
+def _check_all(connection: psycopg.Connection, database: str, configuration: Configuration) -> None:
     """Run the checks of ``fenghuo db check``."""
-    wrong = [checked for checked in run_checks(connection) if checked.wrong]
-    if wrong:
+    done = [*run_checks(connection), check_heads(database, configuration)]
+    if wrong := [checked for checked in done if checked.wrong]:
         found = "; ".join(f"{c.statement}: {c.wrong} wrong, {c.example}" for c in wrong)
         raise FenghuoError(f"The database does not add up. {found}.")
 
@@ -227,7 +229,6 @@ def _check(connection: psycopg.Connection, sent: int) -> DemoResult:
         pictures=[],
         first_alerts=[],
     )
-    _check_all(connection)
     if different or not (
         result.events_published == result.events_stored == result.events_recounted
     ):

@@ -44,6 +44,12 @@ class EmbeddedBroker:
         """Address for clients."""
         return f"127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """Process id, while it runs."""
+        assert self._process is not None, "the broker does not run"  # noqa: S101
+        return self._process.pid
+
     def __enter__(self) -> Self:
         command = [
             str(_binary()),

@@ -17,15 +17,20 @@ __all__ = ["owned"]
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
+def owned(folder: Path) -> Iterator[int]:
     """Own a folder until the end of the block, or of this process, however it ends.
+
+    Yields
+    ------
+    int
+        Descriptor of the lock. A child that inherits it owns the folder, too, until it ends.
 
     Raises
     ------
     UnavailableError
         Another process owns it.
     """
-    # The descriptor is not inherited: children that outlive their parent own nothing.
+    # The descriptor is inherited by nobody to whom it is not passed.
     with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,4 +44,4 @@ def owned(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield
+        yield file.fileno()

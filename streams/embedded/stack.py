@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.database import EmbeddedDatabase
+from streams.embedded.guard import Guard
 from streams.embedded.owning import owned
 from streams.errors import UnavailableError
 from streams.kafka import create_topics
@@ -43,10 +44,13 @@ class KeptProcess:
         Of ``fenghuo``: ``worker`` or ``web``.
     log
         Takes what it prints.
+    guard
+        Ends it where this process is killed.
     """
 
-    def __init__(self, command: str, settings: Settings, log: Path) -> None:
+    def __init__(self, command: str, settings: Settings, log: Path, guard: Guard) -> None:
         self._command = command
+        self._guard = guard
         self._settings = settings
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,6 +79,8 @@ class KeptProcess:
                 process.kill()
                 process.wait()
         self._supervisor.join()
+        if process is not None:
+            self._guard.stopped(process.pid)
 
     def check(self) -> None:
         """Raise when it could not be kept running."""
@@ -87,13 +93,15 @@ class KeptProcess:
             for name, value in self._settings.model_dump().items()
         }
         with self._log.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - our own command
+            process = subprocess.Popen(  # noqa: S603 - our own command
                 [sys.executable, "-m", "streams", self._command],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
+        self._guard.started(process.pid)
+        return process
 
     def _supervise(self) -> None:
         starts = 1
@@ -103,6 +111,7 @@ class KeptProcess:
             except subprocess.TimeoutExpired:
                 starts = 0
                 continue
+            self._guard.stopped(self._process.pid)
             if self._stopping.is_set():
                 return
             if starts >= _STARTS_IN_A_ROW:
@@ -152,11 +161,14 @@ class EmbeddedStack:
         self._external_database = external_database
         self._on_step = on_step
         self._open = ExitStack()
+        self._guard: Guard
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._open.enter_context(owned(self._folder))
+            lock = self._open.enter_context(owned(self._folder))
+            # Last to end: until then it guards what has not been stopped.
+            self._guard = self._open.enter_context(Guard(lock))
             self._start()
         except BaseException:
             self._open.close()
@@ -166,13 +178,18 @@ class EmbeddedStack:
     def _start(self) -> None:
         if not self._external_database:
             self._on_step("Starting the database")
-            database = self._open.enter_context(EmbeddedDatabase(self._folder / "postgres"))
+            folder = self._folder / "postgres"
+            self._guard.database_started(folder)
+            self._open.callback(self._guard.database_stopped)
+            database = self._open.enter_context(EmbeddedDatabase(folder))
             self.settings = self.settings.model_copy(update={"database": database.uri})
         self._on_step("Bringing the database up to date")
         migrate(self.settings.database, self._configuration)
         if not self._external_kafka:
             self._on_step("Starting the broker")
             broker = self._open.enter_context(EmbeddedBroker(self._folder))
+            self._guard.started(broker.pid)
+            self._open.callback(self._guard.stopped, broker.pid)
             self.settings = self.settings.with_plain_kafka(broker.bootstrap)
         create_topics(
             self.settings.brokers,
@@ -193,7 +210,9 @@ class EmbeddedStack:
         return self._keep("web", "page.log")
 
     def _keep(self, command: str, log: str) -> KeptProcess:
-        return self._open.enter_context(KeptProcess(command, self.settings, self._folder / log))
+        return self._open.enter_context(
+            KeptProcess(command, self.settings, self._folder / log, self._guard)
+        )
 
     def __exit__(
         self,

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from schemas.config import Title
 from streams.alerts.small_cells import alert_to_tell, event_to_tell
+from streams.defang import defanged_alert, defanged_event
 from streams.notify.message import Entry
 from streams.notify.tokens import LIFETIME, make_token
 from streams.notify.words import SEVERITY_WORDS, STATUS_WORDS, Fact, event_words
@@ -35,12 +36,15 @@ def make_entry(
 ) -> Entry:
     """Put together what a message tells of an event; small cells are left out.
 
+    Names that sources give become no links: the texts go to mail and chat programs.
+
     Parameters
     ----------
     secret
         Signs the token of the link.
     """
-    event, alert = event_to_tell(event), alert_to_tell(alert)
+    event = defanged_event(event_to_tell(event))
+    alert = defanged_alert(alert_to_tell(alert))
     surveillance = configuration.surveillance
     region = configuration.regions.get(alert.region)
     signal = surveillance.signals.get(alert.signal)

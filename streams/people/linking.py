@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from streams.errors import FenghuoError
 from streams.people.users import BadNameError
-from streams.store.credentials import link_subject, user_of_subject
+from streams.store.credentials import link_by_name, link_subject, user_of_subject
 from streams.store.people import add_user, find_user
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def linked_user(
 ) -> User:
     """Return the user whom a provider means.
 
-    Names at a provider can often be chosen, and given to somebody else later. So the name counts
-    once: then the user is linked with the subject, which is never given twice. A user with a
-    password here is not linked by name, else whoever took that name at the provider would be they.
+    Names at a provider can often be chosen, and given to somebody else later, so the subject
+    counts, which is never given twice. A user who is not linked yet is linked by name only if an
+    operator allowed it for that user (`fenghuo users link NAME --by-name`), once, and never if the
+    user has a password: otherwise whoever takes the name at the provider would become that user.
 
     Parameters
     ----------
@@ -58,11 +59,13 @@ def linked_user(
         user = find_user(connection, name)
         if user is None:
             user = _new(connection, name, display_name, locale, new_users)
-        if user.has_password or not link_subject(connection, user.user_id, subject):
+            link_subject(connection, user.name, subject)
+        elif not link_by_name(connection, user.user_id, subject):
             raise NotLinkedError(
-                f"The name {name} belongs to somebody else here, or signs in with a password. "
-                "Ask an admin.",
-                f"用户名 {name} 在本系统属于他人，或使用密码登录，请联系管理员。",
+                f"The user {name} is not linked with your account at the provider. Ask an admin: "
+                f"fenghuo users link {name}",
+                f"用户 {name} 尚未与您在身份提供方的账户关联，请联系管理员"
+                f"（fenghuo users link {name}）。",
             )
     if user.disabled:
         raise _turned_away(name)

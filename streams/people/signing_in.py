@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from streams.people.passwords import BadPasswordError, verified
 from streams.people.throttling import keys
-from streams.store.credentials import kept_password
+from streams.store.credentials import add_own_token, kept_password
 from streams.store.people import find_user, set_password
 from streams.store.sessions import count_attempt, forgive
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     import psycopg
 
     from streams.people.users import User
 
-__all__ = ["change_password", "sign_in"]
+__all__ = ["change_password", "make_token", "sign_in"]
 
 
 def sign_in(
@@ -58,7 +58,7 @@ def change_password(
 ) -> bool:
     """Let a user change their password; False where the current one is wrong.
 
-    It can be tried as often as signing in. All sessions of the user end.
+    It can be tried as often as signing in. The user's sessions and tokens end.
 
     Raises
     ------
@@ -80,7 +80,35 @@ def change_password(
     return True
 
 
+def make_token(
+    connection: psycopg.Connection,
+    user: User,
+    password: str,
+    *,
+    label: str,
+    lifetime: timedelta,
+    address: str,
+) -> str | None:
+    """Make a token for a user's programs; None where the password is wrong.
+
+    A session alone makes none: it may be another person's for a minute, a token stays. The password
+    can be tried as often as at sign-in.
+    """
+    counted = keys(user.name, address)
+    if count_attempt(connection, counted) is not None:
+        return None
+    kept = _kept(connection, user)
+    if kept is None or not verified(password, kept):
+        return None
+    forgive(connection, counted)
+    return add_own_token(connection, user.user_id, kept=kept, label=label, lifetime=lifetime)
+
+
 def _right(connection: psycopg.Connection, user: User | None, password: str) -> bool:
+    return verified(password, _kept(connection, user))
+
+
+def _kept(connection: psycopg.Connection, user: User | None) -> str | None:
     kept = kept_password(connection, user.user_id if user else 0)
     connection.commit()  # nothing stays open while the password is hashed
-    return verified(password, kept)
+    return kept

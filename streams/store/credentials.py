@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from streams.errors import FenghuoError
 from streams.people.credentials import digest, new_token
 from streams.people.users import User
-from streams.store.people import USERS, get_user
+from streams.store.people import USERS, end_access, get_user
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Token",
+    "add_own_token",
     "add_token",
+    "allow_link_by_name",
     "kept_password",
+    "link_by_name",
     "link_subject",
     "list_tokens",
     "revoke_token",
@@ -54,14 +57,70 @@ def user_of_subject(connection: psycopg.Connection, subject: str) -> User | None
         ).fetchone()
 
 
-def link_subject(connection: psycopg.Connection, user_id: int, subject: str) -> bool:
-    """Link a user with a subject, once; False where another one is linked already."""
+def link_subject(connection: psycopg.Connection, name: str, subject: str | None) -> None:
+    """Link a user with a subject of the provider, or with none, and end their sessions and tokens.
+
+    Parameters
+    ----------
+    subject
+        Issuer, a blank, and subject; None: the user signs in by the provider no more.
+
+    Raises
+    ------
+    FenghuoError
+        Another user is linked with this subject.
+    NoUserError
+        There is no such user.
+    """
+    user = get_user(connection, name)
+    try:
+        with connection.transaction():
+            connection.execute(
+                "UPDATE users SET oidc_subject = %s, link_by_name = false WHERE user_id = %s",
+                (subject, user.user_id),
+            )
+            end_access(connection, user.user_id)
+    except errors.UniqueViolation:
+        raise FenghuoError(
+            "Another user is linked with this subject. Unlink that one first: "
+            "fenghuo users link NAME --none"
+        ) from None
+
+
+def allow_link_by_name(connection: psycopg.Connection, name: str) -> None:
+    """Let the next sign-in at the provider under a user's name link the user, once.
+
+    Raises
+    ------
+    FenghuoError
+        The user has a password, or is linked.
+    NoUserError
+        There is no such user.
+    """
+    user = get_user(connection, name)
+    if user.has_password:
+        raise FenghuoError(
+            f"{user.name} has a password and is not linked by name. Name the subject with "
+            f"--subject, or remove the password: fenghuo users password {user.name} --none"
+        )
+    cursor = connection.execute(
+        "UPDATE users SET link_by_name = true WHERE user_id = %s AND oidc_subject IS NULL",
+        (user.user_id,),
+    )
+    if not cursor.rowcount:
+        raise FenghuoError(
+            f"{user.name} is linked already. Unlink first: fenghuo users link {user.name} --none"
+        )
+
+
+def link_by_name(connection: psycopg.Connection, user_id: int, subject: str) -> bool:
+    """Link a user with a subject that showed their name; False where that was not allowed."""
     try:
         with connection.transaction():
             cursor = connection.execute(
-                "UPDATE users SET oidc_subject = %s WHERE user_id = %s "
-                "AND (oidc_subject IS NULL OR oidc_subject = %s)",
-                (subject, user_id, subject),
+                "UPDATE users SET oidc_subject = %s, link_by_name = false WHERE user_id = %s "
+                "AND link_by_name AND oidc_subject IS NULL AND password_hash IS NULL",
+                (subject, user_id),
             )
             return cursor.rowcount == 1
     except errors.UniqueViolation:
@@ -78,6 +137,43 @@ def add_token(
         "VALUES (%s, %s, %s, clock_timestamp() + %s)",
         (digest(token), get_user(connection, name).user_id, label, lifetime),
     )
+    return token
+
+
+def add_own_token(
+    connection: psycopg.Connection,
+    user_id: int,
+    *,
+    kept: str,
+    label: str,
+    lifetime: timedelta | None,
+) -> str | None:
+    """Make a token for a user who has just given their password.
+
+    Parameters
+    ----------
+    kept
+        Hash that the password was compared with.
+
+    Returns
+    -------
+    str or None
+        The token. None: the password was changed meanwhile, or the user was disabled.
+    """
+    token = new_token()
+    with connection.transaction():
+        user = connection.execute(
+            "SELECT 1 FROM users WHERE user_id = %s AND password_hash = %s AND NOT disabled "
+            "FOR SHARE",
+            (user_id, kept),
+        ).fetchone()
+        if user is None:
+            return None
+        connection.execute(
+            "INSERT INTO api_tokens (token_hash, user_id, label, expires_at) "
+            "VALUES (%s, %s, %s, clock_timestamp() + %s)",
+            (digest(token), user_id, label, lifetime),
+        )
     return token
 
 

@@ -71,6 +71,10 @@ class MovedError(ConflictError):
 class NoAlertError(FenghuoError):
     """There is no alert of this id."""
 
+    def __init__(self, alert_id: int) -> None:
+        super().__init__(f"There is no alert {alert_id}. See fenghuo alerts list.")
+        self.alert_id = alert_id
+
 
 class PersonalDataError(FenghuoError):
     """A note holds what identifies a person; the text tells what kind of thing, and not more."""
@@ -85,6 +89,8 @@ def act(
     seen: int | None = None,
 ) -> Alert:
     """Let a person change an alert, in a transaction of its own.
+
+    Whether the person may is not checked here: see `streams.store.authorised.act_as`.
 
     Parameters
     ----------
@@ -155,7 +161,7 @@ def _refuse_personal(change: Change) -> None:
 def _get(connection: psycopg.Connection, alert_id: int) -> Alert:
     alert = get_alert(connection, alert_id)
     if alert is None:
-        raise NoAlertError(f"There is no alert {alert_id}. See fenghuo alerts list.")
+        raise NoAlertError(alert_id)
     return alert
 
 

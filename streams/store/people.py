@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from streams.errors import FenghuoError
 from streams.people.passwords import check_password, hashed, one_time
 from streams.people.users import User, checked_display_name, checked_name, folded_name
+from streams.store.admins import keeps_an_admin
 
 if TYPE_CHECKING:
     import psycopg
@@ -30,12 +31,13 @@ __all__ = [
     "UserExistsError",
     "add_user",
     "any_user",
-    "end_sessions",
+    "end_access",
     "find_user",
     "first_admin",
     "get_user",
     "list_users",
     "nation",
+    "region_within",
     "remove_user",
     "set_access",
     "set_disabled",
@@ -77,7 +79,7 @@ def list_users(connection: psycopg.Connection, *, within: str | None = None) -> 
         users = cursor.execute(USERS.format(sql.SQL("ORDER BY name"))).fetchall()
     if within is None:
         return users
-    return [user for user in users if _below(connection, user.region, within)]
+    return [user for user in users if region_within(connection, user.region, within)]
 
 
 def find_user(connection: psycopg.Connection, name: str) -> User | None:
@@ -124,7 +126,7 @@ def add_user(
     region
         Code of the region they see with all below it; None: the whole nation.
     password
-        None: they sign in by OpenID Connect, or have tokens only.
+        None: they sign in by OpenID Connect once linked, or have tokens only.
     must_change
         The password must be changed at the first sign-in.
 
@@ -190,12 +192,20 @@ def set_access(
     region: str | None,
     within: str | None = None,
 ) -> User:
-    """Change what a user may do, where, or both; it holds from their next click on."""
+    """Change what a user may do, where, or both; it holds from their next click on.
+
+    Raises
+    ------
+    FenghuoError
+        The region is not in the database; or this is the last admin of the nation (LastAdminError).
+    NotYoursError, NoUserError
+        The text says what is wrong.
+    """
     user = get_user(connection, name, within=within)
     if region is not None:
         _refuse_outside(connection, region, within)
     try:
-        with connection.transaction():
+        with keeps_an_admin(connection):
             connection.execute(
                 "UPDATE users SET role = coalesce(%s, role), region = coalesce(%s, region) "
                 "WHERE user_id = %s",
@@ -209,14 +219,19 @@ def set_access(
 def set_disabled(
     connection: psycopg.Connection, name: str, *, disabled: bool, within: str | None = None
 ) -> User:
-    """Let a user in no more, or again; nobody who is disabled stays signed in."""
+    """Disable or enable a user. Sessions and tokens end; enabling brings none of them back.
+
+    Raises
+    ------
+    LastAdminError, NotYoursError, NoUserError
+        The text says what is wrong.
+    """
     user = get_user(connection, name, within=within)
-    with connection.transaction():
+    with keeps_an_admin(connection):
         connection.execute(
             "UPDATE users SET disabled = %s WHERE user_id = %s", (disabled, user.user_id)
         )
-        if disabled:
-            end_sessions(connection, user.user_id)
+        end_access(connection, user.user_id)
     return get_user(connection, name)
 
 
@@ -236,7 +251,7 @@ def set_password(
     must_change: bool,
     within: str | None = None,
 ) -> None:
-    """Change a user's password, and end their sessions.
+    """Change a user's password, end their sessions and revoke their tokens.
 
     Raises
     ------
@@ -248,14 +263,18 @@ def set_password(
     kept = hashed(password)
     with connection.transaction():
         connection.execute(
-            "UPDATE users SET password_hash = %s, must_change_password = %s WHERE user_id = %s",
+            "UPDATE users SET password_hash = %s, must_change_password = %s, link_by_name = false "
+            "WHERE user_id = %s",
             (kept, must_change, user.user_id),
         )
-        end_sessions(connection, user.user_id)
+        end_access(connection, user.user_id)
 
 
 def take_password_away(connection: psycopg.Connection, name: str) -> None:
-    """Have a user sign in by OpenID Connect, or use tokens only, and end their sessions."""
+    """Remove a user's password, end their sessions and revoke their tokens.
+
+    They sign in by OpenID Connect once linked, or use tokens only.
+    """
     user = get_user(connection, name)
     with connection.transaction():
         connection.execute(
@@ -263,31 +282,39 @@ def take_password_away(connection: psycopg.Connection, name: str) -> None:
             "WHERE user_id = %s",
             (user.user_id,),
         )
-        end_sessions(connection, user.user_id)
+        end_access(connection, user.user_id)
 
 
 def remove_user(connection: psycopg.Connection, name: str) -> None:
-    """Remove a user with sessions and tokens. What they did keeps their name."""
-    connection.execute(
-        "DELETE FROM users WHERE user_id = %s", (get_user(connection, name).user_id,)
-    )
+    """Remove a user with sessions and tokens. What they did keeps their name.
+
+    Raises
+    ------
+    LastAdminError, NoUserError
+        The text says what is wrong.
+    """
+    user = get_user(connection, name)
+    with keeps_an_admin(connection):
+        connection.execute("DELETE FROM users WHERE user_id = %s", (user.user_id,))
 
 
-def end_sessions(connection: psycopg.Connection, user_id: int) -> None:
-    """Sign a user out everywhere."""
+def end_access(connection: psycopg.Connection, user_id: int) -> None:
+    """Sign a user out everywhere, and revoke their tokens."""
     connection.execute("DELETE FROM web_sessions WHERE user_id = %s", (user_id,))
+    connection.execute("DELETE FROM api_tokens WHERE user_id = %s", (user_id,))
 
 
-def _refuse_outside(connection: psycopg.Connection, region: str, within: str | None) -> None:
-    if within is not None and not _below(connection, region, within):
-        raise NotYoursError(f"{region} lies outside {within}. Ask an admin of the region above.")
-
-
-def _below(connection: psycopg.Connection, region: str, other: str) -> bool:
+def region_within(connection: psycopg.Connection, region: str, other: str) -> bool:
+    """Tell whether a region is another one, or lies in it."""
     found = connection.execute(
         "SELECT 1 FROM region_ancestors WHERE region = %s AND ancestor = %s", (region, other)
     )
     return found.fetchone() is not None
+
+
+def _refuse_outside(connection: psycopg.Connection, region: str, within: str | None) -> None:
+    if within is not None and not region_within(connection, region, within):
+        raise NotYoursError(f"{region} lies outside {within}. Ask an admin of the region above.")
 
 
 def _no_region(region: str | None) -> FenghuoError:

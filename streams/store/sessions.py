@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from psycopg import Rollback
 from psycopg.rows import dict_row
 
 from streams.people.credentials import digest, new_secret
@@ -147,38 +148,47 @@ def count_attempt(connection: psycopg.Connection, keys: Sequence[Key]) -> dateti
         None: go on. Else the try is refused, and the next one is not before this time.
     """
     digests = [key.digest for key in keys]
-    with connection.transaction():
+    # The common case under attack writes nothing: a new name each time would fill the table.
+    until = _blocked(connection, keys, lock=False)
+    if until is not None:
+        return until
+    with connection.transaction() as transaction:
         connection.execute(
             "INSERT INTO sign_in_failures (key, failures, last_at) "
             "SELECT k, 0, clock_timestamp() FROM unnest(%s::bytea[]) AS k ORDER BY k "
             "ON CONFLICT DO NOTHING",
             (digests,),
         )
-        rows = connection.execute(
-            "SELECT key, failures, last_at FROM sign_in_failures WHERE key = ANY(%s) "
-            "ORDER BY key FOR UPDATE",
-            (digests,),
-        ).fetchall()
+        until = _blocked(connection, keys, lock=True)
+        if until is not None:  # by a try at the same moment
+            raise Rollback(transaction)
         now = _now(connection)
-        free = {key.digest: key.free for key in keys}
-        recent = {
-            bytes(key): (failures, last_at)
-            for key, failures, last_at in rows
-            if now - last_at < FORGOTTEN_AFTER
-        }
-        until = max(
-            (blocked_until(*standing, free=free[key]) for key, standing in recent.items()),
-            default=now,
-        )
-        if until > now:
-            return until
         connection.execute(
             "UPDATE sign_in_failures SET last_at = %s, "
             "failures = CASE WHEN %s - last_at < %s THEN failures + 1 ELSE 1 END "
             "WHERE key = ANY(%s)",
             (now, now, FORGOTTEN_AFTER, digests),
         )
-    return None
+    return until
+
+
+def _blocked(connection: psycopg.Connection, keys: Sequence[Key], *, lock: bool) -> datetime | None:
+    """Return when the next try is allowed; None: now."""
+    query = "SELECT key, failures, last_at FROM sign_in_failures WHERE key = ANY(%s) ORDER BY key"
+    rows = connection.execute(
+        f"{query} FOR UPDATE" if lock else query, ([key.digest for key in keys],)
+    ).fetchall()
+    now = _now(connection)
+    free = {key.digest: key.free for key in keys}
+    until = max(
+        (
+            blocked_until(failures, last_at, free=free[bytes(key)])
+            for key, failures, last_at in rows
+            if now - last_at < FORGOTTEN_AFTER
+        ),
+        default=now,
+    )
+    return until if until > now else None
 
 
 def forgive(connection: psycopg.Connection, keys: Sequence[Key]) -> None:

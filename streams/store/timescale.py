@@ -9,7 +9,7 @@ slow and bounded, and no accepted event can touch counts older than the horizon.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from psycopg import sql
 
@@ -38,8 +38,12 @@ HYPERTABLES = (
     Hypertable("count_history", "recorded_at", "7 days", "series_id", "hour, recorded_at"),
     Hypertable("hourly_counts", "hour", "30 days", "series_id", "hour DESC"),
     Hypertable("daily_counts", "day", "365 days", "series_id", "day DESC"),
-    Hypertable("facility_counts", "day", "30 days", "region, signal", "day DESC, facility_id"),
-    Hypertable("facility_days", "day", "30 days", "region, kind", "day DESC, facility_id"),
+    Hypertable(
+        "facility_counts", "day", "30 days", "region, signal", "day DESC, facility_id, source_id"
+    ),
+    Hypertable(
+        "facility_days", "day", "30 days", "region, kind", "day DESC, facility_id, source_id"
+    ),
     Hypertable("facility_reports", "day", "365 days", "region, kind", "day DESC"),
     # Sums of whole regions: they are kept, as the imported counts in them are.
     Hypertable(
@@ -66,6 +70,7 @@ def apply_timescale(connection: psycopg.Connection, event_time: EventTime) -> st
         The extension's version, or None where it is not to be had.
     """
     version = _extension_version(connection)
+    connection.execute(_NOTE_RETENTION, (None if version is None else event_time.keep_years,))
     if version is None:
         return None
     for table in HYPERTABLES:
@@ -79,6 +84,14 @@ def apply_timescale(connection: psycopg.Connection, event_time: EventTime) -> st
         _retain(connection, table.table, event_time.keep_years if table.retained else None)
     _forget_heads(connection, event_time)
     return version
+
+
+# What was dropped under another setting stays deleted.
+_NOTE_RETENTION: Final = """
+INSERT INTO retention (keep_years, kept_since) VALUES (%s, kept_since())
+ON CONFLICT (only_row) DO UPDATE
+SET keep_years = EXCLUDED.keep_years, kept_since = EXCLUDED.kept_since
+"""
 
 
 def _extension_version(connection: psycopg.Connection) -> str | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from schemas.alerts import Alert
     from streams.people.users import User
 
-__all__ = ["alert_for", "no_alert", "require_acting", "require_region"]
+__all__ = ["alert_for", "no_alert", "require_region"]
 
 
 async def alert_for(connection: AsyncConnection, user: User, alert_id: int) -> Alert:
@@ -45,23 +45,6 @@ async def require_region(connection: AsyncConnection, user: User, region: str) -
             "outside-region",
             f"This lies outside your area ({user.region}). Ask an admin if that is wrong.",
             f"该内容不在您的辖区（{user.region}）内，如有疑问请联系管理员。",
-        )
-
-
-def require_acting(user: User) -> None:
-    """Make sure that a user may move alerts.
-
-    Raises
-    ------
-    Problem
-        403: viewers may not.
-    """
-    if not user.may_act:
-        raise Problem(
-            403,
-            "forbidden",
-            "Viewers read; only officers, epidemiologists and admins move alerts.",
-            "“查看者”只能查看；只有值班人员、流行病学人员和管理员可以处理预警。",
         )
 
 

@@ -19,6 +19,7 @@ from streams.metrics import METRICS_PATH
 from streams.store.sessions import session_of, token_user
 from streams.web.cookies import session_cookie
 from streams.web.problems import Problem, answer
+from streams.web.storable import refuse_unstorable_address, refuse_unstorable_body
 from streams.web.visitor import Visitor, visitor_of
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Gate:
 
     async def _refused(self, request: Request) -> Response | None:
         """Find out who it is; return the answer to who may not go on."""
+        refuse_unstorable_address(request)
         path = request.url.path
         if path in _NOBODYS or path.startswith(PUBLIC_FOLDER):
             return None
@@ -128,6 +130,7 @@ class Gate:
             given = request.headers.get(CSRF_HEADER) or _field(request.headers, body)
             if not hmac.compare_digest(given.encode(), visitor.csrf_token.encode()):
                 raise wrong_token()
+        await refuse_unstorable_body(request, body)
 
         sent = False
 

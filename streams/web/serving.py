@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 from streams.errors import UnavailableError
 from streams.store.schema import SchemaMisfitError, hold_schema
 from streams.web.app import create_web
+from streams.web.proxies import trusted_proxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,8 @@ def serve(settings: Settings, configuration: Configuration, *, started: Callable
 
     Raises
     ------
+    FenghuoError
+        FENGHUO_PAGE_PROXIES names something else than proxies.
     UnavailableError
         The address cannot be listened on.
     SchemaMisfitError
@@ -51,6 +54,7 @@ def serve(settings: Settings, configuration: Configuration, *, started: Callable
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
     )
+    proxies = trusted_proxies(settings.page_proxies)
     with listen(settings.page_host, settings.page_port) as listening:
         app = create_web(settings, configuration)
         config = uvicorn.Config(
@@ -61,7 +65,7 @@ def serve(settings: Settings, configuration: Configuration, *, started: Callable
             access_log=False,
             server_header=False,
             proxy_headers=True,
-            forwarded_allow_ips=settings.page_proxies,
+            forwarded_allow_ips=proxies,
             timeout_graceful_shutdown=_STOP_SECONDS,
             timeout_notify=_SCHEMA_SECONDS,
         )

@@ -19,4 +19,4 @@ def _consistent_at_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
     database = request.getfixturevalue("database_url") if uses_database else None
     yield
     if database is not None:
-        assert_consistent(database)
+        assert_consistent(database, request.getfixturevalue("configuration"))

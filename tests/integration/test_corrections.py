@@ -13,10 +13,13 @@ from kafka import KafkaConsumer, TopicPartition
 
 from schemas.alerts import AlertEvent, Revised
 from streams.alerts.lifecycle import fold
+from streams.alerts.small_cells import event_to_tell
 from streams.demo.receivers import MailReceiver, WebhookReceiver
 from streams.kafka import create_topics
 from streams.store.alerts import get_history, list_alerts
+from streams.store.roles import WORKER
 from tests.support.events import KAOHSIUNG, TAIPEI, visit
+from tests.support.roles import signing_in
 from tests.support.workers import Worker, make_settings, publish, until
 
 if TYPE_CHECKING:
@@ -107,11 +110,15 @@ class Scene:
 
 @pytest.fixture
 def scene(database_url: str, kafka: str, fresh_name: str, tmp_path: Path) -> Iterator[Scene]:
-    with WebhookReceiver() as hook, MailReceiver() as mail:
+    with (
+        WebhookReceiver() as hook,
+        MailReceiver() as mail,
+        signing_in(database_url, WORKER) as database,
+    ):
         config = tmp_path / "fenghuo.yaml"
         urls = {"hook": hook.url, "mail": mail.url("duty@example.org")}
         config.write_text(CONFIGURATION.format(**urls), encoding="utf-8")
-        settings = make_settings(kafka, database_url, fresh_name).model_copy(
+        settings = make_settings(kafka, database, fresh_name).model_copy(
             update={"config": config, "alerts_topic": f"{fresh_name}-alerts"}
         )
         create_topics(kafka, [], plain=[settings.alerts_topic], partitions=1, replication=1)
@@ -161,7 +168,8 @@ def test_an_alert_grows_and_vanishes_with_its_records(scene: Scene) -> None:
     assert f"5 visits on 14 March 2025 after corrections, not {was:g} as first" in told["text"]
     short = f"臺北市流感样病例：数据更正后不再超阈值，2025-03-14由{was:g}更正为5 #1"
     until(lambda: any(short in text for text in scene.mailed()), "a mail", scene.worker)
-    assert on_the_topic(scene.settings, len(history)) == history
+    told_events = [event_to_tell(event) for event in history]
+    assert on_the_topic(scene.settings, len(history)) == told_events
     assert fold(history) == alert
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from schemas.notify import Language  # noqa: TC001 - FastAPI needs it at run time
-from streams.store.credentials import add_token, list_tokens, revoke_token
+from streams.people.signing_in import make_token
+from streams.store.credentials import list_tokens, revoke_token
 from streams.store.people import set_locale
 from streams.web.language import COOKIE
 from streams.web.pages.reader import Reader, reader_of
@@ -25,6 +26,9 @@ __all__ = ["router"]
 router = APIRouter()
 
 _TOKEN_LIFETIME: Final = timedelta(days=365)
+
+
+TokenId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 @router.get("/account", response_class=HTMLResponse)
@@ -46,29 +50,44 @@ async def choose_language(
 
 @router.post("/account/tokens", response_class=HTMLResponse)
 async def new_token(
-    request: Request, visitor: Signed, label: Annotated[str, Form(min_length=1, max_length=80)]
+    request: Request,
+    visitor: Signed,
+    label: Annotated[str, Form(min_length=1, max_length=80)],
+    password: Annotated[str, Form(max_length=1000)] = "",
 ) -> HTMLResponse:
-    """Make a token and show it, this once."""
-    token = await web_of(request).database.run(
-        add_token, visitor.user.name, label=label.strip(), lifetime=_TOKEN_LIFETIME
+    """Make a token for somebody who gives their password, and show it, this once."""
+    token = await web_of(request).database.sign_in(
+        make_token,
+        visitor.user,
+        password,
+        label=label.strip(),
+        lifetime=_TOKEN_LIFETIME,
+        address=request.client.host if request.client else "",
     )
+    if token is None:
+        problem = reader_of(request).t("account.wrong_password")
+        return await _show(request, visitor, problem=problem)
     return await _show(request, visitor, token)
 
 
 @router.post("/account/tokens/{token_id}/revoke")
-async def revoke(request: Request, visitor: Signed, token_id: int) -> RedirectResponse:
+async def revoke(request: Request, visitor: Signed, token_id: TokenId) -> RedirectResponse:
     """Take a token back."""
     await web_of(request).database.run(revoke_token, visitor.user.name, token_id)
     return RedirectResponse("/account", status_code=303)
 
 
-async def _show(request: Request, visitor: Visitor, token: str | None = None) -> HTMLResponse:
+async def _show(
+    request: Request, visitor: Visitor, token: str | None = None, *, problem: str | None = None
+) -> HTMLResponse:
     reader = reader_of(request)
     tokens = await web_of(request).database.run(list_tokens, visitor.user.name)
     seen = visitor.user.last_sign_in_at
     return render(
         request,
         "account.html",
+        status=422 if problem else 200,
+        problem=problem,
         active="account",
         region_name=reader.place(visitor.user.region),
         signed_in_text=reader.moment(seen) if seen else "",

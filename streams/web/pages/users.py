@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from streams.errors import FenghuoError
 from streams.people.passwords import one_time
-from streams.people.users import Role
+from streams.people.users import Role, folded_name
 from streams.store.people import (
     NotYoursError,
     add_user,
@@ -102,7 +102,9 @@ async def enable(request: Request, visitor: Admin, name: str) -> Response:
 
 @router.post("/users/{name}/password", response_class=HTMLResponse)
 async def reset_password(request: Request, visitor: Admin, name: str) -> Response:
-    """Give a user a new one-time password, which is shown this once."""
+    """Give another user a new one-time password, which is shown this once."""
+    if _oneself(visitor, name):
+        return await _not_yourself(request, visitor)
     password = one_time()
     try:
         await _run(request, visitor, set_password, name, password, must_change=True)
@@ -114,14 +116,22 @@ async def reset_password(request: Request, visitor: Admin, name: str) -> Respons
 async def _change(
     request: Request, visitor: Visitor, name: str, change: Any, **values: Any
 ) -> Response:
-    if name == visitor.user.name:
-        problem = reader_of(request).t("users.not_yourself")
-        return await _show(request, visitor, problem=problem)
+    if _oneself(visitor, name):
+        return await _not_yourself(request, visitor)
     try:
         await _run(request, visitor, change, name, **values)
     except FenghuoError as error:
         return await _show(request, visitor, problem=_told(error, request))
     return RedirectResponse("/users", status_code=303)
+
+
+def _oneself(visitor: Visitor, name: str) -> bool:
+    """Tell whether a name, however it is written, is the visitor's own."""
+    return folded_name(name) == visitor.user.name
+
+
+async def _not_yourself(request: Request, visitor: Visitor) -> HTMLResponse:
+    return await _show(request, visitor, problem=reader_of(request).t("users.not_yourself"))
 
 
 async def _run(request: Request, visitor: Visitor, change: Any, *args: Any, **values: Any) -> Any:

@@ -137,6 +137,14 @@ PLACES: Final[dict[str, tuple[str, str]]] = {
     "account.token_once": ("Copy it now, it is shown once:", "请立即复制，仅显示一次："),
     "account.token_label": ("What it is for", "用途"),
     "account.new_token": ("New token", "新建令牌"),
+    "account.wrong_password": (
+        "No token was made: the password is wrong, or was tried too often.",
+        "未新建令牌：密码不正确，或尝试次数过多。",
+    ),
+    "account.token_by_operator": (
+        "You sign in by your identity provider: an operator makes tokens for you.",
+        "您通过身份提供方登录，令牌由运维人员代为新建。",
+    ),
     "account.revoke": ("Revoke", "撤销"),
     "users.title": ("Users", "用户"),
     "users.add": ("Add a user", "添加用户"),

@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from streams.alerts.lifecycle import IllegalTransitionError
 from streams.errors import FenghuoError
 from streams.store.alerts import get_history
+from streams.store.authorised import NotAuthorisedError
 from streams.store.decisions import ConflictError
+from streams.store.people import add_user, set_disabled
 from tests.conftest import CONFIG
 from tests.support.alerts import alert_of, open_alert
 
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
     from schemas.alerts import AlertEvent
 
     Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def users(database_url: str) -> None:
+    """Officers of the nation: two by name, and the login name that commands fall back on."""
+    with psycopg.connect(database_url) as connection:
+        for name in {"li", "wang", getpass.getuser()}:
+            add_user(connection, name, role="officer")
 
 
 def history(database: str, alert_id: int) -> list[AlertEvent]:
@@ -80,8 +90,47 @@ def test_who_acts(run: Run, database: str, monkeypatch: pytest.MonkeyPatch) -> N
     run("alerts", "comment", alert, "three", "--as", "li")
     actors = [event.actor for event in history(database, alert)]
     assert actors == ["system", getpass.getuser(), "wang", "li"]
-    with pytest.raises(FenghuoError, match="'system' is no officer's name"):
+    with pytest.raises(NotAuthorisedError, match="'system' is not a user"):
         run("alerts", "verify", alert, "--as", "system")
+
+
+@pytest.mark.parametrize("command", ["acknowledge", "verify", "assign", "discard", "merge"])
+def test_only_users_who_may_act_change_alerts(run: Run, database: str, command: str) -> None:
+    alert, other = open_alert(database), open_alert(database, region="TW-KHH")
+    with psycopg.connect(database) as connection:
+        add_user(connection, "looker", role="viewer")
+        add_user(connection, "gone", role="officer")
+        set_disabled(connection, "gone", disabled=True)
+        add_user(connection, "far", role="officer", region="TW-KHH")
+        add_user(connection, "near", role="officer", region="TW-TPE")
+    rest: dict[str, list[object]] = {"discard": ["data_error"], "merge": [other], "assign": ["li"]}
+    for name, why in (
+        ("ghost", "'ghost' is not a user"),
+        ("looker", "Viewers read"),
+        ("gone", "is disabled"),
+        ("far", "outside your area"),
+        *([("near", "outside your area")] if command == "merge" else []),
+    ):
+        with pytest.raises(NotAuthorisedError, match=why):
+            run("alerts", command, alert, *rest.get(command, []), "--as", name)
+    assert len(history(database, alert)) == len(history(database, other)) == 1
+
+
+def test_only_users_who_may_act_are_responsible(run: Run, database: str) -> None:
+    alert = open_alert(database)
+    with psycopg.connect(database) as connection:
+        add_user(connection, "looker", role="viewer")
+        add_user(connection, "far", role="officer", region="TW-KHH")
+        add_user(connection, "near", role="officer", region="TW-TPE")
+        add_user(connection, "gone", role="officer")
+        set_disabled(connection, "gone", disabled=True)
+    for name in ("ghost", "looker", "far", "gone"):
+        with pytest.raises(NotAuthorisedError, match=f"'{name}' cannot be responsible"):
+            run("alerts", "assign", alert, name, "--as", "li")
+    assert len(history(database, alert)) == 1
+    run("alerts", "assign", alert, " NEAR", "--as", "LI")
+    assert alert_of(database, alert).assigned_to == "near"
+    assert history(database, alert)[1].actor == "li"
 
 
 def test_the_risk_follows_from_the_matrix_of_the_configuration(

@@ -70,6 +70,31 @@ def test_a_user_without_password_signs_in_elsewhere(run: Run, database: str) -> 
     assert not listed(run)["li"]["has_password"]
 
 
+def test_a_user_is_linked_with_a_subject_or_by_name_where_that_is_wanted(
+    run: Run, database: str
+) -> None:
+    def links() -> list[tuple[Any, ...]]:
+        return rows(database, "SELECT oidc_subject, link_by_name FROM users")
+
+    run("users", "add", "li", "--no-password")
+    assert links() == [(None, False)]
+    run("users", "link", "li", "--by-name")
+    assert links() == [(None, True)]
+    run("users", "link", "li", "--subject", "s-1", "--issuer", "https://id.example")
+    assert links() == [("https://id.example s-1", False)]
+    with pytest.raises(FenghuoError, match="is linked already"):
+        run("users", "link", "li", "--by-name")
+    run("users", "link", "li", "--none")
+    assert links() == [(None, False)]
+    run("users", "password", "li")
+    with pytest.raises(FenghuoError, match="has a password"):
+        run("users", "link", "li", "--by-name")
+    with pytest.raises(FenghuoError, match="Name the provider"):
+        run("users", "link", "li", "--subject", "s-1")
+    with pytest.raises(FenghuoError, match="Give one of"):
+        run("users", "link", "li", "--none", "--by-name")
+
+
 def test_names_that_give_a_person_away_are_refused(run: Run, database: str) -> None:
     with pytest.raises(BadNameError, match="mobile number"):
         run("users", "add", "13800138000")

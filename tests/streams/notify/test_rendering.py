@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +10,7 @@ import pytest
 from schemas.alerts import (
     Absorbed,
     Commented,
+    Contribution,
     Ended,
     Escalated,
     Explained,
@@ -18,6 +21,7 @@ from schemas.alerts import (
 )
 from schemas.notify import KINDS
 from streams.errors import ConfigError
+from streams.notify.channels.payloads import alertmanager_payload, webhook_payload
 from streams.notify.entries import make_entry
 from streams.notify.rendering import TEMPLATES, Templates
 from streams.notify.sample import sample
@@ -162,6 +166,32 @@ def test_a_raised_severity_is_said(configuration: Configuration) -> None:
         "【严重】臺北市流感样病例：级别由警告升为严重，另一预警已并入（#12）"
     )
     assert "raised from warning to critical" in written(configuration, one, language="en").subject
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("digest", [False, True])
+def test_what_a_source_calls_its_facilities_becomes_no_link(
+    tmp_path: Path, configuration: Configuration, language: Language, *, digest: bool
+) -> None:
+    names = ("https://evil.example/login", "www.evil.example")
+    why = Explanation(
+        as_of=NOW, period=opened().figures.period, excess=24.5, growth_per_day=None,
+        doubling_days=None, completeness=0.8, silent=1, silent_facilities=(names[1],),
+        facilities=(Contribution(name=names[0], observed=40, expected=10.0),),
+    )  # fmt: skip
+    one = entry(configuration, Explained(explanation=why))
+    own = tmp_path / "own"
+    (own / language).mkdir(parents=True)
+    for name in ("body.txt", "digest.txt"):
+        (own / language / name).write_text("{{ items[0].sentence }} {{ items[0].alert }}")
+    for folder in (None, own):
+        message = written(configuration, one, language=language, folder=folder, digest=digest)
+        told = json.dumps([
+            webhook_payload(message), alertmanager_payload(message), message.html,
+        ])  # fmt: skip
+        assert "https[:]//evil[.]example/login" in told
+        assert "www[.]evil[.]example" in told
+        assert not re.search(r"://\w*evil|evil\.example", told)
 
 
 def test_numbers_of_an_older_explanation_are_left_out(configuration: Configuration) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -21,6 +23,7 @@ from streams.people.passwords import (
 from streams.people.small_cells import sees_all
 from streams.people.throttling import blocked_until, keys
 from streams.people.users import ROLES, BadNameError, checked_display_name, checked_name
+from streams.store.admins import LastAdminError
 from streams.store.people import (
     NotYoursError,
     NoUserError,
@@ -29,9 +32,12 @@ from streams.store.people import (
     first_admin,
     get_user,
     list_users,
+    remove_user,
     set_access,
+    set_disabled,
 )
 from streams.store.sessions import count_attempt, forgive
+from tests.support.store import rows
 
 AT = datetime(2026, 11, 20, 8, tzinfo=UTC)
 GOOD = "seven quiet herons by the weir"
@@ -151,6 +157,18 @@ def test_one_address_is_slowed_down_whatever_names_it_tries(database_url: str) -
         assert done == [True] * 30 + [False] * 10
 
 
+def test_a_blocked_try_with_a_new_name_stores_nothing(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        until = None
+        for number in range(40):
+            until = count_attempt(connection, keys(f"name-{number}", "192.0.2.1"))
+        assert until is not None
+        before = rows(database_url, "SELECT count(*) FROM sign_in_failures")
+        for number in range(100, 110):
+            assert count_attempt(connection, keys(f"name-{number}", "192.0.2.1")) is not None
+    assert rows(database_url, "SELECT count(*) FROM sign_in_failures") == before
+
+
 def test_one_right_password_does_not_open_an_address_for_guessing(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         for n in range(29):
@@ -210,6 +228,62 @@ def test_an_admin_manages_the_own_region_only(database_url: str) -> None:
 
 
 # ---------------------------------------------------------------- small cells
+
+
+@pytest.mark.parametrize("how", ["disable", "demote", "move", "remove"])
+def test_the_last_admin_of_the_nation_stays(database_url: str, how: str) -> None:
+    def change(connection: psycopg.Connection, name: str) -> None:
+        match how:
+            case "disable":
+                set_disabled(connection, name, disabled=True)
+            case "demote":
+                set_access(connection, name, role="officer", region=None)
+            case "move":
+                set_access(connection, name, role=None, region="TW-TPE")
+            case _:
+                remove_user(connection, name)
+
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        add_user(connection, "boss", role="admin")
+        add_user(connection, "below", role="admin", region="TW-KHH")
+        add_user(connection, "gone", role="admin")
+        set_disabled(connection, "gone", disabled=True)
+        with pytest.raises(LastAdminError, match="last admin"):
+            change(connection, "BOSS")
+        assert get_user(connection, "boss").region == "TW"
+        add_user(connection, "second", role="admin")
+        change(connection, "boss")
+        with pytest.raises(LastAdminError):
+            change(connection, "second")
+
+
+def test_two_admins_do_not_disable_each_other_at_once(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        add_user(connection, "one", role="admin")
+        add_user(connection, "two", role="admin")
+    refused: list[Exception] = []
+
+    def other() -> None:
+        with psycopg.connect(database_url) as connection:
+            try:
+                set_disabled(connection, "one", disabled=True)
+            except LastAdminError as error:
+                refused.append(error)
+
+    with psycopg.connect(database_url) as connection:
+        set_disabled(connection, "two", disabled=True)
+        thread = threading.Thread(target=other)
+        thread.start()
+        waiting = (
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock'"
+        )
+        while thread.is_alive() and not rows(database_url, waiting):
+            time.sleep(0.01)
+        connection.commit()
+        thread.join(60)
+        assert not get_user(connection, "one").disabled
+    assert len(refused) == 1
 
 
 def test_only_viewers_are_not_shown_exact_counts() -> None:

@@ -44,6 +44,11 @@ MIGRATIONS = [
     "0032_judging_quarantine",
     "0033_resumed_alerts",
     "0037_locks",
+    "0038_small_cells",
+    "0047_retention",
+    "0048_as_of",
+    "0052_linking_on_request",
+    "0054_brief_locks",
 ]
 
 

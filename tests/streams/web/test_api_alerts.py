@@ -256,14 +256,13 @@ def test_only_those_who_can_work_on_it_are_made_responsible(
     add(database, "viewer", role="viewer", region="TW")
     add(database, "elsewhere", role="officer", region="TW-KHH")
     add(database, "here", role="officer", region="TW-TPE")
-    for name, text in (
-        ("nobody", "is nobody who can work on alerts"),
-        ("viewer", "is nobody who can work on alerts"),
-        ("elsewhere", "outside their area"),
-    ):
+    told = set()
+    for name in ("nobody", "viewer", "elsewhere"):
         refused = officer.post_json(path, {"seen": 1, "to": name})
         assert refused.status == 422
-        assert text in refused.json()["detail"]
+        told.add(refused.json()["detail"].replace(name, "NAME"))
+    # A name that is used in another region is answered like one that is used nowhere.
+    assert len(told) == 1
     assert officer.post_json(path, {"seen": 1, "to": "Here"}).json()["assigned_to"] == "here"
 
 

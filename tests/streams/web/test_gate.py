@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from streams.people.signing_in import change_password
 from streams.settings import Settings
 from streams.store.credentials import add_token, revoke_token
+from streams.store.people import set_disabled, set_password, take_password_away
 from streams.web.app import create_web
 from streams.web.gate import PUBLIC, PUBLIC_FOLDER
 from tests.support.alerts import alert_of, open_alert
 from tests.support.store import rows
-from tests.support.web import Browser, add, free_port, serving
+from tests.support.web import PASSWORD, Browser, add, free_port, serving
 from tests.support.web_routes import Route, all_routes
 
 if TYPE_CHECKING:
@@ -95,6 +97,30 @@ def test_a_program_acts_with_a_token_and_needs_no_form_token(
     with psycopg.connect(database) as connection:
         revoke_token(connection, "li", 1)
     assert browser.request("GET", ME, headers=bearer).status == 401
+
+
+@pytest.mark.parametrize("how", ["own change", "reset", "taken away", "disabled and enabled"])
+def test_tokens_and_sessions_end_with_the_password_and_the_account(
+    browser: Browser, database: str, how: str
+) -> None:
+    user = add(database, "li")
+    browser.sign_in("li")
+    with psycopg.connect(database, autocommit=True) as connection:
+        bearer = {"Authorization": f"Bearer {add_token(connection, 'li', label='', lifetime=None)}"}
+        assert browser.request("GET", ME, headers=bearer).status == 200
+        match how:
+            case "own change":
+                new = "eight other herons by the weir"
+                assert change_password(connection, user, PASSWORD, new, address="192.0.2.1")
+            case "reset":
+                set_password(connection, "li", "eight other herons by the weir", must_change=True)
+            case "taken away":
+                take_password_away(connection, "li")
+            case _:
+                set_disabled(connection, "li", disabled=True)
+                set_disabled(connection, "li", disabled=False)
+    assert browser.request("GET", ME, headers=bearer).status == 401
+    assert browser.get(ME).status == 401
 
 
 def test_expired_and_made_up_tokens_hold_not(browser: Browser, database: str) -> None:

@@ -10,7 +10,9 @@ import pytest
 from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 
+from streams.errors import FenghuoError
 from streams.settings import Settings
+from streams.store.credentials import allow_link_by_name, link_subject
 from streams.store.people import add_user, get_user, remove_user, set_disabled
 from streams.web.app import create_web
 from tests.support.oidc_provider import CLIENT, SECRET, OidcProvider
@@ -70,6 +72,7 @@ def sign_in(browser: Browser, *, target: str = "/") -> Answer:
 def without_password(database: str, name: str = "li", **fields: Any) -> None:
     with psycopg.connect(database) as connection:
         add_user(connection, name, role="officer", region="TW-TPE", **fields)
+        allow_link_by_name(connection, name)
 
 
 def test_a_user_signs_in_and_comes_to_where_they_wanted(browser: Browser, database: str) -> None:
@@ -106,8 +109,36 @@ def test_nobody_takes_over_a_user_with_a_password_by_choosing_the_name(
     add(database, "li", role="admin", region="TW")
     answer = sign_in(browser)
     assert answer.status == 403
-    assert "使用密码登录" in answer.text
+    assert "尚未与您在身份提供方的账户关联" in answer.text
     assert browser.get(ME).status == 401
+
+
+def test_a_user_who_did_not_ask_for_it_is_not_linked_by_name(
+    browser: Browser, database: str
+) -> None:
+    with psycopg.connect(database) as connection:
+        add_user(connection, "li", role="admin", region="TW")  # made for tokens only
+    answer = sign_in(browser)
+    assert answer.status == 403
+    assert "fenghuo users link li" in answer.text
+    assert browser.get(ME).status == 401
+
+
+def test_a_subject_is_bound_beforehand(
+    browser: Browser, provider: OidcProvider, database: str
+) -> None:
+    add(database, "wang")
+    with psycopg.connect(database) as connection:
+        link_subject(connection, "wang", f"{provider.issuer} s-1")
+        add_user(connection, "other", role="viewer", region="TW")
+        with pytest.raises(FenghuoError, match="Another user is linked"):
+            link_subject(connection, "other", f"{provider.issuer} s-1")
+    assert sign_in(browser).status == 303  # under the name li, as wang
+    assert browser.get(ME).json()["name"] == "wang"
+    with psycopg.connect(database) as connection:
+        link_subject(connection, "wang", None)
+    assert browser.get(ME).status == 401
+    assert sign_in(browser).status == 403
 
 
 def test_who_is_unknown_or_disabled_is_turned_away(browser: Browser, database: str) -> None:

@@ -25,7 +25,8 @@ from schemas.alerts import (
     Verified,
 )
 from tests.support.alerts import AS_OF, PERIOD, alert_of, decide, figures, open_alert, tell
-from tests.support.web import Answer, Browser, add
+from tests.support.store import rows
+from tests.support.web import PASSWORD, Answer, Browser, add
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -330,7 +331,13 @@ def test_a_region_lists_its_alerts(officer: Browser, database: str) -> None:
 def test_the_account_changes_language_and_tokens(officer: Browser) -> None:
     assert "Duty officer" in officer.get("/account").text
     token = officer.form_token("/account")
-    answer = officer.post_form("/account/tokens", {"csrf_token": token, "label": "dashboard"})
+    form = {"csrf_token": token, "label": "dashboard"}
+    for wrong in ({}, {"password": "not theirs"}):
+        answer = officer.post_form("/account/tokens", form | wrong)
+        assert answer.status == 422
+        assert "No token was made" in answer.text
+        assert 'class="secret"' not in answer.text
+    answer = officer.post_form("/account/tokens", form | {"password": PASSWORD})
     secret = re.search(r'<code class="secret">([^<]+)<', answer.text)
     assert secret
     with Browser(officer.url, headers={"Authorization": f"Bearer {secret[1]}"}) as program:
@@ -364,6 +371,9 @@ def test_admins_manage_users(
     assert "disabled" in text
     yourself = admin.post_form("/users/chen/disable", {"csrf_token": token})
     assert "You cannot change your own access." in yourself.text
+    for path in ("/users/CHEN/disable", "/users/%EF%BC%A3hen/disable", "/users/Chen/password"):
+        assert admin.post_form(path, {"csrf_token": token}).status == 422
+    assert rows(database, "SELECT disabled FROM users WHERE name = 'chen'") == [(False,)]
     again = admin.post_form("/users/wang/password", {"csrf_token": token})
     assert 'class="secret"' in again.text
 
