@@ -109,8 +109,9 @@ DATA_SETS: Final[Mapping[str, DataSet]] = {
     ),
     "weekly-drawn": DataSet(
         "Weekly, 42 scenarios drawn at random",
-        "Scenarios, trends, seasons and outbreak courses that nothing was tuned on "
-        "(`simulate_drawn`): three of four outbreaks are faster or slower than the published ones.",
+        "Scenarios, trends, seasons and outbreak courses drawn at random (`simulate_drawn`): three "
+        "of four outbreaks are faster or slower than the published ones. One seed of this "
+        "simulator was used on 2026-11-30 to choose between three candidates for `auto`.",
         "week",
         _WEEK_RATES,
         first=1,
