@@ -45,6 +45,7 @@ MIGRATIONS = [
     "0033_resumed_alerts",
     "0037_locks",
     "0052_linking_on_request",
+    "0053_access_epoch",
 ]
 
 
