@@ -73,8 +73,8 @@ INSERT INTO alert_events (alert_id, seq, at, actor, kind, change)
 SELECT alert_id, n, now(), 'system', 'updated', '{}' FROM alerts, generate_series(1, 3) n;
 UPDATE alert_followers SET event_id = (SELECT max(event_id) FROM alert_events);
 
-INSERT INTO facility_counts (region, signal, day, facility_id, value)
-SELECT r.code, s.signal, current_date - n, r.code || '-F' || f, (n * f) % 23
+INSERT INTO facility_counts (region, signal, day, facility_id, source_id, value)
+SELECT r.code, s.signal, current_date - n, r.code || '-F' || f, 'his-1', (n * f) % 23
 FROM regions r, (VALUES ('ili'), ('antipyretic')) s(signal), generate_series(0, 89) n,
      generate_series(1, 6) f
 WHERE r.level = 'county' AND r.valid_to IS NULL;

@@ -129,6 +129,15 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="Password that fenghuo db reader gives to the role that dashboards read with",
     )
+    owner_password: SecretStr = Field(
+        default=_NONE, description="Password that fenghuo db owner gives to the role that migrates"
+    )
+    worker_password: SecretStr = Field(
+        default=_NONE, description="Password that fenghuo db roles gives to the workers' role"
+    )
+    page_password: SecretStr = Field(
+        default=_NONE, description="Password that fenghuo db roles gives to the triage page's role"
+    )
     page_host: str = Field(default="127.0.0.1", description="Where the triage page listens")
     page_port: int = Field(default=8090, ge=1, le=65535, description="Port of the triage page")
     page_proxies: str = Field(

@@ -22,7 +22,7 @@ from tests.support.compose import PASSWORDS, ROOT, Variable, example, load_compo
 
 COMPOSE = load_compose(PASSWORDS)
 SERVICES: Final[dict[str, Any]] = COMPOSE["services"]
-JOBS = {"migrate", "topics", "reader", "demo"}
+JOBS = {"owner", "migrate", "roles", "topics", "reader", "demo"}
 OURS = {name for name, service in SERVICES.items() if "build" in service}
 GUIDE = (ROOT / "docs" / "guides" / "compose.md").read_text(encoding="utf-8")
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
@@ -172,6 +172,20 @@ def test_ports_are_on_loopback_and_documented(name: str) -> None:
         assert re.search(rf"^\| `{name}` \|.*\b{inside}\b", GUIDE, re.MULTILINE)
 
 
+def test_only_jobs_sign_in_to_the_database_as_its_superuser() -> None:
+    users = {
+        name: str(SERVICES[name]["environment"]["FENGHUO_DATABASE"]).split("//")[1].split("@")[0]
+        for name in OURS
+    }
+    superuser = SERVICES["timescaledb"]["environment"]["POSTGRES_USER"]
+    assert {name for name, user in users.items() if user == superuser} == {
+        "owner", "roles", "reader",
+    }  # fmt: skip
+    assert (users["migrate"], users["worker"], users["web"]) == (
+        "fenghuo_owner", "fenghuo_worker", "fenghuo_page",
+    )  # fmt: skip
+
+
 def test_the_database_is_not_published() -> None:
     assert "ports" not in SERVICES["timescaledb"]
     assert SERVICES["timescaledb"]["networks"] == ["inside"]
@@ -246,7 +260,7 @@ def test_everything_waits_for_what_it_needs() -> None:
         for needed, how in service.get("depends_on", {}).items():
             done = "service_completed_successfully" if needed in JOBS else "service_healthy"
             assert how == {"condition": done}, name
-    assert SERVICES["worker"]["depends_on"].keys() == {"migrate", "topics"}
+    assert SERVICES["worker"]["depends_on"].keys() == {"roles", "topics"}
 
 
 def test_the_demo_is_started_only_when_asked_for() -> None:

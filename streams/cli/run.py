@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli import db_rebuild
+from streams.cli import db_rebuild, db_roles
 from streams.cli.common import (
     ConfigOption,
     DatabaseOption,
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     db.command()(check)
     db.command()(repair)
     db_rebuild.register(db)
+    db_roles.register(db)
     app.add_typer(db, name="db")
 
 

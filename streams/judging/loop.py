@@ -28,7 +28,6 @@ from streams.judging.spans import Span
 from streams.judging.work import failure, plan_work
 from streams.store.held_updates import release_updates
 from streams.store.judging_runs import JudgingRun, note_judging
-from streams.store.limits import HOLD_BRIEFLY
 from streams.store.locks import JUDGING, TAKE
 from streams.store.panels import read_extent
 from streams.store.quarantine import defer, quarantine, read_quarantined, release, retry_all
@@ -157,7 +156,6 @@ async def judge_pending(
         judged = await _judge(connection, work, configuration)
         # The numbers of an alert come from all verdicts of its series, those included that another
         # judge is about to write: only one writes at a time.
-        await connection.execute(HOLD_BRIEFLY)
         await connection.execute(TAKE, (JUDGING,))
         alerts, unstored = await record_judged(connection, judged.found, configuration, as_of=as_of)
         failed = [*work.failures, *judged.failed, *_failures(unstored, work, configuration)]

@@ -15,7 +15,6 @@ from pydantic import TypeAdapter
 from schemas.alerts import Alert, AlertEvent
 from streams.alerts.journal import Journal
 from streams.alerts.predictive_value import PredictiveValue, predictive_value
-from streams.store.limits import HOLDING
 from streams.store.locks import ALERTS
 
 if TYPE_CHECKING:
@@ -153,13 +152,13 @@ def hold_alerts(connection: psycopg.Connection) -> datetime:
     datetime
         The database's time, for the events.
     """
-    row = connection.execute(_HOLD, (HOLDING, ALERTS)).fetchone()
+    row = connection.execute(_HOLD, (ALERTS,)).fetchone()
     return _time(row)
 
 
 async def hold_alerts_async(connection: AsyncConnection) -> datetime:
     """Do the same as `hold_alerts`."""
-    cursor = await connection.execute(_HOLD, (HOLDING, ALERTS))
+    cursor = await connection.execute(_HOLD, (ALERTS,))
     return _time(await cursor.fetchone())
 
 
@@ -208,7 +207,7 @@ _FILTERS: Final = frozenset({"status", "severity", "signal", "region", "rule", "
 # The clock is asked for when the lock is held, so that later events have a later time.
 _HOLD = """
 WITH held AS MATERIALIZED (
-    SELECT set_config('idle_in_transaction_session_timeout', %s, true), hold_lock(%s)
+    SELECT hold_lock(%s)
 )
 SELECT clock_timestamp() FROM held
 """

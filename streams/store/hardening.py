@@ -28,8 +28,11 @@ def harden(connection: psycopg.Connection) -> None:
     for function in connection.execute(_PRIVILEGED).fetchall():
         name = sql.SQL(function[0])
         path = sql.SQL("ALTER FUNCTION {} SET search_path = pg_catalog, {}, pg_temp")
-        connection.execute(path.format(name, sql.Identifier(schema)))
-        connection.execute(sql.SQL("REVOKE ALL ON FUNCTION {} FROM PUBLIC").format(name))
+        # TimescaleDB as WebAssembly fails where both change one function in one transaction.
+        with connection.transaction():
+            connection.execute(path.format(name, sql.Identifier(schema)))
+        with connection.transaction():
+            connection.execute(sql.SQL("REVOKE ALL ON FUNCTION {} FROM PUBLIC").format(name))
     if _one(connection, _OWNS_SCHEMA):
         connection.execute(
             sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(schema))

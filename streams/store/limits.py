@@ -4,7 +4,7 @@ A worker that stops (SIGSTOP, a paused virtual machine, a host that lost its net
 transactions open, and everybody who needs their locks waits. The server ends such sessions:
 
 - 10 seconds (`HOLDING`) after the last word of a transaction that holds a lock which others wait
-  for: a partition's offset, the lock of judging, the lock of alerts;
+  for: a partition's offset, the locks of `streams.store.locks`;
 - 60 seconds after the last word of any other transaction;
 - a few seconds after a connection broke without a word, by TCP keepalives.
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HOLDING",
-    "HOLD_BRIEFLY",
     "client_options",
     "guard_session",
     "keep_alive",
@@ -34,10 +33,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: Value of `idle_in_transaction_session_timeout` for transactions that hold such locks.
+#: Value of `idle_in_transaction_session_timeout` for transactions that hold such locks. The
+#: function `hold_lock` (migration 0054) sets the same.
 HOLDING: Final = "10s"
-#: Sets it for the transaction, which then takes the lock.
-HOLD_BRIEFLY: Final = f"SET LOCAL idle_in_transaction_session_timeout = '{HOLDING}'"
 
 #: Seconds between the words that keep a session alive while its client computes.
 _WORD_SECONDS: Final = 3.0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from psycopg.errors import QueryCanceled
 
 from streams.errors import FenghuoError
+from streams.store.facility_names import facility_names
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -33,6 +34,7 @@ class Cell(NamedTuple):
     day: date
     region: str
     facility: str
+    """Unique among the cells that are read, see `streams.store.facility_names`."""
     stratum: str
     value: float
 
@@ -91,9 +93,10 @@ async def read_cells(
             f"{region} has too many events from {first} to {last} to list them. "
             "Look at a region below it."
         ) from None
+    names = facility_names((source, facility) for _, source, facility, _, _ in found)
     cells = [
-        Cell(day, series[number][0], facility, series[number][1], value)
-        for day, facility, number, value in found
+        Cell(day, series[number][0], names[source, facility], series[number][1], value)
+        for day, source, facility, number, value in found
     ]
     return sorted(cells)
 
@@ -109,7 +112,7 @@ WHERE s.signal = %s AND a.ancestor = %s
 # The days are bounded as moments, so that the index on occurred_at, or the chunks, are used.
 _CELLS = """
 WITH zone AS (SELECT value AS name FROM installation WHERE key = 'time_zone')
-SELECT local_day(e.occurred_at), e.facility_id, x.series_id, sum(x.amount)::float8
+SELECT local_day(e.occurred_at), e.source_id, e.facility_id, x.series_id, sum(x.amount)::float8
 FROM events e
 CROSS JOIN LATERAL unnest(e.series, e.amounts) AS x(series_id, amount)
 WHERE e.occurred_at >= %(first)s::date::timestamp AT TIME ZONE (SELECT name FROM zone)
@@ -119,6 +122,6 @@ WHERE e.occurred_at >= %(first)s::date::timestamp AT TIME ZONE (SELECT name FROM
   AND EXISTS (
       SELECT FROM event_heads h
       WHERE h.event_key = e.event_key AND h.kind = e.kind AND h.revision = e.revision)
-GROUP BY 1, 2, 3
+GROUP BY 1, 2, 3, 4
 HAVING sum(x.amount) <> 0
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from streams.store.facility_names import facility_names
+
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
@@ -26,6 +28,7 @@ class FacilityCell(NamedTuple):
     """Count of a facility on a day."""
 
     facility: str
+    """Unique among the cells that are read, see `streams.store.facility_names`."""
     region: str
     day: date
     value: float
@@ -107,28 +110,33 @@ async def _facilities(
     connection: AsyncConnection, values: dict[str, object]
 ) -> tuple[list[FacilityCell], int]:
     rows = await (await connection.execute(_FACILITIES, values)).fetchall()
-    return [FacilityCell(*row[:4]) for row in rows], rows[0][4] if rows else 0
+    names = facility_names((source, facility) for source, facility, *_ in rows)
+    cells = [
+        FacilityCell(names[source, facility], region, day, value)
+        for source, facility, region, day, value, _ in rows
+    ]
+    return cells, rows[0][-1] if rows else 0
 
 
 _FACILITIES: Final = """
 WITH cell AS (
-    SELECT f.facility_id, f.region, f.day, f.value
+    SELECT f.source_id, f.facility_id, f.region, f.day, f.value
     FROM region_ancestors r
     CROSS JOIN LATERAL (
-        SELECT c.facility_id, c.region, c.day, c.value FROM facility_counts c
+        SELECT c.source_id, c.facility_id, c.region, c.day, c.value FROM facility_counts c
         WHERE c.region = r.region AND c.signal = %(signal)s
           AND c.day BETWEEN %(first)s AND %(last)s AND c.value <> 0
     ) f
     WHERE r.ancestor = %(region)s
 ), largest AS (
-    SELECT facility_id, region, sum(value) AS total, count(*) OVER () AS known
-    FROM cell GROUP BY 1, 2
-    ORDER BY total DESC, facility_id, region
+    SELECT source_id, facility_id, region, sum(value) AS total, count(*) OVER () AS known
+    FROM cell GROUP BY 1, 2, 3
+    ORDER BY total DESC, facility_id, region, source_id
     LIMIT %(most)s
 )
-SELECT c.facility_id, c.region, c.day, c.value::float8, l.known
-FROM cell c JOIN largest l USING (facility_id, region)
-ORDER BY l.total DESC, c.facility_id, c.region, c.day
+SELECT c.source_id, c.facility_id, c.region, c.day, c.value::float8, l.known
+FROM cell c JOIN largest l USING (source_id, facility_id, region)
+ORDER BY l.total DESC, c.facility_id, c.region, c.source_id, c.day
 """
 
 _AGES: Final = """

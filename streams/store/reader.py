@@ -7,37 +7,41 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from psycopg import errors, sql
 
 from streams.errors import StoreError
+from streams.store.role_making import make_role, refuse_powerful, schema_of
 
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["READABLE", "RUNNABLE", "STATEMENT_TIMEOUT", "Reader", "grant_reader"]
+__all__ = ["READABLE", "RUNNABLE", "STATEMENT_TIMEOUT", "TEMPORARY_FILES", "Reader", "grant_reader"]
 
 #: Longest run of one query; a screen that asks for more shows an error and holds up nobody.
 STATEMENT_TIMEOUT: Final = "15s"
+#: Most disk for sorting of one session; it protects the disk that the tables are on.
+TEMPORARY_FILES: Final = "1GB"
 #: Connections that Grafana may hold, all its users together.
 _CONNECTIONS: Final = 20
 
 #: Tables and views besides all that are named `screen_...`. No event, no refused record, no count
-#: of a single facility, no user, session or message is in them.
+#: of a single facility or age group, no user, session or message is in them.
 READABLE: Final = (
     "clock",
-    "counts_by_day",
-    "daily_counts",
     "facility_reports",
-    "imported_counts",
     "installation",
-    "level_counts",
     "region_ancestors",
     "regions",
     "rules",
-    "series",
     "signals",
     "verdicts",
     "arrivals",
 )
-#: Functions that run with their owner's rights.
-RUNNABLE: Final = ("screen_facilities",)
+#: Functions that run with their owner's rights; they hide small cells.
+RUNNABLE: Final = (
+    "screen_age_curves",
+    "screen_ages",
+    "screen_extent",
+    "screen_facilities",
+    "screen_series",
+)
 
 
 class Reader(NamedTuple):
@@ -66,9 +70,10 @@ def grant_reader(connection: psycopg.Connection, name: str, password: str | None
     role = sql.Identifier(name)
     with connection.transaction():
         try:
-            created = _make(connection, name, password)
-            _refuse_powerful(connection, name)
-            schema = sql.Identifier(_schema(connection))
+            created = make_role(connection, name, password)
+            _limit(connection, role)
+            refuse_powerful(connection, name)
+            schema = sql.Identifier(schema_of(connection))
             for statement in _REVOKE:
                 connection.execute(sql.SQL(statement).format(role=role, schema=schema))
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role))
@@ -82,44 +87,11 @@ def grant_reader(connection: psycopg.Connection, name: str, password: str | None
     return Reader(name, created, tables)
 
 
-def _make(connection: psycopg.Connection, name: str, password: str | None) -> bool:
-    role = sql.Identifier(name)
-    created = (
-        connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone() is None
-    )
-    if created:
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
-    if password is not None:
-        # Hashed here: in the statement itself the password would get into the server's log.
-        encrypted = connection.pgconn.encrypt_password(password.encode(), name.encode())
-        connection.execute(
-            sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(encrypted.decode()))
-        )
-    for setting in (
-        sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(_CONNECTIONS)),
-        sql.SQL("SET statement_timeout = {}").format(sql.Literal(STATEMENT_TIMEOUT)),
-        sql.SQL("SET default_transaction_read_only = on"),
-        # Compiling takes longer than most of these queries.
-        sql.SQL("SET jit = off"),
-        # Curves over years are sorted in memory.
-        sql.SQL("SET work_mem = '32MB'"),
-    ):
-        connection.execute(sql.SQL("ALTER ROLE {} ").format(role) + setting)
-    return created
-
-
-def _refuse_powerful(connection: psycopg.Connection, name: str) -> None:
-    """Refuse a role that could do what no grant here gives it."""
-    row = connection.execute(_POWERFUL, {"name": name}).fetchone()
-    if row and row[0]:
-        raise StoreError(
-            f"The role {name} is {row[0]}: it could read or change everything. Give another name."
-        )
-
-
-def _schema(connection: psycopg.Connection) -> str:
-    row = connection.execute("SELECT current_schema()").fetchone()
-    return str(row[0]) if row else "public"
+def _limit(connection: psycopg.Connection, role: sql.Identifier) -> None:
+    """Bound what the role's queries use. Its own SET can undo the statement's settings only."""
+    row = connection.execute("SELECT usesuper FROM pg_user WHERE usename = current_user").fetchone()
+    for setting in (*_LIMITS, *(_FIXED_LIMITS if row and row[0] else ())):
+        connection.execute(sql.SQL("ALTER ROLE {} ").format(role) + sql.SQL(setting))
 
 
 def _grant(connection: psycopg.Connection, role: sql.Identifier) -> int:
@@ -143,14 +115,14 @@ _REVOKE: Final = (
     "REVOKE ALL ON SCHEMA {schema} FROM {role}",
 )
 
-_POWERFUL: Final = """
-SELECT CASE
-    WHEN r.rolsuper THEN 'a superuser'
-    WHEN r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication
-        THEN 'allowed to make roles or databases, or to replicate'
-    WHEN EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid)
-        THEN 'a member of other roles'
-    WHEN EXISTS (SELECT FROM pg_class c WHERE c.relowner = r.oid) THEN 'the owner of tables'
-END
-FROM pg_roles r WHERE r.rolname = %(name)s
-"""
+_LIMITS: Final = (
+    f"CONNECTION LIMIT {_CONNECTIONS}",
+    f"SET statement_timeout = '{STATEMENT_TIMEOUT}'",
+    "SET default_transaction_read_only = on",
+    # Compiling takes longer than most of these queries.
+    "SET jit = off",
+    # Curves over years are sorted in memory.
+    "SET work_mem = '32MB'",
+)
+#: Only a superuser may give these to a role, and the role cannot change them.
+_FIXED_LIMITS: Final = (f"SET temp_file_limit = '{TEMPORARY_FILES}'",)

@@ -187,8 +187,8 @@ FROM clock k,
 # The latest versions, less what waiting batches will add: their versions minus those replaced.
 _FACILITY_COUNTS: Final = """
 WITH slice AS MATERIALIZED (
-    SELECT e.region, (e.occurred_at AT TIME ZONE k.zone)::date AS day, e.facility_id, e.series,
-           e.amounts,
+    SELECT e.region, (e.occurred_at AT TIME ZONE k.zone)::date AS day, e.facility_id, e.source_id,
+           e.series, e.amounts,
            (e.revision = h.revision)::int
            - (e.batch_id IN (SELECT p.batch_id FROM pending_facilities p))::int AS times
     FROM clock k, events e JOIN event_heads h ON h.event_key = e.event_key AND h.kind = e.kind
@@ -196,33 +196,36 @@ WITH slice AS MATERIALIZED (
       AND e.occurred_at < %(end)s::date::timestamp AT TIME ZONE k.zone
       AND NOT e.cancelled
     UNION ALL
-    SELECT NULL, (p.occurred_at AT TIME ZONE k.zone)::date, p.facility_id, p.series, p.amounts, 1
+    SELECT NULL, (p.occurred_at AT TIME ZONE k.zone)::date, p.facility_id, p.source_id, p.series,
+           p.amounts, 1
     FROM clock k, pending_corrections p
     WHERE p.occurred_at >= %(first)s::date::timestamp AT TIME ZONE k.zone
       AND p.occurred_at < %(end)s::date::timestamp AT TIME ZONE k.zone
 ), summed AS MATERIALIZED (
-    SELECT s.region, s.signal, c.day, c.facility_id, sum(c.amount) AS value
-    FROM (SELECT day, facility_id, unnest(series) AS series_id, times * unnest(amounts) AS amount
+    SELECT s.region, s.signal, c.day, c.facility_id, c.source_id, sum(c.amount) AS value
+    FROM (SELECT day, facility_id, source_id, unnest(series) AS series_id,
+                 times * unnest(amounts) AS amount
           FROM slice WHERE times <> 0) c
     JOIN series s USING (series_id)
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 5
     HAVING sum(c.amount) <> 0
 ), error AS MATERIALIZED (
-    SELECT region, signal, day, facility_id, s.value
+    SELECT region, signal, day, facility_id, source_id, s.value
     FROM summed s
     FULL JOIN (SELECT * FROM facility_counts f WHERE f.day >= %(first)s AND f.day < %(end)s) f
-        USING (region, signal, day, facility_id)
+        USING (region, signal, day, facility_id, source_id)
     WHERE coalesce(s.value, 0) <> coalesce(f.value, 0)
 ), gone AS (
     DELETE FROM facility_counts f USING error e
     WHERE e.value IS NULL AND f.day >= %(first)s AND f.day < %(end)s
-      AND (f.region, f.signal, f.day, f.facility_id) =
-          (e.region, e.signal, e.day, e.facility_id)
+      AND (f.region, f.signal, f.day, f.facility_id, f.source_id) =
+          (e.region, e.signal, e.day, e.facility_id, e.source_id)
 ), corrected AS (
-    INSERT INTO facility_counts AS f (region, signal, day, facility_id, value)
-    SELECT region, signal, day, facility_id, value FROM error WHERE value IS NOT NULL
-    ORDER BY 1, 2, 3, 4
-    ON CONFLICT (region, signal, day, facility_id) DO UPDATE SET value = EXCLUDED.value
+    INSERT INTO facility_counts AS f (region, signal, day, facility_id, source_id, value)
+    SELECT region, signal, day, facility_id, source_id, value FROM error WHERE value IS NOT NULL
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (region, signal, day, facility_id, source_id)
+    DO UPDATE SET value = EXCLUDED.value
 )
 SELECT count(*) FROM error
 """
@@ -230,24 +233,26 @@ SELECT count(*) FROM error
 _FACILITY_DAYS: Final = """
 WITH sent AS MATERIALIZED (
     SELECT DISTINCT e.region, e.kind, (e.occurred_at AT TIME ZONE k.zone)::date AS day,
-           e.facility_id
+           e.facility_id, e.source_id
     FROM events e, clock k
     WHERE e.occurred_at >= %(first)s::date::timestamp AT TIME ZONE k.zone
       AND e.occurred_at < %(end)s::date::timestamp AT TIME ZONE k.zone
       AND e.batch_id NOT IN (SELECT p.batch_id FROM pending_facilities p)
 ), error AS MATERIALIZED (
-    SELECT region, kind, day, facility_id, s.region IS NULL AS unknown
+    SELECT region, kind, day, facility_id, source_id, s.region IS NULL AS unknown
     FROM sent s
     FULL JOIN (SELECT * FROM facility_days f WHERE f.day >= %(first)s AND f.day < %(end)s) f
-        USING (region, kind, day, facility_id)
+        USING (region, kind, day, facility_id, source_id)
     WHERE s.region IS NULL OR f.region IS NULL
 ), gone AS (
     DELETE FROM facility_days f USING error e
     WHERE e.unknown AND f.day >= %(first)s AND f.day < %(end)s
-      AND (f.region, f.kind, f.day, f.facility_id) = (e.region, e.kind, e.day, e.facility_id)
+      AND (f.region, f.kind, f.day, f.facility_id, f.source_id) =
+          (e.region, e.kind, e.day, e.facility_id, e.source_id)
 ), corrected AS (
-    INSERT INTO facility_days (region, kind, day, facility_id)
-    SELECT region, kind, day, facility_id FROM error WHERE NOT unknown ORDER BY 1, 2, 3, 4
+    INSERT INTO facility_days (region, kind, day, facility_id, source_id)
+    SELECT region, kind, day, facility_id, source_id FROM error WHERE NOT unknown
+    ORDER BY 1, 2, 3, 4, 5
 )
 SELECT count(*) FROM error
 """

@@ -38,8 +38,12 @@ HYPERTABLES = (
     Hypertable("count_history", "recorded_at", "7 days", "series_id", "hour, recorded_at"),
     Hypertable("hourly_counts", "hour", "30 days", "series_id", "hour DESC"),
     Hypertable("daily_counts", "day", "365 days", "series_id", "day DESC"),
-    Hypertable("facility_counts", "day", "30 days", "region, signal", "day DESC, facility_id"),
-    Hypertable("facility_days", "day", "30 days", "region, kind", "day DESC, facility_id"),
+    Hypertable(
+        "facility_counts", "day", "30 days", "region, signal", "day DESC, facility_id, source_id"
+    ),
+    Hypertable(
+        "facility_days", "day", "30 days", "region, kind", "day DESC, facility_id, source_id"
+    ),
     Hypertable("facility_reports", "day", "365 days", "region, kind", "day DESC"),
     # Sums of whole regions: they are kept, as the imported counts in them are.
     Hypertable(

@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from streams.alerts.small_cells import told_parts
+from streams.demo import taiwan
 from tests.support.store import rows
 
 if TYPE_CHECKING:
@@ -39,28 +41,80 @@ def test_curves_are_what_was_judged(plain: Filled) -> None:
 
 @pytest.mark.parametrize(("grain", "view"), [("day", "day"), ("week", "week")])
 @pytest.mark.parametrize("region", ["TW", "TW-TPE"])
-@pytest.mark.parametrize("age", ["*", "7-12"])
 def test_curves_are_the_sums_of_the_counts(
-    plain: Filled, grain: str, view: LiteralString, region: str, age: str
+    plain: Filled, grain: str, view: LiteralString, region: str
 ) -> None:
     summed = rows(
         plain.database,
         f"SELECT {view}, sum(value)::float8 FROM level_counts_by_{view} WHERE signal = 'ili' "
-        f"AND region = %s AND %s IN ('*', stratum) AND {view} >= '2009-01-05' "
+        f"AND region = %s AND {view} >= '2009-01-05' "
         "GROUP BY 1 HAVING sum(value) <> 0 ORDER BY 1",
         region,
-        age,
     )
     shown = rows(
         plain.database,
-        "SELECT period, value FROM screen_series('ili', %s, %s, %s, '2009-01-05', '2009-12-31') "
+        "SELECT period, value FROM screen_series('ili', %s, %s, '*', '2009-01-05', '2009-12-31') "
         "WHERE value <> 0 ORDER BY 1",
         region,
         grain,
-        age,
     )
     assert shown == summed
     assert len(shown) > 30
+
+
+@pytest.mark.parametrize("grain", ["day", "rolling7", "week"])
+def test_an_age_group_is_told_by_week_in_steps_and_never_below_five(
+    plain: Filled, grain: str
+) -> None:
+    summed: dict[date, float] = dict(
+        rows(
+            plain.database,
+            "SELECT week, sum(value)::float8 FROM level_counts_by_week WHERE signal = 'ili' "
+            "AND region = 'TW-PEN' AND stratum = '7-12' GROUP BY 1",
+        )
+    )
+    shown = rows(
+        plain.database,
+        "SELECT period, value FROM screen_series('ili', 'TW-PEN', %s, '7-12', %s, %s)",
+        grain,
+        *YEAR,
+    )
+    assert len(shown) > 3
+    for week, value in shown:
+        assert value >= 5
+        assert value == summed[week] // 5 * 5
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT stratum FROM screen_days('ili', 'TW-PEN', '2009-01-01', '2009-12-31')",
+        "SELECT stratum FROM screen_weeks('ili', 'TW-PEN', '2009-01-01', '2009-12-31')",
+        "SELECT stratum FROM screen_age_weeks('ili', 'TW-PEN', '2009-01-01', '2009-12-31')",
+        "SELECT value FROM level_counts",
+        "SELECT value FROM counts_by_day",
+        "SELECT value FROM imported_counts",
+        "SELECT value FROM daily_counts",
+    ],
+)
+def test_the_reader_reaches_no_exact_count_by_age(plain: Filled, query: LiteralString) -> None:
+    with plain.connect() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(query)
+
+
+@pytest.mark.parametrize(
+    "values", [(12, 3, 28), (5, 2), (5, 1), (3,), (4, 4), (1, 1, 1), (9, 4), (0, 7), (5, 5, 1, 2)]
+)
+def test_the_database_hides_by_the_rule_of_messages(plain: Filled, values: tuple[int, ...]) -> None:
+    told = told_parts({str(place): float(value) for place, value in enumerate(values)})
+    ((determined,),) = rows(
+        plain.database,
+        "SELECT small_cells_determined(sum(v), sum(told_step(v)), count(*) FILTER (WHERE v >= 5), "
+        "count(*) FILTER (WHERE v > 0 AND v < 5)) FROM unnest(%s::float8[]) v",
+        list(values),
+    )
+    large = [value for value in values if value >= 5]
+    assert list(told.values()) == ([] if determined else [value // 5 * 5 for value in large])
 
 
 def test_a_day_without_cases_is_zero_where_counts_flow_and_missing_elsewhere(plain: Filled) -> None:
@@ -114,7 +168,7 @@ def test_the_latest_days_are_provisional(plain: Filled) -> None:
         assert connection.execute("SELECT screen_settled_after('ili')").fetchone() == (2,)
 
 
-def test_small_cells_of_facilities_are_hidden_and_the_others_are_exact(plain: Filled) -> None:
+def test_small_cells_of_facilities_are_hidden_and_the_others_told_in_steps(plain: Filled) -> None:
     week = "region = 'TW-PEN' AND signal = 'ili' AND day BETWEEN '2009-09-07' AND '2009-09-13'"
     shown = "SELECT facility, observed, small FROM screen_facilities('ili', 'TW-PEN', %s)"
     with psycopg.connect(plain.database) as connection, connection.transaction(force_rollback=True):
@@ -124,8 +178,8 @@ def test_small_cells_of_facilities_are_hidden_and_the_others_are_exact(plain: Fi
                 f"DELETE FROM facility_counts WHERE {week} AND facility_id = %s", (facility,)
             )
             connection.execute(
-                "INSERT INTO facility_counts VALUES ('TW-PEN', 'ili', '2009-09-08', %s, %s)",
-                (facility, cases),
+                "INSERT INTO facility_counts VALUES ('TW-PEN', 'ili', '2009-09-08', %s, %s, %s)",
+                (facility, taiwan.SOURCE_ID, cases),
             )
         counted = "SELECT facility_id, sum(value)::float8 FROM facility_counts"
         stored: dict[str, float] = dict(
@@ -140,24 +194,20 @@ def test_small_cells_of_facilities_are_hidden_and_the_others_are_exact(plain: Fi
     assert {facility for facility, _, _ in told} == set(stored)
     for facility, value, small in told:
         assert small is (0 < stored[facility] < 5)
-        assert value == (None if small else stored[facility])
+        assert value == (None if small else stored[facility] // 5 * 5)
 
 
-def test_ages_add_up_to_the_week(plain: Filled) -> None:
-    (told,) = rows(
-        plain.database,
-        "SELECT sum(observed), sum(usual) FROM screen_ages('ili', 'TW', %s)",
-        YEAR[1],
+def test_ages_are_those_of_the_week_in_steps(plain: Filled) -> None:
+    told = rows(plain.database, "SELECT age, observed FROM screen_ages('ili', 'TW', %s)", YEAR[1])
+    stored: dict[str, float] = dict(
+        rows(
+            plain.database,
+            "SELECT stratum, sum(value)::float8 FROM level_counts_by_week "
+            "WHERE signal = 'ili' AND region = 'TW' AND week = '2009-09-07' GROUP BY 1",
+        )
     )
-    weeks = rows(
-        plain.database,
-        "SELECT value FROM screen_series('ili', 'TW', 'week', '*', '2009-07-13', '2009-09-13') "
-        "ORDER BY period",
-    )
-    *before, latest = [value for (value,) in weeks]
-    assert len(before) == 8
-    assert told[0] == latest
-    assert told[1] == pytest.approx(sum(before) / 8)
+    assert len(told) > 3
+    assert dict(told) == {age: value // 5 * 5 for age, value in stored.items()}
 
 
 def test_sources_are_silent_by_their_own_habits(plain: Filled) -> None:

@@ -17,7 +17,9 @@ from streams.alerts.small_cells import event_to_tell
 from streams.demo.receivers import MailReceiver, WebhookReceiver
 from streams.kafka import create_topics
 from streams.store.alerts import get_history, list_alerts
+from streams.store.roles import WORKER
 from tests.support.events import KAOHSIUNG, TAIPEI, visit
+from tests.support.roles import signing_in
 from tests.support.workers import Worker, make_settings, publish, until
 
 if TYPE_CHECKING:
@@ -108,11 +110,15 @@ class Scene:
 
 @pytest.fixture
 def scene(database_url: str, kafka: str, fresh_name: str, tmp_path: Path) -> Iterator[Scene]:
-    with WebhookReceiver() as hook, MailReceiver() as mail:
+    with (
+        WebhookReceiver() as hook,
+        MailReceiver() as mail,
+        signing_in(database_url, WORKER) as database,
+    ):
         config = tmp_path / "fenghuo.yaml"
         urls = {"hook": hook.url, "mail": mail.url("duty@example.org")}
         config.write_text(CONFIGURATION.format(**urls), encoding="utf-8")
-        settings = make_settings(kafka, database_url, fresh_name).model_copy(
+        settings = make_settings(kafka, database, fresh_name).model_copy(
             update={"config": config, "alerts_topic": f"{fresh_name}-alerts"}
         )
         create_topics(kafka, [], plain=[settings.alerts_topic], partitions=1, replication=1)

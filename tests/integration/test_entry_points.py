@@ -16,7 +16,9 @@ import pytest
 from streams.feed.publish import publish_records
 from streams.kafka import create_topics
 from streams.simulate import SimulationPlan, simulate
+from streams.store.roles import WORKER
 from tests.conftest import CONFIG
+from tests.support.roles import signing_in
 from tests.support.web import Browser, free_port
 
 if TYPE_CHECKING:
@@ -53,7 +55,6 @@ def test_a_worker_stores_what_is_published(
     create_topics(kafka, topics.values(), plain=["alerts"], partitions=2, replication=1)
     environment = os.environ | {
         "FENGHUO_KAFKA": kafka,
-        "FENGHUO_DATABASE": database_url,
         "FENGHUO_CONFIG": str(CONFIG),
         "FENGHUO_GROUP": fresh_name,
         "FENGHUO_VISITS_TOPIC": topics["visits"],
@@ -62,7 +63,12 @@ def test_a_worker_stores_what_is_published(
         "FENGHUO_WEB_PORT": "0",
     }
     log = tmp_path / "worker.log"
-    with log.open("wb") as out, psycopg.connect(database_url, autocommit=True) as connection:
+    with (
+        log.open("wb") as out,
+        psycopg.connect(database_url, autocommit=True) as connection,
+        signing_in(database_url, WORKER) as database,
+    ):
+        environment["FENGHUO_DATABASE"] = database
         worker = subprocess.Popen(
             command, env=environment, stdout=out, stderr=out, cwd=Path(__file__).parents[2]
         )

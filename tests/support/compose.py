@@ -16,7 +16,15 @@ __all__ = ["PASSWORDS", "ROOT", "Variable", "example", "load_compose", "variable
 ROOT = Path(__file__).resolve().parents[2]
 #: What has to be set, with a character that no URI takes as it is.
 PASSWORDS = dict.fromkeys(
-    ("POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD", "GRAFANA_READER_PASSWORD"), "p@ss"
+    (
+        "POSTGRES_PASSWORD",
+        "OWNER_PASSWORD",
+        "WORKER_PASSWORD",
+        "PAGE_PASSWORD",
+        "GRAFANA_ADMIN_PASSWORD",
+        "GRAFANA_READER_PASSWORD",
+    ),
+    "p@ss",
 )
 _COMPOSE = ROOT / "compose.yaml"
 #: ${NAME}, ${NAME:-default}, ${NAME:?what to do}; others are not used.

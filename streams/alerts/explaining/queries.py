@@ -62,27 +62,27 @@ GROUP BY 1, 2
 """
 
 FACILITIES: Final[LiteralString] = """
-SELECT q.alert, t.number, f.facility_id, f.value
+SELECT q.alert, t.number, f.source_id, f.facility_id, f.value
 FROM unnest(%(alerts)s::int[], %(signals)s::text[], %(regions)s::text[])
     AS q(alert, signal, region)
 JOIN unnest(%(slot_alerts)s::int[], %(numbers)s::int[], %(firsts)s::date[], %(lasts)s::date[])
     AS t(alert, number, first, last) USING (alert)
 CROSS JOIN LATERAL (
-    SELECT c.facility_id, sum(c.value)::float8 AS value FROM facility_counts c
+    SELECT c.source_id, c.facility_id, sum(c.value)::float8 AS value FROM facility_counts c
     WHERE c.region = q.region AND c.signal = q.signal AND c.day BETWEEN t.first AND t.last
-    GROUP BY 1
+    GROUP BY 1, 2
     HAVING sum(c.value) <> 0
 ) f
 """
 
 KNOWN: Final[LiteralString] = """
-SELECT DISTINCT q.alert, f.facility_id
+SELECT DISTINCT q.alert, f.source_id, f.facility_id
 FROM unnest(%(alerts)s::int[], %(kinds)s::text[], %(regions)s::text[])
     AS q(alert, kind, region)
 JOIN unnest(%(slot_alerts)s::int[], %(numbers)s::int[], %(firsts)s::date[], %(lasts)s::date[])
     AS t(alert, number, first, last) USING (alert)
 CROSS JOIN LATERAL (
-    SELECT DISTINCT d.facility_id FROM facility_days d
+    SELECT DISTINCT d.source_id, d.facility_id FROM facility_days d
     WHERE d.region = q.region AND d.kind = q.kind AND d.day BETWEEN t.first AND t.last
 ) f
 WHERE t.number > 0
@@ -96,7 +96,7 @@ WITH asked AS (
         AS q(alert, kind, region, usual)
     WHERE (SELECT count(*) FROM region_ancestors r WHERE r.ancestor = q.region) <= %(most)s
 ), place AS (
-    SELECT q.alert, q.usual, f.facility_id, f.day - t.first AS day,
+    SELECT q.alert, f.source_id, f.facility_id, f.day - t.first AS day, q.usual,
            count(DISTINCT t.number) FILTER (WHERE t.number > 0) AS weeks,
            bool_or(t.number = 0) AS reported
     FROM asked q
@@ -104,24 +104,32 @@ WITH asked AS (
         AS t(alert, number, first, last) USING (alert)
     JOIN region_ancestors r ON r.ancestor = q.region
     CROSS JOIN LATERAL (
-        SELECT d.facility_id, d.day FROM facility_days d
+        SELECT d.source_id, d.facility_id, d.day FROM facility_days d
         WHERE d.region = r.region AND d.kind = q.kind AND d.day BETWEEN t.first AND t.last
         OFFSET 0
     ) f
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 5
 ), facility AS (
-    SELECT p.alert, p.facility_id, count(*) FILTER (WHERE p.weeks >= p.usual) AS expected,
+    SELECT p.alert, p.source_id, p.facility_id,
+           count(*) FILTER (WHERE p.weeks >= p.usual) AS expected,
            count(*) FILTER (WHERE p.weeks >= p.usual AND p.reported) AS received,
            bool_or(p.reported) AS reported
     FROM place p
-    GROUP BY 1, 2
+    GROUP BY 1, 2, 3
     HAVING count(*) FILTER (WHERE p.weeks >= p.usual) > 0
+), named AS (
+    SELECT f.*,
+           CASE WHEN f.source_id <> ''
+                    AND min(f.source_id) OVER same <> max(f.source_id) OVER same
+               THEN f.source_id || '/' || f.facility_id ELSE f.facility_id END AS name
+    FROM facility f
+    WINDOW same AS (PARTITION BY f.alert, f.facility_id)
 )
 SELECT f.alert, sum(f.expected)::int, sum(f.received)::int, count(*)::int,
        (count(*) FILTER (WHERE NOT f.reported))::int,
-       (array_agg(f.facility_id ORDER BY f.expected DESC, f.facility_id)
+       (array_agg(f.name ORDER BY f.expected DESC, f.facility_id, f.source_id)
            FILTER (WHERE NOT f.reported))[:%(told)s]
-FROM facility f
+FROM named f
 GROUP BY 1
 """
 

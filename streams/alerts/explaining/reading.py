@@ -5,6 +5,7 @@ The statements themselves are in `streams.alerts.explaining.queries`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from schemas.alerts import Neighbour
@@ -12,6 +13,7 @@ from streams.alerts.explaining.assembling import Readings, Reports
 from streams.alerts.explaining.figures import LEAST_FOR_COMPLETENESS, usual_from
 from streams.alerts.explaining.queries import COUNTS, FACILITIES, KNOWN, NEIGHBOURS, REPORTS
 from streams.alerts.explaining.slots import PERIOD
+from streams.store.facility_names import facility_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -118,11 +120,20 @@ async def read_facilities(
             {one.alert: {PERIOD, *one.slots} for one in asked},
         ),
     }
-    for alert, number, facility, value in await _rows(connection, FACILITIES, values):
+    counted = await _rows(connection, FACILITIES, values)
+    known = await _rows(connection, KNOWN, values)
+    seen: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
+    for alert, _, source, facility, _ in counted:
+        seen[alert].add((source, facility))
+    for alert, source, facility in known:
+        seen[alert].add((source, facility))
+    names = {alert: facility_names(facilities) for alert, facilities in seen.items()}
+    for alert, number, source, facility, value in counted:
+        name = names[alert][source, facility]
         of_slot = readings[alert].facilities[number]
-        of_slot[facility] = of_slot.get(facility, 0.0) + value
-    for alert, facility in await _rows(connection, KNOWN, values):
-        readings[alert].known.add(facility)
+        of_slot[name] = of_slot.get(name, 0.0) + value
+    for alert, source, facility in known:
+        readings[alert].known.add(names[alert][source, facility])
 
 
 async def read_reports(

@@ -58,8 +58,8 @@ FROM stored l FULL JOIN summed s USING (region, signal, grain, period, stratum)
 
 _FACILITIES: Final = """
 WITH cell AS (
-    SELECT e.occurred_at::date AS day, e.facility_id, unnest(e.series) AS series_id,
-           unnest(e.amounts) AS amount
+    SELECT e.occurred_at::date AS day, e.facility_id, e.source_id,
+           unnest(e.series) AS series_id, unnest(e.amounts) AS amount
     FROM events e
     WHERE e.occurred_at >= %(first)s::date::timestamptz
       AND e.occurred_at < %(last)s::date::timestamptz
@@ -69,49 +69,51 @@ WITH cell AS (
           WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
             AND n.revision > 1)
     UNION ALL
-    SELECT e.occurred_at::date, e.facility_id, unnest(e.series), -unnest(e.amounts)
+    SELECT e.occurred_at::date, e.facility_id, e.source_id, unnest(e.series), -unnest(e.amounts)
     FROM events e
     WHERE e.occurred_at >= %(first)s::date::timestamptz
       AND e.occurred_at < %(last)s::date::timestamptz
       AND NOT e.cancelled
       AND e.batch_id IN (SELECT p.batch_id FROM pending_facilities p)
     UNION ALL
-    SELECT p.occurred_at::date, p.facility_id, unnest(p.series), unnest(p.amounts)
+    SELECT p.occurred_at::date, p.facility_id, p.source_id, unnest(p.series), unnest(p.amounts)
     FROM pending_corrections p
     WHERE p.occurred_at >= %(first)s::date::timestamptz
       AND p.occurred_at < %(last)s::date::timestamptz
 ), summed AS (
-    SELECT s.region, s.signal, c.day, c.facility_id, sum(c.amount) AS value
+    SELECT s.region, s.signal, c.day, c.facility_id, c.source_id, sum(c.amount) AS value
     FROM cell c JOIN series s USING (series_id)
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 5
 ), stored AS (
-    SELECT f.region, f.signal, f.day, f.facility_id, f.value
+    SELECT f.region, f.signal, f.day, f.facility_id, f.source_id, f.value
     FROM facility_counts f
     WHERE f.day >= %(first)s AND f.day < %(last)s
 )
 SELECT CASE WHEN coalesce(f.value, 0) <> coalesce(s.value, 0) THEN
-           format('%%s in %%s on %%s, facility %%s: %%s stored, the events come to %%s', signal,
-                  region, day, facility_id, coalesce(f.value, 0), coalesce(s.value, 0))
+           format('%%s in %%s on %%s, facility %%s of source %%s: %%s stored, '
+                  'the events come to %%s', signal, region, day, facility_id, source_id,
+                  coalesce(f.value, 0), coalesce(s.value, 0))
        END AS problem
-FROM stored f FULL JOIN summed s USING (region, signal, day, facility_id)
+FROM stored f FULL JOIN summed s USING (region, signal, day, facility_id, source_id)
 """
 
 _REPORTED: Final = """
 WITH sent AS (
-    SELECT DISTINCT e.region, e.kind, e.occurred_at::date AS day, e.facility_id
+    SELECT DISTINCT e.region, e.kind, e.occurred_at::date AS day, e.facility_id,
+           e.source_id
     FROM events e
     WHERE e.occurred_at >= %(first)s::date::timestamptz
       AND e.occurred_at < %(last)s::date::timestamptz
       AND e.batch_id NOT IN (SELECT p.batch_id FROM pending_facilities p)
 ), stored AS (
-    SELECT f.region, f.kind, f.day, f.facility_id, true AS stored
+    SELECT f.region, f.kind, f.day, f.facility_id, f.source_id, true AS stored
     FROM facility_days f
     WHERE f.day >= %(first)s AND f.day < %(last)s
 )
 SELECT CASE WHEN f.stored IS NULL THEN
-           format('facility %%s in %%s sent %%s of %%s and is not noted', facility_id, region, kind,
-                  day) END AS problem
-FROM stored f FULL JOIN sent s USING (region, kind, day, facility_id)
+           format('facility %%s of source %%s in %%s sent %%s of %%s and is not noted', facility_id,
+                  source_id, region, kind, day) END AS problem
+FROM stored f FULL JOIN sent s USING (region, kind, day, facility_id, source_id)
 """
 
 _REPORTS: Final = """

@@ -29,6 +29,7 @@ class Version(NamedTuple):
     day: int
     cancelled: bool
     flu: bool
+    source: str = "his-1"
 
 
 HERE = Version(0, "clinic-1", TAIPEI, 1, cancelled=False, flu=True)
@@ -40,6 +41,7 @@ VERSIONS = st.builds(
     st.integers(1, 3),
     st.booleans(),
     st.booleans(),
+    st.sampled_from(["his-1", "his-2"]),
 )
 #: Batches, and after each whether it is rolled up at once.
 BATCHES = st.lists(
@@ -50,23 +52,28 @@ RECOUNTED = """
 WITH latest AS (
     SELECT DISTINCT ON (event_key) * FROM events ORDER BY event_key, revision DESC
 )
-SELECT s.region, s.signal, local_day(l.occurred_at), l.facility_id, sum(c.amount)
+SELECT s.region, s.signal, local_day(l.occurred_at), l.facility_id, l.source_id, sum(c.amount)
 FROM latest l, unnest(l.series, l.amounts) AS c(series_id, amount) JOIN series s USING (series_id)
 WHERE NOT l.cancelled
-GROUP BY 1, 2, 3, 4
+GROUP BY 1, 2, 3, 4, 5
 """
 
 
 def kept(database: str) -> Rows:
-    found = rows(database, "SELECT region, signal, day, facility_id, value FROM facility_counts")
-    return sorted(row for row in found if row[4])
+    found = rows(
+        database,
+        "SELECT region, signal, day, facility_id, source_id, value FROM facility_counts",
+    )
+    return sorted(row for row in found if row[-1])
 
 
 def is_true(database: str) -> bool:
     """Whether both tables are what the events tell."""
-    reported = "SELECT DISTINCT region, kind, local_day(occurred_at), facility_id FROM events"
+    reported = (
+        "SELECT DISTINCT region, kind, local_day(occurred_at), facility_id, source_id FROM events"
+    )
     return kept(database) == sorted(rows(database, RECOUNTED)) and sorted(
-        rows(database, "SELECT region, kind, day, facility_id FROM facility_days")
+        rows(database, "SELECT region, kind, day, facility_id, source_id FROM facility_days")
     ) == sorted(rows(database, reported))
 
 
@@ -79,6 +86,7 @@ async def deliver(running: Worker, versions: list[tuple[int, Version]], first: i
                 visit(
                     f"v-{version.event}",
                     revision=revision,
+                    source_id=version.source,
                     facility_id=version.facility,
                     region=version.region,
                     occurred_at=f"2025-03-0{version.day}T09:00:00+08:00",

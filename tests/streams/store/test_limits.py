@@ -85,6 +85,23 @@ asyncio.run(hold())
 """
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT roll_up_facilities(1)", "SELECT roll_up_batches(1)", "SELECT hold_lock('alerts')"],
+)
+def test_every_lock_of_ours_ends_soon_after_its_client_froze(
+    database_url: str, statement: str
+) -> None:
+    timeout = "SHOW idle_in_transaction_session_timeout"
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET idle_in_transaction_session_timeout = '60s'")
+        connection.commit()
+        connection.execute(statement.encode())
+        assert connection.execute(timeout).fetchone() == (limits.HOLDING,)
+        connection.rollback()
+        assert connection.execute(timeout).fetchone() == ("1min",)
+
+
 def test_a_frozen_client_loses_its_lock_and_is_told(database_url: str) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", _HOLDER, database_url],

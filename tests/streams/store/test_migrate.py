@@ -44,8 +44,10 @@ MIGRATIONS = [
     "0032_judging_quarantine",
     "0033_resumed_alerts",
     "0037_locks",
+    "0038_small_cells",
     "0052_linking_on_request",
     "0053_access_epoch",
+    "0054_brief_locks",
 ]
 
 

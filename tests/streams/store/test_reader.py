@@ -158,3 +158,22 @@ def test_the_command(database_url: str, role: str, monkeypatch: pytest.MonkeyPat
     assert "is up to date" in done.output
     again = CliRunner().invoke(app, ["db", "reader", role, "--database", database_url])
     assert "keeps the one that it has" in " ".join(again.output.split())
+
+
+def test_its_disk_and_connections_are_limited_and_it_cannot_undo_that(
+    database_url: str, role: str
+) -> None:
+    grant(database_url, role)
+    limits = rows(database_url, "SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", role)
+    assert limits == [(20,)]
+    with as_reader(database_url, role) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        assert connection.execute("SHOW temp_file_limit").fetchone() == ("1GB",)
+        for statement in (
+            "SET temp_file_limit = -1",
+            "RESET temp_file_limit",
+            f"ALTER ROLE {role} RESET temp_file_limit",
+            f"ALTER ROLE {role} CONNECTION LIMIT -1",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(statement.encode())

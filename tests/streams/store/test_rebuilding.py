@@ -31,8 +31,8 @@ DAMAGE = (
     "TRUNCATE facility_counts",
     "UPDATE facility_counts SET value = value * 2 WHERE facility_id = 'clinic-1'",
     "DELETE FROM facility_days WHERE facility_id = 'clinic-2'",
-    "INSERT INTO facility_days VALUES ('TW-TPE', 'visits', '2025-03-01', 'nobody')",
-    "INSERT INTO facility_counts VALUES ('TW-TPE', 'ili', '2025-05-01', 'nobody', 2)",
+    "INSERT INTO facility_days VALUES ('TW-TPE', 'visits', '2025-03-01', 'nobody', 'x')",
+    "INSERT INTO facility_counts VALUES ('TW-TPE', 'ili', '2025-05-01', 'nobody', 'x', 2)",
     "TRUNCATE facility_reports",
     "INSERT INTO facility_reports VALUES ('TW', 'visits', '2025-03-05', 7)",
 )
@@ -178,7 +178,9 @@ async def test_a_rebuild_that_is_killed_is_repeated(
 
 def test_a_rebuild_ends_when_the_schema_is_changed(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO facility_days VALUES ('TW', 'visits', '2025-03-01', 'x')")
+        connection.execute(
+            "INSERT INTO facility_days VALUES ('TW', 'visits', '2025-03-01', 'x', 'x')"
+        )
         try:
             connection.execute("INSERT INTO _yoyo_migration VALUES ('x', '9999_later')")
             with pytest.raises(SchemaMisfitError):

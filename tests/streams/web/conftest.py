@@ -12,8 +12,10 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from streams.people import passwords
 from streams.settings import Settings
 from streams.store.migrate import migrate
+from streams.store.roles import PAGE
 from streams.web.app import create_web
 from tests.conftest import make_database
+from tests.support.roles import signing_in
 from tests.support.web import Browser, serving
 
 if TYPE_CHECKING:
@@ -32,9 +34,11 @@ def web_database(database_server: str, configuration: Configuration) -> Iterator
 
 @pytest.fixture(scope="session")
 def page_url(web_database: str, configuration: Configuration) -> Iterator[str]:
-    """Where the page is served."""
-    settings = Settings(database=web_database)
-    with serving(create_web(settings, configuration)) as url:
+    """Where the page is served, by a database role that may do what the page needs."""
+    with (
+        signing_in(web_database, PAGE) as database,
+        serving(create_web(Settings(database=database), configuration)) as url,
+    ):
         yield url
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from streams.store.locks import ALERTS, TAKE
+from streams.store.locks import ALERTS
 from tests.support.alerts import open_alert
 from tests.support.store import rows
 from tests.support.web import Browser, add
@@ -36,7 +36,8 @@ def test_sign_in_goes_on_while_decisions_wait_and_these_are_told_to_try_again(
         answers.append((answer.status, answer.json()["type"]))
 
     with psycopg.connect(database) as holder:
-        holder.execute(TAKE, (ALERTS,))
+        # Unlike hold_lock, this is not ended after ten silent seconds.
+        holder.execute("SELECT FROM locks WHERE name = %s FOR UPDATE", (ALERTS,))
         threads = [threading.Thread(target=decide, args=(officer,)) for officer in officers]
         for thread in threads:
             thread.start()
