@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -115,6 +117,20 @@ def test_counts_are_imported(run: Run, database: str, tmp_path: Path) -> None:
             "SELECT region, grain, period::text, value::int FROM imported_counts ORDER BY period"
         ).fetchall()
     assert rows == [("TW-TPE", "week", "2009-03-02", 12), ("TW-TPE", "week", "2009-03-09", 9)]
+
+
+def test_the_running_day_is_not_imported(run: Run, database: str, tmp_path: Path) -> None:
+    # The local day of the configuration, which is ahead of UTC by eight hours.
+    today = datetime.now(UTC).astimezone(ZoneInfo("Asia/Taipei")).date()
+    later = today + timedelta(days=1)
+    file = tmp_path / "counts.csv"
+    file.write_text(
+        f"period,region,count\n{later - timedelta(days=30)},TW-TPE,9\n{later},TW-TPE,1\n"
+    )
+    with pytest.raises(FenghuoError, match=rf"counts\.csv:3: period {later} has not ended"):
+        run("import-counts", file, "--signal", "ili", "--grain", "day")
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT FROM imported_counts").fetchone() is None
 
 
 def test_nothing_is_imported_if_a_row_is_bad(run: Run, database: str, tmp_path: Path) -> None:
