@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from streams.errors import FenghuoError
 from streams.people.users import BadNameError
 from streams.store.credentials import link_by_name, link_subject, user_of_subject
-from streams.store.people import add_user, find_user
+from streams.store.people import add_user, find_user, get_user
 
 if TYPE_CHECKING:
     import psycopg
@@ -54,6 +54,9 @@ def linked_user(
     NotLinkedError
         They cannot sign in here; the text says why.
     """
+    name = name.encode("utf-8", "replace").decode()  # a lone surrogate cannot be shown
+    if not subject.isprintable():
+        raise _turned_away(name)
     user = user_of_subject(connection, subject)
     if user is None:
         user = find_user(connection, name)
@@ -67,6 +70,7 @@ def linked_user(
                 f"用户 {name} 尚未与您在身份提供方的账户关联，请联系管理员"
                 f"（fenghuo users link {name}）。",
             )
+        user = get_user(connection, user.name)  # linking has ended former sessions
     if user.disabled:
         raise _turned_away(name)
     return user

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from streams.people.passwords import BadPasswordError, verified
 from streams.people.throttling import keys
 from streams.store.credentials import add_own_token, kept_password
-from streams.store.people import find_user, set_password
+from streams.store.people import find_user, get_user, set_password
 from streams.store.sessions import count_attempt, forgive
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ def sign_in(
 
 def change_password(
     connection: psycopg.Connection, user: User, current: str, new: str, *, address: str
-) -> bool:
-    """Let a user change their password; False where the current one is wrong.
+) -> User | None:
+    """Let a user change their password; None where the current one is wrong.
 
-    It can be tried as often as signing in. The user's sessions and tokens end.
+    Returns the user as they are now. It can be tried as often as signing in. The user's sessions
+    and tokens end.
 
     Raises
     ------
@@ -67,9 +68,9 @@ def change_password(
     """
     counted = keys(user.name, address)
     if count_attempt(connection, counted) is not None:
-        return False
+        return None
     if not _right(connection, user, current):
-        return False
+        return None
     forgive(connection, counted)
     if new == current:
         raise BadPasswordError(
@@ -77,7 +78,7 @@ def change_password(
             "新密码不能与当前密码相同。",
         )
     set_password(connection, user.name, new, must_change=False)
-    return True
+    return get_user(connection, user.name)
 
 
 def make_token(

@@ -49,6 +49,9 @@ class User(BaseModel):
     must_change_password: bool = False
     has_password: bool = True
     disabled: bool = False
+    access_epoch: int = Field(
+        default=0, exclude=True, description="How often their sessions and tokens were ended"
+    )
     created_at: datetime
     last_sign_in_at: datetime | None = None
 

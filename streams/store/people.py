@@ -7,6 +7,7 @@ line, who may do anything.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from psycopg import errors, sql
@@ -83,7 +84,9 @@ def list_users(connection: psycopg.Connection, *, within: str | None = None) -> 
 
 
 def find_user(connection: psycopg.Connection, name: str) -> User | None:
-    """Return the user of a name, or None."""
+    """Return the user of a name, or None; also for text that no name can be."""
+    if not _NAMEABLE.fullmatch(name):
+        return None
     with connection.cursor(row_factory=class_row(User)) as cursor:
         return cursor.execute(
             USERS.format(sql.SQL("WHERE name = %s")), (folded_name(name),)
@@ -300,6 +303,10 @@ def remove_user(connection: psycopg.Connection, name: str) -> None:
 
 def end_access(connection: psycopg.Connection, user_id: int) -> None:
     """Sign a user out everywhere, and revoke their tokens."""
+    # This locks the row first: a sign-in at the same moment begins its session before it, or none.
+    connection.execute(
+        "UPDATE users SET access_epoch = access_epoch + 1 WHERE user_id = %s", (user_id,)
+    )
     connection.execute("DELETE FROM web_sessions WHERE user_id = %s", (user_id,))
     connection.execute("DELETE FROM api_tokens WHERE user_id = %s", (user_id,))
 
@@ -323,9 +330,13 @@ def _no_region(region: str | None) -> FenghuoError:
     )
 
 
+#: PostgreSQL holds neither NUL nor half of a surrogate pair.
+_NAMEABLE: Final = re.compile("[^\0\ud800-\udfff]*")
+
 #: Selects users; to be completed by a condition or an order.
 USERS: Final = sql.SQL(
     "SELECT user_id, name, display_name, role, region, locale, must_change_password, "
-    "password_hash IS NOT NULL AS has_password, disabled, created_at, last_sign_in_at "
+    "password_hash IS NOT NULL AS has_password, disabled, access_epoch, created_at, "
+    "last_sign_in_at "
     "FROM users {}"
 )

@@ -62,18 +62,32 @@ class Found(NamedTuple):
 
 
 def begin_session(
-    connection: psycopg.Connection, user_id: int, *, lifetimes: Lifetimes, former: str | None
-) -> NewSession:
+    connection: psycopg.Connection, user: User, *, lifetimes: Lifetimes, former: str | None
+) -> NewSession | None:
     """Begin a session under a new secret, and end the browser's former one.
 
     Parameters
     ----------
+    user
+        As read before the password was compared.
     former
         The browser's cookie until now. It is never taken over, so that nobody can have given it to
         the browser beforehand.
+
+    Returns
+    -------
+    NewSession or None
+        None: since then the password was changed, or the user was disabled or removed.
     """
     made = NewSession(new_secret(), new_secret())
     with connection.transaction():
+        cursor = connection.execute(
+            "UPDATE users SET last_sign_in_at = clock_timestamp() WHERE user_id = %s "
+            "AND access_epoch = %s AND NOT disabled",
+            (user.user_id, user.access_epoch),
+        )
+        if not cursor.rowcount:
+            return None
         if former:
             end_session(connection, former)
         connection.execute(
@@ -87,10 +101,7 @@ def begin_session(
         )
         connection.execute(
             "INSERT INTO web_sessions (session_hash, user_id, csrf_token) VALUES (%s, %s, %s)",
-            (digest(made.cookie), user_id, made.csrf_token),
-        )
-        connection.execute(
-            "UPDATE users SET last_sign_in_at = clock_timestamp() WHERE user_id = %s", (user_id,)
+            (digest(made.cookie), user.user_id, made.csrf_token),
         )
     return made
 

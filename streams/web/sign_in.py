@@ -106,10 +106,10 @@ async def new_password(
         )
     except BadPasswordError as error:
         return _password_page(request, visitor, problem=error.zh if zh else str(error), status=422)
-    if not changed:
+    if changed is None:
         text = "当前密码不正确。" if zh else "The current password is wrong."
         return _password_page(request, visitor, problem=text, status=422)
-    return await session_for(request, visitor.user, target="/")
+    return await session_for(request, changed, target="/")
 
 
 def sign_in_page(
@@ -139,9 +139,15 @@ async def session_for(request: Request, user: User, *, target: str) -> Response:
     """Begin a session under a new cookie, and go on to where somebody wanted to."""
     web: Web = web_of(request)
     former = request.cookies.get(session_cookie(web))
-    made = await web.database.sign_in(
-        begin_session, user.user_id, lifetimes=web.lifetimes, former=former
-    )
+    made = await web.database.sign_in(begin_session, user, lifetimes=web.lifetimes, former=former)
+    if made is None:
+        zh = language(request) == "zh"
+        text = (
+            "您的账户刚刚变更，请重新登录。"
+            if zh
+            else "Your account was just changed. Sign in again."
+        )
+        return sign_in_page(request, target=target, name=user.name, problem=text, status=401)
     response = RedirectResponse(local_path(target), status_code=303)
     # It ends with the browser; on the server it ends in any case.
     set_cookie(web, response, session_cookie(web), made.cookie)

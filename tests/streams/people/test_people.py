@@ -29,14 +29,16 @@ from streams.store.people import (
     NoUserError,
     UserExistsError,
     add_user,
+    find_user,
     first_admin,
     get_user,
     list_users,
     remove_user,
     set_access,
     set_disabled,
+    set_password,
 )
-from streams.store.sessions import count_attempt, forgive
+from streams.store.sessions import Lifetimes, begin_session, count_attempt, forgive
 from tests.support.store import rows
 
 AT = datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -228,6 +230,31 @@ def test_an_admin_manages_the_own_region_only(database_url: str) -> None:
 
 
 # ---------------------------------------------------------------- small cells
+
+
+@pytest.mark.parametrize("how", ["password", "disable", "disable and enable", "remove"])
+def test_a_sign_in_checked_before_a_change_begins_no_session(database_url: str, how: str) -> None:
+    lifetimes = Lifetimes(timedelta(hours=1), timedelta(hours=9))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        user = add_user(connection, "li", role="officer")
+        assert begin_session(connection, user, lifetimes=lifetimes, former=None)
+        match how:
+            case "password":
+                set_password(connection, "li", GOOD, must_change=False)
+            case "remove":
+                remove_user(connection, "li")
+            case _:
+                set_disabled(connection, "li", disabled=True)
+                if "enable" in how:
+                    set_disabled(connection, "li", disabled=False)
+        assert begin_session(connection, user, lifetimes=lifetimes, former=None) is None
+    assert rows(database_url, "SELECT count(*) FROM web_sessions") == [(0,)]
+
+
+@pytest.mark.parametrize("text", ["li\0", "\ud800"])
+def test_text_that_no_name_can_be_is_nobody(database_url: str, text: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        assert find_user(connection, text) is None
 
 
 @pytest.mark.parametrize("how", ["disable", "demote", "move", "remove"])

@@ -11,6 +11,7 @@ from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 
 from streams.errors import FenghuoError
+from streams.people.linking import NotLinkedError, linked_user
 from streams.settings import Settings
 from streams.store.credentials import allow_link_by_name, link_subject
 from streams.store.people import add_user, get_user, remove_user, set_disabled
@@ -122,6 +123,24 @@ def test_a_user_who_did_not_ask_for_it_is_not_linked_by_name(
     assert answer.status == 403
     assert "fenghuo users link li" in answer.text
     assert browser.get(ME).status == 401
+
+
+@pytest.mark.parametrize("claims", [{"preferred_username": "l\0i"}, {"sub": "s\0"}])
+def test_claims_that_cannot_be_stored_are_nobodys(
+    browser: Browser, provider: OidcProvider, database: str, claims: dict[str, str]
+) -> None:
+    without_password(database)
+    provider.claims |= claims
+    assert sign_in(browser).status == 403
+
+
+def test_half_a_surrogate_pair_is_nobody_s_name(database: str) -> None:
+    with psycopg.connect(database) as connection, pytest.raises(NotLinkedError) as refused:
+        linked_user(
+            connection, subject="https://id.example s-1", name="li\ud800", display_name="",
+            locale="en", new_users=None,
+        )  # fmt: skip
+    assert str(refused.value).encode()
 
 
 def test_a_subject_is_bound_beforehand(
