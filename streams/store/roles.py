@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["PAGE", "WORKER", "Granted", "Rights", "grant_roles"]
 
 #: Tables that only migrations write.
-_FIXED: Final = ("_yoyo_migration", "installation", "regions", "region_ancestors")
+_FIXED: Final = ("_yoyo_migration", "installation", "regions", "region_ancestors", "retention")
 _READ: Final = "SELECT"
 _WRITE: Final = "SELECT, INSERT, UPDATE, DELETE"
 _APPEND: Final = "SELECT, INSERT"
