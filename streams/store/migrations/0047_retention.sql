@@ -53,6 +53,7 @@ DECLARE
     met     int[];
     refused int[];
     kept    timestamptz := kept_since();
+    too_old int[];
 BEGIN
     PERFORM set_config('TimeZone', i.value, true) FROM installation i WHERE i.key = 'time_zone';
 
@@ -73,6 +74,8 @@ BEGIN
 
     -- Whether an event is new is decided by this key alone. A conflict also waits for another
     -- worker's transaction that holds the same event.
+    -- By number: of a comparison of times the planner expects few rows, and nests loops below.
+    too_old := ARRAY(SELECT i.ord FROM incoming i WHERE i.occurred_at < kept);
     WITH new AS (
         INSERT INTO event_heads
             (event_key, kind, revision, cancelled, occurred_at, facility_id, series, amounts,
@@ -80,7 +83,7 @@ BEGIN
         SELECT i.event_key, in_kind, i.revision, i.cancelled, i.occurred_at, i.facility_id,
                i.series, i.amounts, batch
         FROM incoming i
-        WHERE i.occurred_at >= kept
+        WHERE i.ord <> ALL(too_old)
         ORDER BY i.event_key
         ON CONFLICT (event_key, kind) DO NOTHING
         RETURNING event_key
