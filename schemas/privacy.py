@@ -125,13 +125,14 @@ _CHINA_IN_IDENTIFIER = (
 )
 _TAIWAN_ID = _pattern("a Taiwan id number", r"(?<![A-Z0-9])[A-Z][1289]\d{8}(?!\d)", _is_taiwan_id)
 _CHINA_IN_TEXT = (
-    _pattern("a mobile number", _GROUPED_MOBILE),
     _pattern(
         "a resident id number",
         rf"(?<!\d)(?:\d{_SEPARATOR}){{17}}(?:\d(?!\d)|X)",
         _is_resident_id,
     ),
     _pattern("a resident id number", r"(?<!\d)\d{15}(?!\d)", _is_old_resident_id),
+    # After what a check digit proves: parts of an identity number look like a mobile number.
+    _pattern("a mobile number", _GROUPED_MOBILE),
     _pattern(
         "a landline number",
         rf"(?<![\d.])(?:\(0(?:10|2\d|[3-9]\d{{2}})\){_DASH}?|0(?:10|2\d|[3-9]\d{{2}}){_DASH})"

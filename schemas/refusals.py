@@ -35,6 +35,7 @@ class RefusalReason(StrEnum):
     FROM_FUTURE = "from_future"
     TOO_OLD = "too_old"
     REVISION_CONFLICT = "revision_conflict"
+    BEYOND_RETENTION = "beyond_retention"
     NOT_STORABLE = "not_storable"
     UNREADABLE = "unreadable"
 

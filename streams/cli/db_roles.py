@@ -26,12 +26,13 @@ def owner(
     *,
     database: DatabaseOption = None,
 ) -> None:
-    """Make the role that migrates, before the first db migrate; the database becomes its own.
+    """Make the role that owns the database and migrates it, and give it all tables.
 
-    Run it as a superuser. The password is that in FENGHUO_OWNER_PASSWORD.
+    Run it as a superuser while workers and page are stopped, and db migrate after it. The password
+    is that in FENGHUO_OWNER_PASSWORD.
     """
-    from streams.store.pool import connect  # noqa: PLC0415 - keeps --help fast
-    from streams.store.roles import give_to_owner  # noqa: PLC0415
+    from streams.store.ownership import give_to_owner  # noqa: PLC0415 - keeps --help fast
+    from streams.store.pool import connect  # noqa: PLC0415
 
     current = settings(database=database)
     with connect(current.database) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer needs it at run time
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -113,7 +114,8 @@ def import_counts(
     """Import aggregated counts of the past, as a baseline for the detectors.
 
     A period is a date, or an epi week such as 2009-W32; a region is a code or an exact name in
-    Chinese or English. Nothing is imported if anything in the file is wrong.
+    Chinese or English. A period that has not ended is refused. Nothing is imported if anything
+    in the file is wrong.
     """
     from streams.feed.counts import read_counts  # noqa: PLC0415
     from streams.feed.rows import open_feed  # noqa: PLC0415
@@ -129,6 +131,7 @@ def import_counts(
             signal=signal,
             grain=grain,
             name=str(file),
+            today=datetime.now(UTC).astimezone(configuration.surveillance.zone).date(),
             columns=read_mapping(columns) if columns else None,
             decimal=decimal,
             encoding=encoding,

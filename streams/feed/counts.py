@@ -11,7 +11,7 @@ from schemas.regions import AmbiguousRegionError, UnknownRegionError
 from streams.epi_weeks import week_label
 from streams.errors import FenghuoError
 from streams.feed.rows import FeedError
-from streams.judging.periods import epi_week_start
+from streams.judging.periods import epi_week_start, step_days
 from streams.tables.columns import find_layout
 from streams.tables.forms import form_of
 from streams.tables.numbers import read_numbers
@@ -34,6 +34,8 @@ __all__ = ["read_counts"]
 _NAMES: Final = {"period": "time", "stratum": "signal"}
 #: Problems that are told; the rest is counted.
 _TOLD: Final = 50
+#: No surveillance counts are older; an earlier year is a slip of the pen.
+_FIRST_YEAR: Final = 1900
 
 
 def read_counts(
@@ -43,6 +45,7 @@ def read_counts(
     signal: str,
     grain: ImportGrain,
     name: str,
+    today: date,
     columns: Mapping[Role, tuple[str, ...]] | None = None,
     decimal: Decimal | None = None,
     encoding: str | None = None,
@@ -58,6 +61,9 @@ def read_counts(
         What every row counts.
     name
         What messages call the file.
+    today
+        The local date. A period that has not ended before it is refused: its import would hide
+        the live counts that still come in.
     columns, decimal, encoding
         As in :class:`streams.detect.reading.Reading`.
 
@@ -71,7 +77,7 @@ def read_counts(
         raise FeedError(f"{signal!r} is no signal of the configuration; it has {', '.join(known)}.")
     cells = read_cells(b"".join(lines), name=name, encoding=encoding)
     layout = _layout(cells, columns, name)
-    parser = _Parser(configuration, signal, grain)
+    parser = _Parser(configuration, signal, grain, today)
     rows = [(line, _row(row, layout, cells.header)) for line, row in cells.rows]
     parser.know(rows, decimal=decimal, commas=cells.separator == ",")
     for line, row in rows:
@@ -138,7 +144,9 @@ def _row(cells: Sequence[str], layout: Layout, header: Sequence[str]) -> _Row | 
 class _Parser:
     """Counts and problems so far."""
 
-    def __init__(self, configuration: Configuration, signal: str, grain: ImportGrain) -> None:
+    def __init__(
+        self, configuration: Configuration, signal: str, grain: ImportGrain, today: date
+    ) -> None:
         self._regions = configuration.regions
         self._system = configuration.surveillance.epi_week
         self._strata = {
@@ -148,6 +156,7 @@ class _Parser:
         }
         self._signal = signal
         self._grain: ImportGrain = grain
+        self._today = today
         self._lines: dict[tuple[str, date, str], int] = {}
         self._codes: dict[str, str] = {}
         self._times: dict[str, tuple[TimeKind, int]] = {}
@@ -243,9 +252,10 @@ class _Parser:
         if fault is not None:
             raise ValueError(fault)
         day = date.fromordinal(ordinal)
+        if kind == "week" and self._grain == "day":
+            raise ValueError(f"period {text} is a week; write a date, or use --grain week")
+        self._check_when(text, day)
         if kind == "week":
-            if self._grain == "day":
-                raise ValueError(f"period {text} is a week; write a date, or use --grain week")
             return day
         first = epi_week_start(day, self._system)
         if self._grain == "week" and day != first:
@@ -254,6 +264,18 @@ class _Parser:
                 f"{week_label(first, self._system)}, or use --grain day"
             )
         return day
+
+    def _check_when(self, text: str, day: date) -> None:
+        """Refuse a period that has not ended, and a year that cannot be meant."""
+        if day.year < _FIRST_YEAR:
+            raise ValueError(f"period {text} is before {_FIRST_YEAR}; correct the year")
+        # By ordinals: the last week of year 9999 ends after the calendar does.
+        if day.toordinal() + step_days(self._grain) > self._today.toordinal():
+            raise ValueError(
+                f"period {text} has not ended, today is {self._today}, and its import would hide "
+                f"the live counts; leave out this row until the {self._grain} is over, or correct "
+                "the date"
+            )
 
     def _value(self, text: str) -> float:
         if (fault := self._faults.get(text)) is not None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-__all__ = ["AcceptedEvent", "Intake", "Place", "Reading", "RefusedRecord", "revision_conflict"]
+__all__ = [
+    "BEYOND_RETENTION",
+    "AcceptedEvent",
+    "Intake",
+    "Place",
+    "Reading",
+    "RefusedRecord",
+    "revision_conflict",
+]
 
 #: Larger records are refused unread; a visit or sale takes a few hundred bytes.
 MAX_RECORD_BYTES = 65_536
@@ -231,6 +239,13 @@ def revision_conflict(revision: int) -> Refusal:
     )
 
 
+#: Of events that would change counts which retention has deleted; only the database can tell.
+BEYOND_RETENTION: Final = Refusal(
+    RefusalReason.BEYOND_RETENTION,
+    "This event, or the stored version that it replaces, is older than what is kept: its counts "
+    "are deleted and cannot be changed. Send what happened since as an event with its own "
+    "event_id; import older data as counts with fenghuo import-counts.",
+)
 _EMPTY = Refusal(
     RefusalReason.EMPTY,
     "The record has no value. To take an event back, send it again with a higher revision and "

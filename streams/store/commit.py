@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from psycopg.rows import class_row
 
 from streams.errors import StoreError
-from streams.ingest.intake import RefusedRecord, revision_conflict
+from streams.ingest.intake import BEYOND_RETENTION, RefusedRecord, revision_conflict
 from streams.store.limits import HOLDING
 from streams.store.schema import hold_schema
 
@@ -114,7 +114,7 @@ async def commit_batch(
             raise StaleOffsetError(at, done.stored_offset)
         if new_epoch is not None:
             await cursor.execute(_NOTE_EPOCH, (new_epoch, *at[:3]))
-        refused = [*reading.refused, *_as_refused(reading.accepted, done.conflicts)]
+        refused = [*reading.refused, *_as_refused(reading.accepted, done)]
         await _insert_dead_letters(cursor, at, refused, done.recorded)
     return Committed(done.batch, done.inserted, done.replaced, done.repeated, len(refused))
 
@@ -129,6 +129,7 @@ class _Taken(NamedTuple):
     replaced: int
     repeated: int
     conflicts: list[int]
+    unkept: list[int]
 
 
 # The offset's row stays locked until the end: a worker that freezes then must not keep it.
@@ -212,12 +213,11 @@ def _copy_text(accepted: Iterable[AcceptedEvent], literals: Mapping[Place, str])
 _WHITE_SPACE = str.maketrans("\n\t\r", "   ")
 
 
-def _as_refused(
-    accepted: Sequence[AcceptedEvent], conflicts: Iterable[int]
-) -> Iterable[RefusedRecord]:
-    for order in conflicts:
+def _as_refused(accepted: Sequence[AcceptedEvent], done: _Taken) -> Iterable[RefusedRecord]:
+    refusals = {order: revision_conflict(accepted[order].revision) for order in done.conflicts}
+    refusals |= dict.fromkeys(done.unkept, BEYOND_RETENTION)
+    for order, refusal in refusals.items():
         event = accepted[order]
-        refusal = revision_conflict(event.revision)
         yield RefusedRecord(event.offset, None, event.payload, event.source_id, refusal)
 
 

@@ -54,8 +54,6 @@ class _Plan(NamedTuple):
     lock: str
     days: int
     """Length of a slice; whole weeks."""
-    sources: tuple[str, ...]
-    """Tables whose deletion by retention ends what can be rebuilt."""
     extent: str
     statements: tuple[str, ...]
 
@@ -109,35 +107,16 @@ def _slices(connection: psycopg.Connection, plan: _Plan) -> list[date]:
     if first is None or last is None:
         return []
     start: date = first - timedelta(days=(first - week).days % 7)
-    kept = [day for table in plan.sources if (day := _kept_since(connection, table))]
-    if kept:
+    (kept,) = connection.execute(_KEPT_SINCE).fetchone() or (None,)
+    if kept is not None:
         # A week that lost a day to retention cannot be summed up any more.
-        whole = max(kept) + timedelta(days=(week - max(kept)).days % 7)
-        start = max(start, whole)
+        start = max(start, kept + timedelta(days=(week - kept).days % 7))
     return [start + timedelta(days=days) for days in range(0, (last - start).days + 1, plan.days)]
 
 
-def _kept_since(connection: psycopg.Connection, table: str) -> date | None:
-    """Return the first day that retention has left whole; None where nothing is deleted."""
-    if not connection.execute(_HAS_TIMESCALE).fetchone():
-        return None
-    row = connection.execute(_KEPT_SINCE, {"table": table}).fetchone()
-    return row[0] if row else None
-
-
-_HAS_TIMESCALE: Final = "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'"
-
-# The day in which the oldest chunk begins may have lost its first hours with the chunk before it.
+# The first day that retention leaves whole.
 _KEPT_SINCE: Final = """
-SELECT coalesce((SELECT min((c.range_start AT TIME ZONE k.zone)::date)
-                 FROM timescaledb_information.chunks c
-                 WHERE c.hypertable_name = %(table)s AND c.hypertable_schema = current_schema()),
-                k.today) + 1
-FROM clock k
-WHERE EXISTS (
-    SELECT FROM timescaledb_information.jobs j
-    WHERE j.proc_name = 'policy_retention' AND j.hypertable_name = %(table)s
-      AND j.hypertable_schema = current_schema())
+SELECT (nullif(kept_since(), '-infinity') AT TIME ZONE k.zone)::date + 1 FROM clock k
 """
 
 _DAILY_EXTENT: Final = """
@@ -345,13 +324,12 @@ SELECT count(*) FROM error
 """
 
 _PLANS: Final[dict[Part, _Plan]] = {
-    Part.DAILY: _Plan(LEVELS, 28, ("hourly_counts", "daily_counts"), _DAILY_EXTENT, (_DAILY,)),
+    Part.DAILY: _Plan(LEVELS, 28, _DAILY_EXTENT, (_DAILY,)),
     Part.FACILITIES: _Plan(
         FACILITIES,
         7,
-        ("events",),
         _FACILITIES_EXTENT,
         (_FACILITY_COUNTS, _FACILITY_DAYS, _FACILITY_REPORTS),
     ),
-    Part.LEVELS: _Plan(LEVELS, 28, ("daily_counts",), _LEVELS_EXTENT, (_LEVELS,)),
+    Part.LEVELS: _Plan(LEVELS, 28, _LEVELS_EXTENT, (_LEVELS,)),
 }

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     import psycopg
 
-__all__ = ["PAGE", "WORKER", "Granted", "Rights", "give_to_owner", "grant_roles"]
+__all__ = ["PAGE", "WORKER", "Granted", "Rights", "grant_roles"]
 
 #: Tables that only migrations write.
-_FIXED: Final = ("_yoyo_migration", "installation", "regions", "region_ancestors")
+_FIXED: Final = ("_yoyo_migration", "installation", "regions", "region_ancestors", "retention")
 _READ: Final = "SELECT"
 _WRITE: Final = "SELECT, INSERT, UPDATE, DELETE"
 _APPEND: Final = "SELECT, INSERT"
@@ -167,44 +167,6 @@ class _Names:
         )
 
 
-def give_to_owner(connection: psycopg.Connection, name: str, password: str | None) -> bool:
-    """Make a role that may create and migrate the tables, before the first migration.
-
-    The database is made the role's; the role is no superuser and cannot make roles.
-
-    Returns
-    -------
-    bool
-        Whether the role was created.
-
-    Raises
-    ------
-    StoreError
-        The database holds tables of another owner, the role is a superuser, or the database's user
-        may not do this.
-    """
-    with connection.transaction():
-        try:
-            other = connection.execute(_OTHER_OWNER, (name,)).fetchone()
-            if other:
-                raise StoreError(
-                    f"The tables of this database belong to {other[0]}, so {name} could not "
-                    "migrate them. Make the owner before the first fenghuo db migrate, or restore "
-                    f"a backup with pg_restore --no-owner as {name} into a new database."
-                )
-            created = make_role(connection, name, password)
-            refuse_powerful(connection, name, may_own=True)
-            names = _Names(connection, name)
-            names.run("ALTER DATABASE {database} OWNER TO {role}")
-            names.run("GRANT ALL ON SCHEMA {schema} TO {role}")
-        except errors.InsufficientPrivilege as error:
-            raise StoreError(
-                f"The database's user may not do this: {error.diag.message_primary}. "
-                "Run fenghuo db owner as a superuser."
-            ) from None
-    return created
-
-
 _REVOKE: Final = (
     "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}",
     "REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role}",
@@ -249,10 +211,4 @@ FROM pg_attribute a
 WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
   AND a.attname <> ALL(%s)
 ORDER BY a.attnum
-"""
-
-_OTHER_OWNER: Final = """
-SELECT pg_get_userbyid(c.relowner)
-FROM pg_class c
-WHERE c.oid = to_regclass('_yoyo_migration') AND pg_get_userbyid(c.relowner) <> %s
 """

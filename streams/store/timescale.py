@@ -9,7 +9,7 @@ slow and bounded, and no accepted event can touch counts older than the horizon.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from psycopg import sql
 
@@ -70,6 +70,7 @@ def apply_timescale(connection: psycopg.Connection, event_time: EventTime) -> st
         The extension's version, or None where it is not to be had.
     """
     version = _extension_version(connection)
+    connection.execute(_NOTE_RETENTION, (None if version is None else event_time.keep_years,))
     if version is None:
         return None
     for table in HYPERTABLES:
@@ -83,6 +84,14 @@ def apply_timescale(connection: psycopg.Connection, event_time: EventTime) -> st
         _retain(connection, table.table, event_time.keep_years if table.retained else None)
     _forget_heads(connection, event_time)
     return version
+
+
+# What was dropped under another setting stays deleted.
+_NOTE_RETENTION: Final = """
+INSERT INTO retention (keep_years, kept_since) VALUES (%s, kept_since())
+ON CONFLICT (only_row) DO UPDATE
+SET keep_years = EXCLUDED.keep_years, kept_since = EXCLUDED.kept_since
+"""
 
 
 def _extension_version(connection: psycopg.Connection) -> str | None:

@@ -217,7 +217,15 @@ def _separator(text: str) -> str:
 
 
 def _filled(reader: Iterator[list[str]], name: str, start: int) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(_LARGEST_CELL)
+    # The limit holds for the whole process: other readers rely on the usual one.
+    usual = csv.field_size_limit(_LARGEST_CELL)
+    try:
+        yield from _rows(reader, name, start)
+    finally:
+        csv.field_size_limit(usual)
+
+
+def _rows(reader: Iterator[list[str]], name: str, start: int) -> Iterator[tuple[int, list[str]]]:
     while True:
         try:
             cells = next(reader, None)

@@ -44,7 +44,7 @@ def make_app(bootstrap: str, group: str, folder: Path, **options: Any) -> faust.
         **{
             "broker": f"kafkabatch://{bootstrap}",
             "broker_session_timeout": SESSION_SECONDS,
-            "broker_heartbeat_interval": SESSION_SECONDS / 6,
+            "broker_heartbeat_interval": 0.5,  # a rebalance is noticed at the next one
             "broker_commit_interval": 0.3,
             "broker_max_poll_records": 100,
             "consumer_metadata_max_age_ms": 1_000,

@@ -19,6 +19,11 @@ WITH counted AS (
           SELECT FROM events n
           WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
             AND n.revision > 1)
+      -- A newer version may be deleted before this one; its event's head tells of it.
+      AND NOT EXISTS (
+          SELECT FROM event_heads h
+          WHERE h.event_key = e.event_key AND h.kind = e.kind AND h.revision > e.revision
+            AND h.revision > 1 AND h.occurred_at < %(since)s::date::timestamptz)
     GROUP BY 1, 2
 ), stored AS (
     SELECT h.series_id, h.hour, h.value
@@ -84,6 +89,11 @@ WITH latest AS (
           SELECT FROM events n
           WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
             AND n.revision > 1)
+      -- A newer version may be deleted before this one; its event's head tells of it.
+      AND NOT EXISTS (
+          SELECT FROM event_heads h
+          WHERE h.event_key = e.event_key AND h.kind = e.kind AND h.revision > e.revision
+            AND h.revision > 1 AND h.occurred_at < %(since)s::date::timestamptz)
 ), head AS (
     SELECT h.event_key, h.kind, h.revision, h.cancelled, h.occurred_at, h.series, h.amounts
     FROM event_heads h

@@ -58,8 +58,8 @@ def run_checks(
 
     Notes
     -----
-    Days whose events retention may have deleted are left out. No lock is taken that a worker waits
-    for.
+    Weeks of which retention may have deleted a part are left out. No lock is taken that a worker
+    waits for.
     """
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -117,9 +117,9 @@ def _windows(cursor: psycopg.Cursor) -> list[_Window]:
     """Cut the days that hold counts into windows of whole weeks."""
     row = cursor.execute(_EXTENT).fetchone()
     first, last, events = row or (None, None, 0)
-    if first is None or last is None or last < first:
-        day = date(2000, 1, 3)
-        return [_Window(day, day + timedelta(days=7))]
+    first = first or date(2000, 1, 3)
+    if last is None or last < first:
+        return [_Window(first, first + timedelta(days=7))]
     weeks = (last - first).days // 7 + 1
     number = max(1, min(weeks, events // _EVENTS_AT_ONCE))
     return list(_cut(first, weeks, number))
@@ -131,7 +131,8 @@ def _cut(first: date, weeks: int, number: int) -> Iterator[_Window]:
         yield _Window(start, end)
 
 
-# From the beginning of a week; with the planner's estimate of the number of stored versions.
+# From the beginning of a week of which all is kept; with the planner's estimate of the number of
+# stored versions.
 _EXTENT: Final = """
 WITH day AS (
     SELECT least((SELECT min(e.occurred_at)::date FROM events e),
@@ -145,7 +146,9 @@ WITH day AS (
                     (SELECT max(f.day) FROM facility_days f),
                     (SELECT max(l.period) FROM level_counts l)) AS last
 ), counted AS (
-    SELECT day.first - (day.first - k.week_origin) % 7 AS first, day.last FROM day, clock k
+    SELECT greatest(day.first - (day.first - k.week_origin) % 7,
+                    kept.day + (k.week_origin - kept.day) % 7 + 7) AS first, day.last
+    FROM day, clock k, (SELECT nullif(kept_since(), '-infinity')::date AS day) kept
 ), size AS (
     SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS events
     FROM pg_class c

@@ -68,6 +68,11 @@ WITH cell AS (
           SELECT FROM events n
           WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
             AND n.revision > 1)
+      -- A newer version may be deleted before this one; its event's head tells of it.
+      AND NOT EXISTS (
+          SELECT FROM event_heads h
+          WHERE h.event_key = e.event_key AND h.kind = e.kind AND h.revision > e.revision
+            AND h.revision > 1 AND h.occurred_at < %(since)s::date::timestamptz)
     UNION ALL
     SELECT e.occurred_at::date, e.facility_id, e.source_id, unnest(e.series), -unnest(e.amounts)
     FROM events e

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -50,7 +52,8 @@ def test_good_rows_are_published_and_bad_ones_told(
     assert events[0]["icd10"] == ["J11.1", "R50.9"]
     assert result.exit_code == 1
     assert f"{visits}:3: impossible_value: age:" in result.stderr
-    assert f"{visits}:5: unknown_region: region 'TW-XXX'" in result.stderr
+    assert f"{visits}:5: unknown_region: region is no code" in result.stderr
+    assert "TW-XXX" not in result.stderr
     assert f"{visits}:6: personal_data: " in result.stderr
     assert "13800138000" not in result.output
     assert f"3 events sent to {topics.visits}." in result.stderr
@@ -114,6 +117,20 @@ def test_counts_are_imported(run: Run, database: str, tmp_path: Path) -> None:
             "SELECT region, grain, period::text, value::int FROM imported_counts ORDER BY period"
         ).fetchall()
     assert rows == [("TW-TPE", "week", "2009-03-02", 12), ("TW-TPE", "week", "2009-03-09", 9)]
+
+
+def test_the_running_day_is_not_imported(run: Run, database: str, tmp_path: Path) -> None:
+    # The local day of the configuration, which is ahead of UTC by eight hours.
+    today = datetime.now(UTC).astimezone(ZoneInfo("Asia/Taipei")).date()
+    later = today + timedelta(days=1)
+    file = tmp_path / "counts.csv"
+    file.write_text(
+        f"period,region,count\n{later - timedelta(days=30)},TW-TPE,9\n{later},TW-TPE,1\n"
+    )
+    with pytest.raises(FenghuoError, match=rf"counts\.csv:3: period {later} has not ended"):
+        run("import-counts", file, "--signal", "ili", "--grain", "day")
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT FROM imported_counts").fetchone() is None
 
 
 def test_nothing_is_imported_if_a_row_is_bad(run: Run, database: str, tmp_path: Path) -> None:

@@ -13,13 +13,17 @@ from streams.feed.rows import FeedError
 if TYPE_CHECKING:
     from schemas.counts import Count, ImportGrain
     from streams.config import Configuration
+    from streams.judging.periods import EpiWeek
+
+#: A Monday: the week before it has just ended.
+TODAY = date(2026, 11, 30)
 
 
 def read(
     configuration: Configuration, text: str, *, signal: str = "ili", grain: ImportGrain = "week"
 ) -> list[Count]:
     lines = text.encode().splitlines(keepends=True)
-    return read_counts(lines, configuration, signal=signal, grain=grain, name="c.csv")
+    return read_counts(lines, configuration, signal=signal, grain=grain, name="c.csv", today=TODAY)
 
 
 def test_weeks_and_dates_codes_and_names(configuration: Configuration) -> None:
@@ -120,7 +124,7 @@ def test_files_as_people_have_them(configuration: Configuration) -> None:
     ):  # fmt: skip
         counts = read_counts(
             [text.encode(encoding)], configuration, signal="ili", grain="week", name="c.csv",
-            **options,
+            today=TODAY, **options,
         )  # fmt: skip
         assert [(one.region, one.period, one.value) for one in counts] == expected, text
 
@@ -144,5 +148,54 @@ def test_not_in_the_encoding_that_was_given(configuration: Configuration) -> Non
     lines = [b"period,region,count\n", "2009-W32,臺北市,1\n".encode("big5")]
     with pytest.raises(FenghuoError, match=r"c\.csv:2: not utf-8 text"):
         read_counts(
-            lines, configuration, signal="ili", grain="week", name="c.csv", encoding="utf-8"
+            lines,
+            configuration,
+            signal="ili",
+            grain="week",
+            name="c.csv",
+            today=TODAY,
+            encoding="utf-8",
         )
+
+
+@pytest.mark.parametrize(
+    ("row", "grain", "message"),
+    [
+        ("2026-W49,TW-TPE,1", "week", "period 2026-W49 has not ended, today is 2026-11-30"),
+        ("2026-11-30,TW-TPE,1", "week", "leave out this row until the week is over"),
+        ("2026-W50,TW-TPE,1", "week", "has not ended"),
+        ("2099-W01,TW-TPE,1", "week", "or correct the date"),
+        ("9999-W52,TW-TPE,1", "week", "9999"),
+        ("1066-W40,TW-TPE,1", "week", "period 1066-W40 is before 1900; correct the year"),
+        ("0001-01-01,TW-TPE,1", "week", "period 0001-01-01 is before 1900"),
+        ("2026-11-30,TW-TPE,1", "day", "leave out this row until the day is over"),
+        ("2099-01-01,TW-TPE,1", "day", "has not ended"),
+        ("1066-10-14,TW-TPE,1", "day", "is before 1900"),
+    ],
+)
+@pytest.mark.parametrize("system", ["iso", "mmwr"])
+def test_periods_that_have_not_ended_and_years_that_cannot_be_meant(
+    configuration: Configuration, row: str, grain: ImportGrain, message: str, system: EpiWeek
+) -> None:
+    if system == "mmwr":
+        row = row.replace("2026-11-30", "2026-11-29") if grain == "week" else row
+    good = "2026-11-22" if (grain, system) == ("week", "mmwr") else "2026-11-23"
+    known = replace(
+        configuration,
+        surveillance=configuration.surveillance.model_copy(update={"epi_week": system}),
+    )
+    with pytest.raises(FeedError, match=rf"c\.csv:3: .*{message}") as caught:
+        read(known, f"period,region,count\n{good},TW-TPE,2\n{row}\n", grain=grain)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_periods_that_have_just_ended(configuration: Configuration) -> None:
+    (week,) = read(configuration, "period,region,count\n2026-W48,TW-TPE,1\n")
+    assert week.period == date(2026, 11, 23)
+    (day,) = read(configuration, "period,region,count\n2026-11-29,TW-TPE,1\n", grain="day")
+    assert day.period == date(2026, 11, 29)
+
+
+def test_counts_of_1900(configuration: Configuration) -> None:
+    (count,) = read(configuration, "period,region,count\n1900-W01,TW-TPE,1\n")
+    assert count.period == date(1900, 1, 1)

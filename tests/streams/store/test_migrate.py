@@ -45,6 +45,8 @@ MIGRATIONS = [
     "0033_resumed_alerts",
     "0037_locks",
     "0038_small_cells",
+    "0047_retention",
+    "0048_as_of",
     "0049_facilities_by_source",
     "0052_linking_on_request",
     "0054_brief_locks",

@@ -14,14 +14,16 @@ from typer.testing import CliRunner
 from streams.cli.main import app
 from streams.errors import StoreError
 from streams.store.migrate import migrate
+from streams.store.ownership import give_to_owner
 from streams.store.reader import grant_reader
-from streams.store.roles import PAGE, WORKER, give_to_owner, grant_roles
-from tests.conftest import make_database
+from streams.store.roles import PAGE, WORKER, grant_roles
+from tests.conftest import CONFIG, make_database
 from tests.support.roles import signing_in
 from tests.support.store import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from streams.config import Configuration
     from streams.store.roles import Rights
@@ -184,12 +186,46 @@ def test_an_owner_that_is_no_superuser_migrates_and_runs_no_function_as_one(
         )
 
 
-def test_tables_of_another_owner_are_left_alone(database_url: str, names: list[str]) -> None:
-    with (
-        psycopg.connect(database_url) as connection,
-        pytest.raises(StoreError, match="before the first fenghuo db migrate"),
-    ):
-        give_to_owner(connection, names[0], None)
+def test_a_database_of_a_superuser_changes_hands_and_goes_on(
+    database_server: str, configuration: Configuration, names: list[str]
+) -> None:
+    owner = names[0]
+    with make_database(database_server) as uri:
+        migrate(uri, configuration)
+        run(uri, "INSERT INTO series (signal, region, stratum) VALUES ('ili', 'TW-TPE', 'all')")
+        run(uri, "INSERT INTO hourly_counts VALUES (1, '2024-03-04 01:00Z', 1)")
+        with psycopg.connect(uri) as connection:
+            give_to_owner(connection, owner, "pw")
+        as_owner = make_conninfo(uri, user=owner, password="pw")
+        migrate(as_owner, configuration)
+        run(as_owner, "ALTER TABLE hourly_counts ADD COLUMN later int")
+        others = rows(
+            uri,
+            "SELECT c.oid::regclass::text FROM pg_class c "
+            "WHERE c.relkind IN ('r', 'v') AND pg_get_userbyid(c.relowner) <> %s "
+            "AND c.relnamespace = 'public'::regnamespace AND c.oid >= 16384 AND NOT EXISTS ("
+            "SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')",
+            owner,
+        )
+        assert others == []
+
+
+def test_commands_for_counts_and_users_run_as_worker_and_page(
+    database_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "counts.csv"
+    file.write_text("week,region,count\n2024-W10,TW-TPE,12\n2024-W11,TW-TPE,9\n")
+    config = ["--config", str(CONFIG)]
+    with signing_in(database_url, WORKER) as database:
+        at = [*config, "--database", database]
+        for command in (["import-counts", str(file), "--signal", "ili", *at],):
+            done = CliRunner().invoke(app, command)
+            assert done.exit_code == 0, (done.output, done.exception)
+    with signing_in(database_url, PAGE) as database:
+        command = ["users", "add", "li", "--role", "admin", "--database", database]
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, (done.output, done.exception)
+    assert rows(database_url, "SELECT sum(value) FROM imported_counts") == [(21,)]
 
 
 def test_the_commands(

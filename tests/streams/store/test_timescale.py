@@ -15,7 +15,9 @@ from streams.ingest.intake import Intake, event_key
 from streams.judging.loop import judge_pending
 from streams.store.migrate import migrate
 from streams.store.panels import read_extent, read_panel
+from streams.store.rebuilding import Slice, rebuild
 from tests.conftest import make_database
+from tests.support.checks import assert_consistent
 from tests.support.events import KAOHSIUNG, TAIPEI, offline_counts, records, visit
 from tests.support.store import counts, daily_counts, rows, worker
 
@@ -61,6 +63,14 @@ def migrated(request: pytest.FixtureRequest, configuration: Configuration) -> It
         yield url
 
 
+def keep(database: str, years: int | None) -> None:
+    """Note what is deleted: None before the records of a test come in, as if it were long ago."""
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "UPDATE retention SET keep_years = %s, kept_since = '-infinity'", (years,)
+        )
+
+
 @pytest.fixture
 def database(migrated: str) -> str:
     """The same without events."""
@@ -68,10 +78,17 @@ def database(migrated: str) -> str:
         tables = (
             "events, event_heads, count_history, hourly_counts, daily_counts, stream_offsets, "
             "pending_judgements, verdicts, alerts, batches, dead_letters, imported_counts, "
-            "level_counts, pending_roll_ups"
+            "level_counts, pending_roll_ups, pending_facilities, pending_corrections, "
+            "facility_counts, facility_days, facility_reports"
         )
         connection.execute(f"TRUNCATE {tables}".encode())
+    keep(migrated, None)
     return migrated
+
+
+def rebuilt(database: str) -> list[Slice]:
+    with psycopg.connect(database, autocommit=True) as connection:
+        return list(rebuild(connection))
 
 
 def jobs(database: str) -> dict[tuple[str, str | None], tuple[int, dict[str, Any]]]:
@@ -232,6 +249,70 @@ async def test_retention_deletes_events_counts_and_heads(
         await running.deliver("visits", 0, records(kept, first=len(events)))
         assert running.commits[-1].repeated == len(kept)
         assert counts(database) == expected
+
+
+async def test_what_retention_deleted_is_not_changed(
+    database: str, configuration: Configuration
+) -> None:
+    events = old_and_new()
+    # In a chunk that is kept for some days after its time; moved back and forth over the boundary.
+    edge = KEPT * 366 + 1
+    events += [
+        visit("edge", occurred_at=ago(edge)),
+        visit("older", occurred_at=ago(20), region=KAOHSIUNG),
+        visit("older", revision=2, occurred_at=ago(800)),
+    ]
+    async with worker(database, configuration, size=1) as running:
+        await running.position("visits")
+        await running.deliver("visits", 0, records(events[:-1]))
+        await running.deliver("visits", 0, records(events[-1:], first=len(events) - 1))
+        rows(database, "SELECT roll_up_batches(9), roll_up_facilities(9)")
+        run_jobs(database, "policy_retention")
+        keep(database, KEPT)
+        assert_consistent(database)
+        before = counts(database)
+        refused = [
+            visit("v-1300-0", revision=2, occurred_at=ago(1)),
+            visit("v-1300-1", revision=2, cancelled=True, occurred_at=ago(1)),
+            visit("v-1300-2", revision=2, region=KAOHSIUNG, occurred_at=ago(1300)),
+            visit("edge", revision=2, occurred_at=ago(1)),
+            visit("v-1-0", revision=2, occurred_at=ago(edge)),
+            visit("new", occurred_at=ago(1300)),
+        ]
+        await running.deliver("visits", 0, records(refused, first=len(events)))
+    assert running.commits[-1][1:] == (0, 0, 0, len(refused))
+    assert rows(database, "SELECT DISTINCT reason FROM dead_letters") == [("beyond_retention",)]
+    assert counts(database) == before
+    rows(database, "SELECT roll_up_batches(9), roll_up_facilities(9)")
+    assert_consistent(database)
+    assert not any(step.corrected for step in rebuilt(database))
+
+
+async def test_counts_as_of_a_time_after_history_was_deleted(
+    database: str, configuration: Configuration
+) -> None:
+    async with worker(database, configuration, size=1) as running:
+        await running.position("visits")
+        await running.deliver("visits", 0, records([visit("v-1", occurred_at=ago(700))]))
+        # Recorded as long ago as the event, which came in at once.
+        with psycopg.connect(database) as connection:
+            connection.execute(
+                "CREATE TEMPORARY TABLE moved AS SELECT * FROM count_history; "
+                "DELETE FROM count_history; "
+                "INSERT INTO count_history (recorded_at, series_id, batch_id, hour, change) "
+                "SELECT now() - interval '3 years', series_id, batch_id, hour, change FROM moved"
+            )
+        run_jobs(database, "policy_retention")
+        keep(database, KEPT)
+        known = counts(database)
+        assert sum(known.values()) > 0
+        moment = rows(database, "SELECT clock_timestamp()")[0][0]
+        correction = visit("v-1", revision=2, occurred_at=ago(700), cancelled=True)
+        await running.deliver("visits", 0, records([correction], first=1))
+    assert counts(database) == counts(database, "counts_as_of('infinity')") == {}
+    assert counts(database, "counts_as_of(%s)", moment) == known
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="are not known any more"):
+        counts(database, "counts_as_of(%s)", NOW - timedelta(days=KEPT * 366 + 1))
 
 
 async def test_heads_outlive_their_events_by_the_horizon(
