@@ -52,12 +52,15 @@ SELECT DISTINCT e.region, e.kind, (e.occurred_at AT TIME ZONE k.zone)::date, e.f
        e.source_id
 FROM clock k, events e;
 
--- Retention may have deleted some of the events of their first day, and all those before it.
+-- Retention may have deleted some of the events of their first day, and those before it. A late
+-- event may have come after older ones were deleted: `kept_since` is the later limit then.
 INSERT INTO facility_counts_by_source (region, signal, day, facility_id, source_id, value)
 SELECT f.region, f.signal, f.day, f.facility_id, '', f.value - coalesce(n.value, 0)
 FROM facility_counts f
 CROSS JOIN (
-    SELECT (min(e.occurred_at) AT TIME ZONE (SELECT k.zone FROM clock k))::date AS first
+    SELECT CASE WHEN count(*) > 0
+                THEN (greatest(min(e.occurred_at), kept_since())
+                      AT TIME ZONE (SELECT k.zone FROM clock k))::date END AS first
     FROM events e
 ) e
 LEFT JOIN (
@@ -66,13 +69,15 @@ LEFT JOIN (
     GROUP BY 1, 2, 3, 4
 ) n ON n.region = f.region AND n.signal = f.signal AND n.day = f.day
    AND n.facility_id = f.facility_id
-WHERE (e.first IS NULL OR f.day <= e.first) AND f.value <> coalesce(n.value, 0);
+WHERE (e.first IS NULL OR f.day <= e.first) AND f.value > coalesce(n.value, 0);
 
 INSERT INTO facility_days_by_source (region, kind, day, facility_id, source_id)
 SELECT f.region, f.kind, f.day, f.facility_id, ''
 FROM facility_days f
 CROSS JOIN (
-    SELECT (min(e.occurred_at) AT TIME ZONE (SELECT k.zone FROM clock k))::date AS first
+    SELECT CASE WHEN count(*) > 0
+                THEN (greatest(min(e.occurred_at), kept_since())
+                      AT TIME ZONE (SELECT k.zone FROM clock k))::date END AS first
     FROM events e
 ) e
 WHERE (e.first IS NULL OR f.day <= e.first)
