@@ -140,7 +140,11 @@ def read_batch(
         records.extend(decoder)
     except Exception as error:  # noqa: BLE001 - codecs raise all kinds of errors on damaged bytes
         return _read_singly(tp, offset, raw, error)
-    return ReadBatch(max(decoder.next_fetch_offset, offset + 1), records, ())
+    end = max(decoder.next_fetch_offset, offset + 1)
+    offsets = [record.offset for record in records]
+    if not all(one < end for one in offsets) or offsets != sorted(set(offsets)):
+        return _read_singly(tp, offset, raw, ValueError("offsets outside of the batch"))
+    return ReadBatch(end, records, ())
 
 
 def _frame(fetched: bytes, offset: int) -> tuple[bytes, str]:
@@ -210,6 +214,9 @@ def _collect(tp: TP, raw: bytes, frames: Sequence[bytes], whole: Unreadable) -> 
         try:
             record = _record(tp, raw, frame)
         except Exception:  # noqa: BLE001 - as above
+            damaged += frame
+            continue
+        if record.offset >= whole.next_offset:  # that of a record of the next batch
             damaged += frame
             continue
         if damaged and record.offset > reached:

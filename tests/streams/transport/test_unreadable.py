@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import aiokafka.codec as codecs
 import pytest
 from faust.types import TP
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streams.transport.unreadable import read_batch
@@ -101,6 +101,7 @@ def test_a_header_that_is_no_utf8_costs_nothing(codec: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@example(codec="none", at=998, to=10, cut=0, sign=True, offset=100)  # one past the batch's end
 @given(
     codec=st.sampled_from(list(CODECS)),
     at=st.integers(min_value=0, max_value=10_000),
