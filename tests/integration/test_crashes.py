@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-KILLS = 10
+KILLS, FREEZES = 10, 5
 #: 200,000 records and more.
 DAYS = 26
 _CHUNK = 2_000
@@ -167,7 +167,7 @@ def test_ten_kills_lose_nothing_and_double_nothing(
             for worker in workers:
                 worker.kill()
 
-        assert len(shares) == KILLS
+        assert len(shares) == KILLS + FREEZES
         assert all(0.02 <= share <= 0.95 for share in shares)
         assert sum(ends.values()) == len(load.records)
         assert_counts_are_exact(progress, load)
@@ -180,7 +180,7 @@ def kill_at_random(
 ) -> list[float]:
     """Kill workers that have committed, freeze each third; return the progress each time."""
     chance = random.Random(f"{len(workers)} workers")
-    moments = sorted(chance.uniform(0.03, 0.85) for _ in range(KILLS))
+    moments = sorted(chance.uniform(0.03, 0.85) for _ in range(KILLS + FREEZES))
     started = workers[:1]
     started[0].start()
     shares = []
