@@ -45,7 +45,8 @@ def cn() -> RegionRegistry:
             "330100",
             (
                 "330100 浙江省杭州市 is a prefecture: the events count there, and in no region "
-                "below it. Send the code of the region of the lowest level in which the facility lies."
+                "below it. Send the code of the region of the lowest level in which the "
+                "facility lies."
             ),
         ),
         ("330000", "330000 浙江省 is a province: "),
