@@ -14,6 +14,7 @@ from streams.cli.common import (
     KafkaOption,
     console,
     read_config,
+    say_doubts,
     settings,
 )
 from streams.cli.db_check import check
@@ -49,6 +50,7 @@ def worker(
 
     current = settings(config=config, database=database, kafka=kafka)
     configuration = read_config(current)
+    say_doubts(configuration)
     check_ready(current, configuration)
     run_worker(create_app(current, configuration))
 
