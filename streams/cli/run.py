@@ -108,6 +108,20 @@ def reader(
         f"Role {done.name} {became}; it reads {done.tables} tables and views.{without}",
         highlight=False,
     )
+    if not done.safe:
+        console.print(
+            "Warning: it can take locks and fill the disk of the whole server. Run this command as "
+            "a superuser, who can forbid it.",
+            style="yellow",
+        )
+    if done.elsewhere:
+        console.print(
+            f"Warning: it may also connect to {', '.join(done.elsewhere)}, where nothing is "
+            f"forbidden to it. Let it into this database only: a line in pg_hba.conf, or "
+            "REVOKE CONNECT ON DATABASE ... FROM PUBLIC.",
+            style="yellow",
+            highlight=False,
+        )
 
 
 def _notice(sentence: str) -> None:
