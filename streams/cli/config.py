@@ -58,7 +58,7 @@ def find(
     registry = read_config(settings(config=config)).regions
     found: list[Region]
     try:
-        found = [registry[name]] if name in registry else [registry.find(name)]
+        found = [registry.find(name)]
     except AmbiguousRegionError as error:
         found = list(error.candidates)
     except UnknownRegionError as error:

@@ -263,6 +263,7 @@ class TestLookUp:
     def test_a_region_in_force_wins_over_an_abolished_namesake(self, cn: RegionRegistry) -> None:
         assert cn["320602"].name_zh == cn["320613"].name_zh == "崇川区"
         assert cn.find("崇川区").code == "320613"
+        assert cn.find("320602").code == "320602"  # a code says which
         assert cn.find("下城区").code == "330103"
 
     def test_unknown_names_and_codes_get_suggestions(self, cn: RegionRegistry) -> None:

@@ -159,13 +159,14 @@ def test_nothing_is_imported_if_a_row_is_bad(run: Run, database: str, tmp_path: 
         assert connection.execute("SELECT FROM imported_counts").fetchone() is None
 
 
-def test_an_import_is_taken_back(run: Run, database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("region", ["臺北市", "TW-TPE"])
+def test_an_import_is_taken_back(run: Run, database: str, tmp_path: Path, region: str) -> None:
     file = tmp_path / "counts.csv"
     file.write_text(
         "period,region,count\n2009-W10,臺北市,12\n2009-W11,TW-TPE,9\n2009-W11,TW-KHH,1\n"
     )
     assert run("import-counts", file, "--signal", "ili").exit_code == 0
-    chosen = ("--signal", "ili", "--remove", "--region", "臺北市", "--from", "2009-W11")
+    chosen = ("--signal", "ili", "--remove", "--region", region, "--from", "2009-W11")
 
     def periods() -> list[tuple[Any, ...]]:
         with psycopg.connect(database) as connection:
