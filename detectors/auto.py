@@ -49,6 +49,8 @@ class _Ways(NamedTuple):
     longest: float
     #: Steps that must suffice where most of the history is missing.
     recent: int
+    #: Steps that are added up where lasting outbreaks are looked for.
+    block: int
 
 
 _WEEKLY: Final = Course(
@@ -77,11 +79,11 @@ _ALONE: Final = Course(
     scores=(-2.71, -1.92, -1.23, -0.52, 0.36, 1.84, 3.86, 5.90),
 )
 _WAYS: Final[dict[Grain, _Ways]] = {
-    "day": _Ways(_DAILY, guard=3, memory=0.9, years=3, longest=0.0, recent=56),
+    "day": _Ways(_DAILY, guard=3, memory=0.9, years=3, longest=0.0, recent=56, block=7),
     # Neighbouring sums share days: each is weighed alone.
-    "rolling7": _Ways(_ALONE, guard=7, memory=0.9, years=3, longest=0.0, recent=56),
-    "week": _Ways(_WEEKLY, guard=3, memory=0.7, years=10, longest=0.5, recent=26),
-    "month": _Ways(_MONTHLY, guard=2, memory=0.5, years=10, longest=0.5, recent=12),
+    "rolling7": _Ways(_ALONE, guard=7, memory=0.9, years=3, longest=0.0, recent=56, block=7),
+    "week": _Ways(_WEEKLY, guard=3, memory=0.7, years=10, longest=0.5, recent=26, block=2),
+    "month": _Ways(_MONTHLY, guard=2, memory=0.5, years=10, longest=0.5, recent=12, block=1),
 }
 _HARMONICS: Final = 2
 #: Fewest observed counts, and share of the window that must be observed.
@@ -308,6 +310,7 @@ def _choices(
                 weekdays=week,
                 memory=ways.memory,
                 longest=ways.longest,
+                block=ways.block,
             )
             found.append((terms, length, these.nonzero()[0]))
     return [choice for choice in found if choice[2].size]

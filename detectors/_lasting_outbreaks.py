@@ -1,0 +1,263 @@
+r"""Outbreaks of weeks and months that a history holds, however large a part of it they are.
+
+A fit that begins with all counts and leaves the outlying ones out does not find them: high counts
+side by side raise mean and dispersion until none of them is outlying (masking). Here whole spans
+are tested, as level shifts of count series are (Fokianos and Fried 2010). Counts are added up in
+blocks of some steps. With the log-linear model fitted to the blocks, :math:`\mu` its means, W =
+diag(:math:`\mu`) and s the indicator of a span, the score test of a level of its own is
+
+.. math:: T_s = \frac{s'(y - \mu)}{\sqrt{\phi\,(s'Ws - s'WX N^{-1} X'Ws)}}, \qquad
+          T_s' = T_s / \sqrt{1 - T_s^2 / n},
+
+where the second form has the dispersion that is left when the span has its own level. The span with
+the largest :math:`T_s'` is left out where it is above 5.5, the model is fitted again and the next
+one is looked for, five at most.
+
+*Runs.* Around each span found, blocks whose Anscombe residual is above 1 belong to the same run,
+and one in between that is not. A run counts where its cases are at least 1.5 times the expected
+ones and more than 5 standard deviations above them. One of less than half a year that was high in
+the median of the other years as well is the season. What becomes of the others:
+
+- counts have come back to their level, for two blocks at least: an outbreak of whatever length;
+- the run goes on at the window's end and has lasted for a year at most: an outbreak;
+- it goes on and has lasted for more than a year, so that each season has been seen at this level: a
+  new level. Its steps, and the judged one, have its ratio as a factor.
+
+Counts of outbreaks have no weight. A year of other counts must be left, else nothing is left out:
+what is high might be the season.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from detectors._log_linear import Problems, dispersion_of
+from detectors._outbreak_runs import outbreak_runs, run_of, total_between
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from detectors._log_linear import Terms
+    from detectors.contract import FloatArray
+
+__all__ = ["Lasting", "find_lasting"]
+
+_FIRST_FIT, _REFIT, _SPANS = 6, 3, 5
+#: T' of a span that has its own level.
+_FOUND = 8.0
+#: Blocks of the shortest span; each longer one is about a third longer.
+_LEAST, _LONGER = 3, 1.3
+_SHOULDER = 1.0
+_RATIO, _EVIDENCE = 1.5, 5.0
+#: Ratio in the median of the other years above which a run is the season's.
+_SEASON = 1.25
+_TINY = 1e-300
+
+
+class Lasting(NamedTuple):
+    """What was found in windows; arrays of shape `[problem, step]`."""
+
+    #: Counts that are part of a lasting outbreak.
+    outbreak: NDArray[np.bool_]
+    #: Logarithm of the ratio of a new level, from its first step on; 0 elsewhere.
+    shift: FloatArray
+
+
+def find_lasting(job: Problems, guard: int, terms: Terms, block: int) -> Lasting:
+    """Look for lasting outbreaks and new levels.
+
+    Parameters
+    ----------
+    job
+        Counts of the windows.
+    guard
+        Steps between them and the judged one.
+    terms
+        The model.
+    block
+        Steps that are added up.
+    """
+    problems, window = job.y.shape
+    found = Lasting(np.zeros((problems, window), dtype=np.bool_), np.zeros((problems, window)))
+    # A year of other counts is left at least.
+    some = (job.known.sum(axis=1) >= terms.period + _LEAST * block).nonzero()[0]
+    if not some.size or window < terms.period + _LEAST * block:
+        return found
+    first = window % block
+    coarse = _blocks(job, guard, terms, block, some)
+    out, beta = _spans(coarse)
+    hit = out.any(axis=1).nonzero()[0]
+    if not hit.size:
+        return found
+    year = terms.period / block
+    coarse, out, beta = coarse.rows(hit), out[hit], beta[hit]
+    runs, mean = _runs_around(coarse, out, beta, year)
+    new = _new_level(runs, year)
+    left = (coarse.known * (~runs | new)).sum(axis=1)
+    enough = (left >= year) & (left >= 0.5 * coarse.known.sum(axis=1))
+    outbreak = runs & ~new & enough[:, None]
+    ratio = (new * coarse.y).sum(axis=1) / np.maximum((new * mean).sum(axis=1), _TINY)
+    shift = np.where(new, np.log(np.maximum(ratio, 1.0))[:, None], 0.0)
+    rows = some[hit]
+    found.outbreak[rows, first:] = np.repeat(outbreak, block, axis=1)
+    found.shift[rows, first:] = np.repeat(shift, block, axis=1)
+    return found
+
+
+def _blocks(
+    job: Problems, guard: int, terms: Terms, block: int, rows: NDArray[np.intp]
+) -> Problems:
+    """Add up the steps of each block; the oldest steps that fill none are left out."""
+    window = job.y.shape[1]
+    blocks = window // block
+    first = window - blocks * block
+
+    def added(values: FloatArray) -> FloatArray:
+        return values[rows, first:].reshape(rows.size, blocks, block).sum(axis=2)
+
+    risk = added(job.known if job.offset is None else job.known * np.exp(job.offset))
+    known = added(job.known) >= 0.5 * block
+    back = guard + 0.5 * (block + 1) + block * np.arange(blocks - 1, -1, -1, dtype=np.float64)
+    return Problems.make(
+        np.where(known, added(job.y), 0.0),
+        known,
+        np.log(np.where(known, risk, 1.0)),
+        back,
+        terms._replace(weekdays=False),
+    )
+
+
+def _spans(job: Problems) -> tuple[NDArray[np.bool_], FloatArray]:
+    """Find the spans with a level of their own; shape `[problem, block]`, and coefficients."""
+    out = np.zeros(job.y.shape, dtype=np.bool_)
+    beta = np.zeros((job.y.shape[0], job.x.shape[1]))
+    risk = (job.known * np.exp(job.offset)).sum(axis=1)
+    beta[:, 0] = np.log(np.maximum(job.y.sum(axis=1) / risk, 1e-3))
+    going = np.arange(job.y.shape[0])
+    for turn in range(_SPANS):
+        now = job.rows(going)
+        weight = now.known * ~out[going]
+        free = np.maximum(weight.sum(axis=1) - now.x.shape[1], 1.0)
+        phi = dispersion_of(now, np.exp(now.log_means(beta[going])), weight, free)
+        for step in range(2):
+            part = now.improve(beta[going], weight, phi, _REFIT if turn or step else _FIRST_FIT)
+            beta[going] = part
+            mean = np.exp(now.log_means(part))
+            phi = dispersion_of(now, mean, weight, free)
+        best, first, last = _best_span(now, mean, weight, phi, free)
+        place = np.arange(job.y.shape[1])
+        span = (place >= first[:, None]) & (place <= last[:, None])
+        # What is left must determine the model.
+        good = (best > _FOUND) & ((weight * ~span).sum(axis=1) > 2 * now.x.shape[1])
+        going = going[good]
+        if not going.size:
+            break
+        out[going] |= span[good]
+    return out, beta
+
+
+def _best_span(
+    job: Problems, mean: FloatArray, weight: FloatArray, phi: FloatArray, free: FloatArray
+) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp]]:
+    """Find the span of the largest T', its first and last block."""
+    problems, blocks = mean.shape
+    working = weight * mean
+    # With N = L L', the part of a span that the terms take is the squared length of L^-1 X'Ws.
+    root = np.linalg.inv(np.linalg.cholesky(job.normal(working, phi)))
+    taken = working[:, :, None] * np.matmul(job.x[None], root.transpose(0, 2, 1))
+    sums = [
+        np.concatenate([np.zeros((problems, 1, *each.shape[2:])), np.cumsum(each, axis=1)], axis=1)
+        for each in (weight * (job.y - mean), working, taken)
+    ]
+    best = np.full(problems, -np.inf)
+    first, last = np.zeros(problems, dtype=np.intp), np.zeros(problems, dtype=np.intp)
+    length = _LEAST
+    while length <= blocks - _LEAST:
+        excess, own, shared = (each[:, length:] - each[:, :-length] for each in sums)
+        variance = np.maximum(own - (shared**2).sum(axis=2), 1e-9 * own + _TINY)
+        score = np.maximum(excess, 0.0) / np.sqrt(phi[:, None] * variance)
+        score /= np.sqrt(np.maximum(1.0 - score**2 / free[:, None], 1e-3))
+        place = score.argmax(axis=1)
+        value = score[np.arange(problems), place]
+        better = value > best
+        best = np.where(better, value, best)
+        first = np.where(better, place, first)
+        last = np.where(better, place + length - 1, last)
+        length = max(length + 1, int(_LONGER * length))
+    return best, first, last
+
+
+def _runs_around(
+    job: Problems, out: NDArray[np.bool_], beta: FloatArray, year: float
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """Extend spans to runs and drop those that say too little; with the means without them."""
+    known = job.known > 0
+    runs = out
+    for _ in range(2):
+        weight = job.known * ~runs
+        free = np.maximum(weight.sum(axis=1) - job.x.shape[1], 1.0)
+        mean = np.exp(job.log_means(beta))
+        phi = dispersion_of(job, mean, weight, free)
+        beta = job.improve(beta, weight, phi, 2 * _REFIT)
+        mean = np.exp(job.log_means(beta))
+        phi = dispersion_of(job, mean, weight, free)
+        residual = 1.5 * (np.cbrt(job.y) ** 2 - np.cbrt(mean) ** 2) * mean ** (-1 / 6)
+        high = known & (residual > _SHOULDER * np.sqrt(phi)[:, None])
+        core = out & high
+        bridged = high.copy()
+        bridged[:, 1:-1] |= high[:, :-2] & high[:, 2:]
+        runs = outbreak_runs(core, bridged, known, np.inf)
+        first, last = run_of(runs)
+        cases, expected, length = (
+            total_between(each, first, last) for each in (job.y * known, mean * known, job.known)
+        )
+        runs &= (
+            (cases >= _RATIO * expected)
+            & (cases - expected > _EVIDENCE * np.sqrt(phi[:, None] * expected))
+            & (length >= _LEAST)
+        )
+        short = length <= 0.5 * year
+        runs &= ~(short & _every_year(job, mean, first, last, year))
+        usual = total_between(np.exp(job.offset) * job.known, first, last) * _usual(job, mean)
+        ended = last < job.y.shape[1] - 2
+        runs &= ~(short & ended & (expected > _SEASON * usual))
+    return runs, mean
+
+
+def _usual(job: Problems, mean: FloatArray) -> FloatArray:
+    """Average expected cases of a unit of exposure."""
+    risk = (job.known * np.exp(job.offset)).sum(axis=1)
+    return ((job.known * mean).sum(axis=1) / np.maximum(risk, _TINY))[:, None]
+
+
+def _every_year(
+    job: Problems, mean: FloatArray, first: NDArray[np.intp], last: NDArray[np.intp], year: float
+) -> NDArray[np.bool_]:
+    """Tell which runs are as high in the median of the other years."""
+    blocks = mean.shape[1]
+    ratios = []
+    for years in range(1, int(blocks / year) + 1):
+        shift = round(years * year)
+        for step in (-shift, shift):
+            inside = (first + step >= 0) & (last + step < blocks)
+            one, two = np.clip(first + step, 0, blocks - 1), np.clip(last + step, 0, blocks - 1)
+            cases = total_between(job.y * job.known, one, two)
+            expected = total_between(mean * job.known, one, two)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratio = cases / expected
+            ratios.append(np.where(inside & (expected > 0), ratio, np.nan))
+    if not ratios:
+        return np.zeros(mean.shape, dtype=np.bool_)
+    from detectors._moments import median
+
+    found: NDArray[np.bool_] = median(np.stack(ratios)) > _SEASON
+    return found
+
+
+def _new_level(runs: NDArray[np.bool_], year: float) -> NDArray[np.bool_]:
+    """Tell which blocks belong to a run that goes on and has lasted for more than a year."""
+    first, last = run_of(runs)
+    blocks = runs.shape[1]
+    return runs & (last >= blocks - 2) & (last - first + 1 > year)
