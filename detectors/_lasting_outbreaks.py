@@ -42,31 +42,26 @@ if TYPE_CHECKING:
     from detectors._log_linear import Terms
     from detectors.contract import FloatArray
 
-__all__ = ["Lasting", "find_lasting"]
+__all__ = ["counts_to_keep"]
 
-_FIRST_FIT, _REFIT, _SPANS = 6, 3, 5
+_FIRST_FIT, _REFIT, _SPANS = 6, 2, 3
 #: T' of a span that has its own level.
-_FOUND = 8.0
+_FOUND = 7.0
 #: Blocks of the shortest span; each longer one is about a third longer.
-_LEAST, _LONGER = 3, 1.3
+_LEAST, _LONGER = 3, 1.4
 _SHOULDER = 1.0
-_RATIO, _EVIDENCE = 1.5, 5.0
+_RATIO, _EVIDENCE = 1.5, 6.0
 #: Ratio in the median of the other years above which a run is the season's.
 _SEASON = 1.25
+#: Largest part of a window that a span may be.
+_SHARE = 0.6
 _TINY = 1e-300
 
 
-class Lasting(NamedTuple):
-    """What was found in windows; arrays of shape `[problem, step]`."""
-
-    #: Counts that are part of a lasting outbreak.
-    outbreak: NDArray[np.bool_]
-    #: Logarithm of the ratio of a new level, from its first step on; 0 elsewhere.
-    shift: FloatArray
-
-
-def find_lasting(job: Problems, guard: int, terms: Terms, block: int) -> Lasting:
-    """Look for lasting outbreaks and new levels.
+def counts_to_keep(
+    job: Problems, guard: int, terms: Terms, block: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say which counts are neither of a lasting outbreak nor of a level that is past.
 
     Parameters
     ----------
@@ -78,32 +73,41 @@ def find_lasting(job: Problems, guard: int, terms: Terms, block: int) -> Lasting
         The model.
     block
         Steps that are added up.
+
+    Returns
+    -------
+    kept
+        Shape `[problem, step]`.
+    new
+        Problems whose history begins with a new level.
     """
     problems, window = job.y.shape
-    found = Lasting(np.zeros((problems, window), dtype=np.bool_), np.zeros((problems, window)))
-    # A year of other counts is left at least.
-    some = (job.known.sum(axis=1) >= terms.period + _LEAST * block).nonzero()[0]
-    if not some.size or window < terms.period + _LEAST * block:
-        return found
-    first = window % block
-    coarse = _blocks(job, guard, terms, block, some)
-    out, beta = _spans(coarse)
-    hit = out.any(axis=1).nonzero()[0]
-    if not hit.size:
-        return found
-    year = terms.period / block
-    coarse, out, beta = coarse.rows(hit), out[hit], beta[hit]
-    runs, mean = _runs_around(coarse, out, beta, year)
-    new = _new_level(runs, year)
-    left = (coarse.known * (~runs | new)).sum(axis=1)
-    enough = (left >= year) & (left >= 0.5 * coarse.known.sum(axis=1))
-    outbreak = runs & ~new & enough[:, None]
-    ratio = (new * coarse.y).sum(axis=1) / np.maximum((new * mean).sum(axis=1), _TINY)
-    shift = np.where(new, np.log(np.maximum(ratio, 1.0))[:, None], 0.0)
-    rows = some[hit]
-    found.outbreak[rows, first:] = np.repeat(outbreak, block, axis=1)
-    found.shift[rows, first:] = np.repeat(shift, block, axis=1)
-    return found
+    kept = np.ones((problems, window), dtype=np.bool_)
+    new = np.zeros(problems, dtype=np.bool_)
+    year, first = terms.period / block, window % block
+    rows = (job.known.sum(axis=1) >= terms.period + _LEAST * block).nonzero()[0]
+    while rows.size and window >= terms.period + _LEAST * block:
+        coarse = _blocks(job._replace(known=job.known * kept), guard, terms, block, rows)
+        out, beta = _spans(coarse)
+        hit = out.any(axis=1).nonzero()[0]
+        rows, coarse = rows[hit], coarse.rows(hit)
+        if not rows.size:
+            break
+        runs = _runs_around(coarse, out[hit], beta[hit], year)
+        begins = _new_level(runs, year)
+        restart = (begins >= 0).nonzero()[0]
+        left = coarse.known * np.where(
+            (begins >= 0)[:, None], np.arange(runs.shape[1]) >= begins[:, None], ~runs
+        )
+        total, before = left.sum(axis=1), coarse.known.sum(axis=1)
+        enough = (total >= year) & ((total >= 0.5 * before) | (begins >= 0))
+        found = np.where(enough[:, None], left > 0, True)
+        kept[rows, first:] &= np.repeat(found, block, axis=1)
+        kept[rows[restart], :first] = False
+        new[rows[restart]] = True
+        # Within a new level there may be outbreaks again.
+        rows = rows[restart]
+    return kept, new
 
 
 def _blocks(
@@ -166,17 +170,17 @@ def _best_span(
     working = weight * mean
     # With N = L L', the part of a span that the terms take is the squared length of L^-1 X'Ws.
     root = np.linalg.inv(np.linalg.cholesky(job.normal(working, phi)))
-    taken = working[:, :, None] * np.matmul(job.x[None], root.transpose(0, 2, 1))
+    taken = np.matmul(root, job.x.T) * working[:, None, :]
     sums = [
-        np.concatenate([np.zeros((problems, 1, *each.shape[2:])), np.cumsum(each, axis=1)], axis=1)
+        np.concatenate([np.zeros((*each.shape[:-1], 1)), np.cumsum(each, axis=-1)], axis=-1)
         for each in (weight * (job.y - mean), working, taken)
     ]
     best = np.full(problems, -np.inf)
     first, last = np.zeros(problems, dtype=np.intp), np.zeros(problems, dtype=np.intp)
     length = _LEAST
-    while length <= blocks - _LEAST:
-        excess, own, shared = (each[:, length:] - each[:, :-length] for each in sums)
-        variance = np.maximum(own - (shared**2).sum(axis=2), 1e-9 * own + _TINY)
+    while length <= min(_SHARE * blocks, blocks - _LEAST):
+        excess, own, shared = (each[..., length:] - each[..., :-length] for each in sums)
+        variance = np.maximum(own - np.square(shared, out=shared).sum(axis=1), 1e-9 * own + _TINY)
         score = np.maximum(excess, 0.0) / np.sqrt(phi[:, None] * variance)
         score /= np.sqrt(np.maximum(1.0 - score**2 / free[:, None], 1e-3))
         place = score.argmax(axis=1)
@@ -191,8 +195,8 @@ def _best_span(
 
 def _runs_around(
     job: Problems, out: NDArray[np.bool_], beta: FloatArray, year: float
-) -> tuple[NDArray[np.bool_], FloatArray]:
-    """Extend spans to runs and drop those that say too little; with the means without them."""
+) -> NDArray[np.bool_]:
+    """Extend spans to runs and drop those that say too little."""
     known = job.known > 0
     runs = out
     for _ in range(2):
@@ -213,9 +217,11 @@ def _runs_around(
         cases, expected, length = (
             total_between(each, first, last) for each in (job.y * known, mean * known, job.known)
         )
+        wander, size = _wander(job, mean, ~runs, phi, year)
+        part = size / np.maximum(length, 1.0)
         runs &= (
             (cases >= _RATIO * expected)
-            & (cases - expected > _EVIDENCE * np.sqrt(phi[:, None] * expected))
+            & ((cases - expected) * part > _EVIDENCE * np.sqrt(wander * expected * part))
             & (length >= _LEAST)
         )
         short = length <= 0.5 * year
@@ -223,7 +229,23 @@ def _runs_around(
         usual = total_between(np.exp(job.offset) * job.known, first, last) * _usual(job, mean)
         ended = last < job.y.shape[1] - 2
         runs &= ~(short & ended & (expected > _SEASON * usual))
-    return runs, mean
+    return runs
+
+
+def _wander(
+    job: Problems, mean: FloatArray, kept: NDArray[np.bool_], phi: FloatArray, year: float
+) -> tuple[FloatArray, int]:
+    """Dispersion of sums over an eighth of a year, which is larger where levels last."""
+    size = max(_LEAST, round(year / 8))
+    weight = job.known * kept
+    excess, expected, full = (
+        np.concatenate([np.zeros((mean.shape[0], 1)), np.cumsum(each, axis=1)], axis=1)
+        for each in (weight * (job.y - mean), weight * mean, weight)
+    )
+    excess, expected, full = (e[:, size:] - e[:, :-size] for e in (excess, expected, full))
+    whole = (full == size) & (expected > 0)
+    squares = np.where(whole, excess**2 / np.where(whole, expected, 1.0), 0.0).sum(axis=1)
+    return np.maximum(squares / np.maximum(whole.sum(axis=1), 1), phi)[:, None], size
 
 
 def _usual(job: Problems, mean: FloatArray) -> FloatArray:
@@ -256,8 +278,8 @@ def _every_year(
     return found
 
 
-def _new_level(runs: NDArray[np.bool_], year: float) -> NDArray[np.bool_]:
-    """Tell which blocks belong to a run that goes on and has lasted for more than a year."""
+def _new_level(runs: NDArray[np.bool_], year: float) -> NDArray[np.intp]:
+    """Give the first block of a run that goes on and has lasted for more than a year, else -1."""
     first, last = run_of(runs)
-    blocks = runs.shape[1]
-    return runs & (last >= blocks - 2) & (last - first + 1 > year)
+    lasting = runs & (last >= runs.shape[1] - 2) & (last - first + 1 > year)
+    return np.where(lasting.any(axis=1), lasting.argmax(axis=1), -1)

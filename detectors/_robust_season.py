@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from detectors._lasting_outbreaks import find_lasting
+from detectors._lasting_outbreaks import counts_to_keep
 from detectors._log_linear import ETA, Problems, Terms, dispersion_of
 from detectors._level_drift import follow_level
 from detectors._outbreak_runs import outbreak_runs
@@ -96,13 +96,9 @@ def fit_baseline(
     """
     offset = None if exposure is None else np.log(exposure)
     job = Problems.of(counts, guard, terms, offset)
-    level = 0.0
     if terms.block:
-        lasting = find_lasting(job, guard, terms, terms.block)
-        if lasting.outbreak.any() or lasting.shift.any():
-            shift = lasting.shift if job.offset is None else job.offset + lasting.shift
-            job = job._replace(known=job.known * ~lasting.outbreak, offset=shift)
-            level = lasting.shift.max(axis=1)
+        kept, _ = counts_to_keep(job, guard, terms, terms.block)
+        job = job._replace(known=job.known * kept)
     at_risk = job.known.sum(axis=1)
     if job.offset is not None:
         at_risk = (job.known * np.exp(job.offset)).sum(axis=1)
@@ -117,7 +113,7 @@ def fit_baseline(
     followed, factor = follow_level(job.y, mean, weight, phi, guard + 1, terms.memory)
     phi = dispersion_of(job, followed, weight, free) * (1.0 + _UNCERTAIN / free)
     ahead = terms.design(np.arange(predict, -1, -1, dtype=np.float64))
-    eta = beta @ ahead.T + (np.log(factor) + level)[:, None]
+    eta = beta @ ahead.T + np.log(factor)[:, None]
     # Zeros alone do not prove a rate of 0: half a case in the window is what they leave open.
     eta = np.maximum(eta, np.log(0.5 / at_risk)[:, None])
     if offset is not None:
