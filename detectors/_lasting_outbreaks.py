@@ -10,30 +10,42 @@ diag(:math:`\mu`) and s the indicator of a span, the score test of a level of it
           T_s' = T_s / \sqrt{1 - T_s^2 / n},
 
 where the second form has the dispersion that is left when the span has its own level. The span with
-the largest :math:`T_s'` is left out where it is above 5.5, the model is fitted again and the next
-one is looked for, five at most.
+the largest :math:`T_s'` is left out where it is above 7, the model is fitted again and the next one
+is looked for, three at most.
 
-*Runs.* Around each span found, blocks whose Anscombe residual is above 1 belong to the same run,
-and one in between that is not. A run counts where its cases are at least 1.5 times the expected
-ones and more than 5 standard deviations above them. One of less than half a year that was high in
-the median of the other years as well is the season. What becomes of the others:
+*Runs.* Around each span, blocks whose Anscombe residual is above 1 belong to the same run, and one
+in between that is not. The threshold of evidence comes from the other counts alone: a run counts
+where its cases are at least 1.5 times the expected ones, and an eighth of a year at its rate lies
+more than 6 standard deviations of the other sums over an eighth of a year above them. Where levels
+wander, these vary more than single counts say. One of less than half a year is the season and no
+outbreak where the median of the other years was as high, or where it has ended and lies at the
+season's height: an epidemic of the season may be a strong one. What becomes of the others:
 
 - counts have come back to their level, for two blocks at least: an outbreak of whatever length;
 - the run goes on at the window's end and has lasted for a year at most: an outbreak;
 - it goes on and has lasted for more than a year, so that each season has been seen at this level: a
-  new level. Its steps, and the judged one, have its ratio as a factor.
+  new level. What was before is no part of the history any more, and outbreaks are looked for again
+  in what is left.
 
-Counts of outbreaks have no weight. A year of other counts must be left, else nothing is left out:
-what is high might be the season.
+Counts of outbreaks have no weight. A year of other counts and half of the history must be left,
+else nothing is left out: what is high might be the season.
+
+References
+----------
+Fokianos K, Fried R (2010). Interventions in INGARCH processes. Journal of Time Series Analysis 31,
+210-225 (score tests of spans with a level of their own, one after the other).
+
+Rousseeuw PJ, Leroy AM (1987). Robust regression and outlier detection. Wiley (masking).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from detectors._log_linear import Problems, dispersion_of
+from detectors._moments import median
 from detectors._outbreak_runs import outbreak_runs, run_of, total_between
 
 if TYPE_CHECKING:
@@ -58,9 +70,7 @@ _SHARE = 0.6
 _TINY = 1e-300
 
 
-def counts_to_keep(
-    job: Problems, guard: int, terms: Terms, block: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def counts_to_keep(job: Problems, guard: int, terms: Terms) -> NDArray[np.bool_]:
     """Say which counts are neither of a lasting outbreak nor of a level that is past.
 
     Parameters
@@ -70,24 +80,19 @@ def counts_to_keep(
     guard
         Steps between them and the judged one.
     terms
-        The model.
-    block
-        Steps that are added up.
+        The model; its `block` is the number of steps that are added up.
 
     Returns
     -------
-    kept
+    ndarray
         Shape `[problem, step]`.
-    new
-        Problems whose history begins with a new level.
     """
-    problems, window = job.y.shape
-    kept = np.ones((problems, window), dtype=np.bool_)
-    new = np.zeros(problems, dtype=np.bool_)
+    window, block = job.y.shape[1], terms.block
+    kept = np.ones(job.y.shape, dtype=np.bool_)
     year, first = terms.period / block, window % block
-    rows = (job.known.sum(axis=1) >= terms.period + _LEAST * block).nonzero()[0]
+    rows = np.flatnonzero(job.known.sum(axis=1) >= terms.period + _LEAST * block)
     while rows.size and window >= terms.period + _LEAST * block:
-        coarse = _blocks(job._replace(known=job.known * kept), guard, terms, block, rows)
+        coarse = _blocks(job._replace(known=job.known * kept), guard, terms, rows)
         out, beta = _spans(coarse)
         hit = out.any(axis=1).nonzero()[0]
         rows, coarse = rows[hit], coarse.rows(hit)
@@ -104,24 +109,22 @@ def counts_to_keep(
         found = np.where(enough[:, None], left > 0, True)
         kept[rows, first:] &= np.repeat(found, block, axis=1)
         kept[rows[restart], :first] = False
-        new[rows[restart]] = True
         # Within a new level there may be outbreaks again.
         rows = rows[restart]
-    return kept, new
+    return kept
 
 
-def _blocks(
-    job: Problems, guard: int, terms: Terms, block: int, rows: NDArray[np.intp]
-) -> Problems:
+def _blocks(job: Problems, guard: int, terms: Terms, rows: NDArray[np.intp]) -> Problems:
     """Add up the steps of each block; the oldest steps that fill none are left out."""
-    window = job.y.shape[1]
+    window, block = job.y.shape[1], terms.block
     blocks = window // block
     first = window - blocks * block
 
     def added(values: FloatArray) -> FloatArray:
-        return values[rows, first:].reshape(rows.size, blocks, block).sum(axis=2)
+        total: FloatArray = values[rows, first:].reshape(rows.size, blocks, block).sum(axis=2)
+        return total
 
-    risk = added(job.known if job.offset is None else job.known * np.exp(job.offset))
+    risk = added(job.exposure)
     known = added(job.known) >= 0.5 * block
     back = guard + 0.5 * (block + 1) + block * np.arange(blocks - 1, -1, -1, dtype=np.float64)
     return Problems.make(
@@ -137,7 +140,7 @@ def _spans(job: Problems) -> tuple[NDArray[np.bool_], FloatArray]:
     """Find the spans with a level of their own; shape `[problem, block]`, and coefficients."""
     out = np.zeros(job.y.shape, dtype=np.bool_)
     beta = np.zeros((job.y.shape[0], job.x.shape[1]))
-    risk = (job.known * np.exp(job.offset)).sum(axis=1)
+    risk = job.exposure.sum(axis=1)
     beta[:, 0] = np.log(np.maximum(job.y.sum(axis=1) / risk, 1e-3))
     going = np.arange(job.y.shape[0])
     for turn in range(_SPANS):
@@ -226,7 +229,7 @@ def _runs_around(
         )
         short = length <= 0.5 * year
         runs &= ~(short & _every_year(job, mean, first, last, year))
-        usual = total_between(np.exp(job.offset) * job.known, first, last) * _usual(job, mean)
+        usual = total_between(job.exposure, first, last) * _usual(job, mean)
         ended = last < job.y.shape[1] - 2
         runs &= ~(short & ended & (expected > _SEASON * usual))
     return runs
@@ -250,8 +253,9 @@ def _wander(
 
 def _usual(job: Problems, mean: FloatArray) -> FloatArray:
     """Average expected cases of a unit of exposure."""
-    risk = (job.known * np.exp(job.offset)).sum(axis=1)
-    return ((job.known * mean).sum(axis=1) / np.maximum(risk, _TINY))[:, None]
+    risk = job.exposure.sum(axis=1)
+    usual: FloatArray = (job.known * mean).sum(axis=1) / np.maximum(risk, _TINY)
+    return usual[:, None]
 
 
 def _every_year(
@@ -272,8 +276,6 @@ def _every_year(
             ratios.append(np.where(inside & (expected > 0), ratio, np.nan))
     if not ratios:
         return np.zeros(mean.shape, dtype=np.bool_)
-    from detectors._moments import median
-
     found: NDArray[np.bool_] = median(np.stack(ratios)) > _SEASON
     return found
 

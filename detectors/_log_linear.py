@@ -39,8 +39,8 @@ class Terms(NamedTuple):
     weekdays: bool
     #: By how much the weight of a step falls with each step in the average of the latest ones.
     memory: float = 0.7
-    #: Longest outbreak in years, beyond which a run of high counts is a new level; 0 where
-    #: outlying counts are left out one by one.
+    #: Longest run in years that is left out around an outlying count; 0 where outlying counts are
+    #: left out one by one.
     longest: float = 0.5
     #: Steps that are added up where lasting outbreaks are looked for; 0 where they are not.
     block: int = 0
@@ -96,7 +96,7 @@ class Problems(NamedTuple):
         return cls.make(np.where(known, counts, 0.0), known, risk, back, terms)
 
     @classmethod
-    def make(  # noqa: PLR0917 - the model's own terms
+    def make(
         cls,
         y: FloatArray,
         known: NDArray[np.bool_],
@@ -124,6 +124,11 @@ class Problems(NamedTuple):
         """Take some of the problems."""
         offset = None if self.offset is None else self.offset[rows]
         return self._replace(y=self.y[rows], known=self.known[rows], offset=offset)
+
+    @property
+    def exposure(self) -> FloatArray:
+        """Exposure n of each count that is known, 0 of the others."""
+        return self.known if self.offset is None else self.known * np.exp(self.offset)
 
     def log_means(self, beta: FloatArray) -> FloatArray:
         eta = beta @ self.x.T

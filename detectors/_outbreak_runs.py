@@ -26,8 +26,8 @@ def outbreak_runs(
 ) -> NDArray[np.bool_]:
     """Extend outlying counts to the run of high counts around each.
 
-    A run with more than `longest` known counts is no outbreak but a new level: none of its counts
-    is returned, outlying or not. Missing counts do not end a run.
+    Of a run with more than `longest` known counts none is returned, outlying or not.
+    Missing counts do not end a run.
 
     Parameters
     ----------
@@ -44,7 +44,9 @@ def outbreak_runs(
     inside = outlying | high | ~known
     first, last = run_of(inside)
     found: NDArray[np.bool_] = (
-        inside & (total_between(outlying, first, last) > 0) & (total_between(known, first, last) <= longest)
+        inside
+        & (total_between(outlying, first, last) > 0)
+        & (total_between(known, first, last) <= longest)
     )
     return found
 

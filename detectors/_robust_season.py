@@ -18,12 +18,11 @@ Outbreaks of the past are left out: a count whose Anscombe residual
 
 is above :math:`3 + 0.7\sqrt{\phi/\mu}` has weight 0 in the next fit; the second term allows for
 the skewness of small counts. In the last two fits, so have the counts of the run around it whose
-residuals are above 1, unless the run has lasted for more than half a year and is a new level
-(`detectors._outbreak_runs`). Then the level of the latest steps is followed as far as levels of
-the past have lasted (`detectors._level_drift`), and dates that come every year with a count of
-their own get it (`detectors._recurring_days`). Time is counted back from the judged step, so that
-all series and steps share one design, and the normal equations of all of them are one matrix
-product.
+residuals are above 1, unless the run has lasted for more than half a year
+(`detectors._outbreak_runs`). Outbreaks that are so large a part of the history that they hide each
+other are taken out before, by `detectors._lasting_outbreaks`. Then the level
+of the latest steps is followed as far as levels of the past have lasted (`detectors._level_drift`),
+and dates that come every year with a count of their own get it (`detectors._recurring_days`).
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from detectors._lasting_outbreaks import counts_to_keep
-from detectors._log_linear import ETA, Problems, Terms, dispersion_of
 from detectors._level_drift import follow_level
+from detectors._log_linear import ETA, Problems, Terms, dispersion_of
 from detectors._outbreak_runs import outbreak_runs
 from detectors._recurring_days import recurring_factors
 
@@ -97,8 +96,7 @@ def fit_baseline(
     offset = None if exposure is None else np.log(exposure)
     job = Problems.of(counts, guard, terms, offset)
     if terms.block:
-        kept, _ = counts_to_keep(job, guard, terms, terms.block)
-        job = job._replace(known=job.known * kept)
+        job = job._replace(known=job.known * counts_to_keep(job, guard, terms))
     at_risk = job.known.sum(axis=1)
     if job.offset is not None:
         at_risk = (job.known * np.exp(job.offset)).sum(axis=1)

@@ -44,8 +44,8 @@ class _Ways(NamedTuple):
     memory: float
     #: Years of history that are used at most.
     years: int
-    #: Longest outbreak in years, as in `Terms`. The peak of a season that two harmonics do not
-    #: follow is a run of days as well.
+    #: Longest run around an outlying count in years, as in `Terms`. The peak of a season that two
+    #: harmonics do not follow is a run of days as well.
     longest: float
     #: Steps that must suffice where most of the history is missing.
     recent: int
@@ -122,9 +122,13 @@ class Auto(BaseModel):
     the formula.
 
     *Outbreaks that last.* An outlying count of the past is left out of the baseline, with weeks and
-    months together with the whole run of high counts around it, so that a long outbreak stays in
-    alarm as long as its counts are high. A run of more than half a year is taken for a new level:
-    the baseline then follows it.
+    months together with the whole run of high counts around it. A high level of six weeks (three
+    weeks of days, three months) or more is looked for as a whole, however large a part of the
+    history it is, and left out: for good once counts have come back, and for a year while it lasts,
+    so that the outbreak stays in alarm. What has lasted for more than a year is a new level: the
+    baseline then begins anew with it, and the alarms end. This needs a year of other counts, at
+    least as many as those left out, and an excess that stands out from how the level of the other
+    counts wanders (`detectors._lasting_outbreaks`); a strong season is no outbreak.
 
     Use it where nothing is known about a series, and where an outbreak may last some steps. It
     assumes that outbreaks are rare in the history and that the seasons are alike; where epidemics
@@ -167,6 +171,9 @@ class Auto(BaseModel):
     Noufaily A, Enki DG, Farrington P, Garthwaite P, Andrews N, Charlett A (2013). An improved
     algorithm for outbreak detection in multiple surveillance systems. Statistics in Medicine 32,
     1206-1222 (reweighting by Anscombe residuals).
+
+    Fokianos K, Fried R (2010). Interventions in INGARCH processes. Journal of Time Series Analysis
+    31, 210-225 (level shifts of counts, found one after the other by score tests).
 
     Shiryaev AN (1963). On optimum methods in quickest detection problems. Theory of Probability and
     Its Applications 8, 22-46 (averaging over the time of onset).
