@@ -100,7 +100,7 @@ def counts_to_keep(job: Problems, guard: int, terms: Terms) -> NDArray[np.bool_]
             break
         runs = _runs_around(coarse, out[hit], beta[hit], year)
         begins = _new_level(runs, year)
-        restart = (begins >= 0).nonzero()[0]
+        restart = np.flatnonzero(begins >= 0)
         left = coarse.known * np.where(
             (begins >= 0)[:, None], np.arange(runs.shape[1]) >= begins[:, None], ~runs
         )
