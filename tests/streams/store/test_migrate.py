@@ -48,6 +48,7 @@ MIGRATIONS = [
     "0047_retention",
     "0048_as_of",
     "0049_facilities_by_source",
+    "0050_pending_spans",
     "0052_linking_on_request",
     "0053_access_epoch",
     "0054_brief_locks",
