@@ -162,7 +162,7 @@ def import_counts(
     if file is None:
         raise FenghuoError("Say which file to import (- is stdin), or give --remove.")
     with open_database(current.database) as connection:
-        today = local_day(connection, configuration.surveillance.zone.key)
+        today = local_day(connection, configuration.surveillance.time_zone)
     with open_feed(file) as source:
         counts = read_counts(
             source,

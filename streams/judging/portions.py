@@ -6,8 +6,8 @@ from typing import Final
 
 __all__ = ["FIRST_PORTION", "next_portion"]
 
-#: Series in the first portion after a start.
-FIRST_PORTION: Final = 16
+#: Series in the first portion after a start: some detectors take a second for one.
+FIRST_PORTION: Final = 1
 #: Seconds that a portion is to take: a live change waits for it to end.
 _SECONDS: Final = 1.0
 _MOST: Final = 2_000

@@ -51,7 +51,11 @@ async def take_changes(connection: AsyncConnection, most: int) -> list[ChangedDa
 
 
 async def take_spans(connection: AsyncConnection, most: int) -> list[ChangedSpan]:
-    """Delete the spans that end latest and that no other judge has taken, and return them."""
+    """Delete the spans that end latest, and return them.
+
+    Of a series only the latest, and only if no other judge has it: what lies between two spans did
+    not change, and two judges would read the same counts.
+    """
     cursor = await connection.execute(_TAKE_SPANS, (most,))
     return [ChangedSpan(*row) for row in await cursor.fetchall()]
 
@@ -86,7 +90,12 @@ SELECT signal, region, day, count(*), min(noted_at) FROM taken GROUP BY 1, 2, 3
 _TAKE_SPANS: Final = """
 WITH taken AS (
     DELETE FROM pending_spans WHERE span_id IN (
-        SELECT span_id FROM pending_spans ORDER BY last_day DESC, span_id LIMIT %s
+        SELECT p.span_id FROM pending_spans p
+        WHERE NOT EXISTS (
+            SELECT FROM pending_spans q
+            WHERE q.signal = p.signal AND q.region = p.region
+              AND (q.last_day > p.last_day OR q.last_day = p.last_day AND q.span_id < p.span_id))
+        ORDER BY p.last_day DESC, p.span_id LIMIT %s
         FOR UPDATE SKIP LOCKED)
     RETURNING span_id, signal, region, first_day, last_day
 )
