@@ -96,25 +96,3 @@ DROP TABLE recent;
 
 COMMENT ON COLUMN judging_runs.rule IS
     '*: a look at the queue with all its rules; *history: a portion of pending_spans';
-
--- One row. What waits is counted no further than there is something to tell.
-CREATE OR REPLACE VIEW screen_pipeline AS
-    SELECT (SELECT max(b.recorded_at) FROM batches b) AS last_commit,
-           extract(epoch FROM now() - (SELECT max(b.recorded_at) FROM batches b))::float8
-               AS seconds_since_commit,
-           (SELECT sum(l.lag) FROM screen_lag l)::float8 AS lag,
-           (SELECT count(*) FROM (SELECT FROM pending_judgements LIMIT 100000) p) AS to_judge,
-           CASE WHEN EXISTS (SELECT FROM pending_judgements)
-               THEN extract(epoch FROM now() - (
-                   SELECT max(m.last_at) FROM judging_runs m WHERE m.rule = '*'))
-               ELSE 0 END::float8 AS seconds_without_judging,
-           (SELECT count(*) FROM pending_roll_ups) AS to_roll_up,
-           (SELECT count(*) FROM dead_letters d WHERE d.published_at IS NULL) AS letters_waiting,
-           (SELECT coalesce(max(e.event_id), 0) FROM alert_events e)
-               - (SELECT coalesce(min(f.event_id), 0) FROM alert_followers f) AS events_waiting,
-           (SELECT count(*) FROM notification_deliveries d WHERE d.state = 'failed') AS failed,
-           (SELECT count(*) FROM notification_deliveries d
-            WHERE d.state = 'waiting' AND d.attempts > 0) AS retrying,
-           (SELECT count(*) FROM grafana_annotations g
-            WHERE g.pushed < g.wanted OR g.doubtful_since IS NOT NULL) AS annotations_waiting,
-           (SELECT count(*) FROM pending_spans) AS history_to_judge;
