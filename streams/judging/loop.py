@@ -84,6 +84,8 @@ class JudgingLoop:
         self._changed = asyncio.Event()
         self._starting = True
         self._portion = FIRST_PORTION
+        #: Spans at the head of history that could not be judged alone.
+        self._skip = 0
         self._history_rests: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
@@ -141,7 +143,11 @@ class JudgingLoop:
         began = time.monotonic()
         try:
             judged = await judge_history(
-                self._pool, self._configuration, self._portion, changed=self._alerts_changed
+                self._pool,
+                self._configuration,
+                self._portion,
+                skip=self._skip,
+                changed=self._alerts_changed,
             )
         except PoolClosed:
             raise
@@ -150,10 +156,13 @@ class JudgingLoop:
                 log.warning("Judging of history waits for the database: %s", error)
             else:
                 log.exception("Judging of history failed; it waits, live changes go on")
+                # Nothing that one span does may keep the others waiting.
+                self._skip += self._portion == 1
             self._portion = 1
             self._history_rests = asyncio.ensure_future(asyncio.sleep(_AFTER_FAILURE_SECONDS))
             return False
         if not judged:
+            self._skip = 0
             return False
         seconds = time.monotonic() - began
         self._portion = next_portion(judged, seconds)
@@ -220,6 +229,7 @@ async def judge_history(
     configuration: Configuration,
     most: int,
     *,
+    skip: int = 0,
     changed: Callable[[], None] = lambda: None,
 ) -> int:
     """Judge a portion of what imports and repairs changed, in one transaction.
@@ -228,6 +238,8 @@ async def judge_history(
     ----------
     most
         Rows to take from `pending_spans`, one per series and span.
+    skip
+        Rows at its head to leave.
     changed
         Called after it, when alerts have changed.
 
@@ -237,7 +249,7 @@ async def judge_history(
         Rows taken.
     """
     async with pool.connection() as connection, connection.transaction():
-        found = await take_spans(connection, most)
+        found = await take_spans(connection, most, skip=skip)
         if not found:
             return 0
         quarantined = await read_quarantined(connection)

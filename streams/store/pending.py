@@ -50,13 +50,18 @@ async def take_changes(connection: AsyncConnection, most: int) -> list[ChangedDa
     return [ChangedDay(*row) for row in await cursor.fetchall()]
 
 
-async def take_spans(connection: AsyncConnection, most: int) -> list[ChangedSpan]:
+async def take_spans(connection: AsyncConnection, most: int, *, skip: int) -> list[ChangedSpan]:
     """Delete the spans that end latest, and return them.
 
     Of a series only the latest, and only if no other judge has it: what lies between two spans did
     not change, and two judges would read the same counts.
+
+    Parameters
+    ----------
+    skip
+        Number of spans to leave where they are.
     """
-    cursor = await connection.execute(_TAKE_SPANS, (most,))
+    cursor = await connection.execute(_TAKE_SPANS, (most, skip))
     return [ChangedSpan(*row) for row in await cursor.fetchall()]
 
 
@@ -95,7 +100,7 @@ WITH taken AS (
             SELECT FROM pending_spans q
             WHERE q.signal = p.signal AND q.region = p.region
               AND (q.last_day > p.last_day OR q.last_day = p.last_day AND q.span_id < p.span_id))
-        ORDER BY p.last_day DESC, p.span_id LIMIT %s
+        ORDER BY p.last_day DESC, p.span_id LIMIT %s OFFSET %s
         FOR UPDATE SKIP LOCKED)
     RETURNING span_id, signal, region, first_day, last_day
 )

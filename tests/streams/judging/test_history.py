@@ -556,6 +556,37 @@ def test_a_rule_that_raises_for_history_is_set_aside_with_its_days(
         assert list_quarantined(connection) == []
 
 
+async def test_a_span_that_cannot_even_be_planned_keeps_no_other_waiting(
+    database_url: str, rules: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for county in COUNTIES:
+        await asyncio.to_thread(live, database_url, county, {day(i): 4 for i in range(60)})
+    await asyncio.to_thread(judge_all, database_url, rules)
+    await asyncio.to_thread(bring_in, database_url, {county: [day(50)] for county in COUNTIES})
+    plan = loop.plan_history
+
+    def fail(changed: Any, *arguments: Any) -> Any:
+        if KAOHSIUNG in changed["ili"]:
+            raise ZeroDivisionError
+        return plan(changed, *arguments)
+
+    monkeypatch.setattr(loop, "plan_history", fail)
+    monkeypatch.setattr(loop, "_AFTER_FAILURE_SECONDS", 0.01)
+    left = [(KAOHSIUNG, day(50), day(50))]
+    async with open_pool(database_url, size=1) as pool:
+        task = asyncio.create_task(JudgingLoop(pool, rules, 0.01).run())
+        try:
+            async with asyncio.timeout(60):
+                while await asyncio.to_thread(spans, database_url) != left:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                monkeypatch.setattr(loop, "plan_history", plan)
+                while await asyncio.to_thread(spans, database_url):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
 def test_a_region_that_the_registry_lacks_is_set_aside(
     database_url: str, rules: Configuration
 ) -> None:
