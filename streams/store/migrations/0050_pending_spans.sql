@@ -1,6 +1,6 @@
 -- History that waits for a judge: one row per series and span of days, beside the live changes.
 --
--- An import of three years for 2,850 counties and 10 signals wrote 31 million rows into
+-- An import of three years for some 2,850 counties and 10 signals wrote 31 million rows into
 -- pending_judgements, and live changes waited behind them.
 
 CREATE TABLE pending_spans (

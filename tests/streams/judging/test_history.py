@@ -21,6 +21,7 @@ from streams.health import judging_stands_still
 from streams.judging import loop
 from streams.judging.loop import JudgingLoop, judge_history, judge_pending
 from streams.judging.spans import Span, judged_range, lift, of_level
+from streams.judging.work import plan_history
 from streams.store.alerts import get_history, list_alerts
 from streams.store.imports import Chosen, import_counts, remove_imports
 from streams.store.panels import Extent
@@ -364,8 +365,10 @@ class Dying:
         raise self.DeathError
 
 
-def with_detectors(configuration: Configuration, make: Any) -> Configuration:
-    detectors = {name: make(one) for name, one in configuration.detectors.items()}
+def with_detectors(configuration: Configuration, make: Any, *names: str) -> Configuration:
+    """Wrap the detectors of these rules, or of all."""
+    detectors: dict[str, Any] = dict(configuration.detectors)
+    detectors |= {name: make(detectors[name]) for name in names or detectors}
     return replace(configuration, detectors=detectors)
 
 
@@ -380,9 +383,9 @@ def test_a_judge_that_dies_repeats_its_portion_alone(
     left, done = spans(database_url), judged(database_url)
     assert len(left) == 2
     # After the first rule of the county was judged.
-    dying = rules.detectors | {"county-rolling": Dying(rules.detectors["county-rolling"])}
+    dying = with_detectors(rules, Dying, "county-rolling")
     with pytest.raises(Dying.DeathError):
-        judge_portion(database_url, replace(rules, detectors=dying), 1)
+        judge_portion(database_url, dying, 1)
     assert (spans(database_url), judged(database_url)) == (left, done)
     since = now(database_url)
     assert judge_portion(database_url, rules, 1) == 1
@@ -526,10 +529,7 @@ def test_a_rule_that_raises_for_history_is_set_aside_with_its_days(
         live(database_url, county, {day(i): 4 + i % 3 for i in range(60)})
     judge_all(database_url, rules)
     bring_in(database_url, {county: (day(i) for i in range(10, 30)) for county in COUNTIES})
-    broken = replace(
-        rules,
-        detectors=rules.detectors | {"county-day": Raising(rules.detectors["county-day"])},
-    )
+    broken = with_detectors(rules, Raising, "county-day")
     while judge_portion(database_url, broken, 2):
         pass
     assert spans(database_url) == []
@@ -563,14 +563,13 @@ async def test_a_span_that_cannot_even_be_planned_keeps_no_other_waiting(
         await asyncio.to_thread(live, database_url, county, {day(i): 4 for i in range(60)})
     await asyncio.to_thread(judge_all, database_url, rules)
     await asyncio.to_thread(bring_in, database_url, {county: [day(50)] for county in COUNTIES})
-    plan = loop.plan_history
 
     def fail(changed: Any, *arguments: Any) -> Any:
         if KAOHSIUNG in changed["ili"]:
             raise ZeroDivisionError
-        return plan(changed, *arguments)
+        return plan_history(changed, *arguments)
 
-    monkeypatch.setattr(loop, "plan_history", fail)
+    monkeypatch.setattr("streams.judging.loop.plan_history", fail)
     monkeypatch.setattr(loop, "_AFTER_FAILURE_SECONDS", 0.01)
     left = [(KAOHSIUNG, day(50), day(50))]
     async with open_pool(database_url, size=1) as pool:
@@ -579,7 +578,7 @@ async def test_a_span_that_cannot_even_be_planned_keeps_no_other_waiting(
             async with asyncio.timeout(60):
                 while await asyncio.to_thread(spans, database_url) != left:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
-                monkeypatch.setattr(loop, "plan_history", plan)
+                monkeypatch.setattr("streams.judging.loop.plan_history", plan_history)
                 while await asyncio.to_thread(spans, database_url):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         finally:
