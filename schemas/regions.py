@@ -146,7 +146,8 @@ class RegionRegistry:
             writer.writeheader()
             for region in self:
                 values = region.model_dump(mode="json", exclude_none=True)
-                writer.writerow({**values, "aliases": "|".join(region.aliases)})
+                lists = {"successors": region.successors, "aliases": region.aliases}
+                writer.writerow(values | {name: "|".join(parts) for name, parts in lists.items()})
 
     def __contains__(self, code: object) -> bool:
         return code in self._regions

@@ -93,8 +93,8 @@ async def commit_batch(
     SchemaMisfitError
         When the database was migrated for another program meanwhile. Nothing was written.
     psycopg.errors.ForeignKeyViolation
-        When `series` remembers numbers that the database does not have, as after the restore of a
-        backup. Nothing was written; forget them and try again.
+        When `series` remembers numbers that the database does not have: rows of the table `series`
+        were deleted or changed by hand. Nothing was written; forget them and try again.
     """
     literals = await series.know(connection, reading.accepted)
     # In a thread, so that the event loop serves the commits that are under way.

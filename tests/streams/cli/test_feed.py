@@ -41,6 +41,23 @@ def visits(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_code_that_is_too_wide_is_told_once_with_what_to_send(
+    run: Run, tmp_path: Path, topics: Any, consumed: Consumed, options: tuple[str, ...]
+) -> None:
+    file = tmp_path / "wide.csv"
+    rows = [HEADER, *(GOOD.format(n=n).replace("TW-TPE", "TW") for n in (1, 2)), GOOD.format(n=3)]
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    result = run("publish", file, "--kind", "visits", *options)
+
+    said = " ".join(result.stderr.split())
+    assert "2 events: TW 臺灣 is a nation: the events count there, and in no region below" in said
+    assert said.count("is a nation") == 1
+    assert result.exit_code == 0  # nothing is refused: a wrong place is better than no count
+    assert len(consumed(topics.visits)) == (0 if options else 3)
+
+
 def test_good_rows_are_published_and_bad_ones_told(
     run: Run, visits: Path, topics: Any, consumed: Consumed
 ) -> None:
