@@ -208,14 +208,17 @@ async def judge_pending(
         taken = sum(one.rows for one in days)
         quarantined = await read_quarantined(connection)
         as_of = await _database_time(connection)
+        old = []
         if taken >= _TAKEN_AT_ONCE:
             recent_from = _recent_from(configuration, as_of)
-            await pend_days(connection, [one for one in days if one.day < recent_from])
+            old = [one for one in days if one.day < recent_from]
             days = [one for one in days if one.day >= recent_from]
+            await pend_days(connection, old)
         spans = _spans((one.signal, one.region, Span(one.day, one.day)) for one in days)
         work = plan_work(spans, quarantined, configuration, as_of)
-        if not any(work):
+        if not any(work) and not old:
             return taken
+        # Also where all was old: it tells that the queue moves on.
         alerts = await judge_work(
             connection, work, configuration, as_of=as_of, taken=taken, queue=WHOLE
         )

@@ -344,6 +344,13 @@ def test_a_flood_of_old_live_changes_waits_behind_recent_ones(
     }
     judge_all(database_url, rules)
     assert ("county-day", TAIPEI, first) in judged(database_url, since)
+    # A flood of nothing but old days moves on, too, and is no standstill.
+    live(database_url, TAIPEI, {old - timedelta(days=i): 6 for i in range(50)})
+    go_by(database_url, 6)
+    assert judging_stands_still(state(database_url)) is not None
+    assert judge(database_url, rules) == 40
+    assert rows(database_url, "SELECT count(*) FROM pending_judgements") == [(10,)]
+    assert judging_stands_still(state(database_url)) is None
 
 
 # ---------------------------------------------------------------- crashes
