@@ -450,6 +450,35 @@ async def test_judges_share_the_queue_and_a_second_import_is_not_lost(
     assert found["nation-day", "TW", day(40)][0] == 308
 
 
+async def test_a_judge_that_is_cut_off_leaves_its_portion_to_the_next(
+    database_url: str, rules: Configuration
+) -> None:
+    await asyncio.to_thread(live, database_url, TAIPEI, {day(i): 4 for i in range(60)})
+    await asyncio.to_thread(judge_all, database_url, rules)
+    await asyncio.to_thread(bring_in, database_url, {TAIPEI: [day(40)]}, value=5)
+    waiting = await asyncio.to_thread(spans, database_url)
+    Held.entered.clear()
+    Held.go.clear()
+    async with open_pool(database_url, size=1) as one, open_pool(database_url, size=1) as two:
+        task = asyncio.create_task(judge_history(one, with_detectors(rules, Held), 100))
+        try:
+            await asyncio.to_thread(Held.entered.wait, 30)
+            await asyncio.to_thread(
+                rows,
+                database_url,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE state = 'idle in transaction' AND datname = current_database()",
+            )
+        finally:
+            Held.go.set()
+        with pytest.raises(psycopg.OperationalError):
+            await task
+        assert await asyncio.to_thread(spans, database_url) == waiting
+        assert await judge_history(two, rules, 100) == 2
+    found = await asyncio.to_thread(verdicts, database_url)
+    assert found["county-day", TAIPEI, day(40)][0] == 5
+
+
 async def test_the_loop_judges_live_changes_between_portions(
     database_url: str, rules: Configuration
 ) -> None:
