@@ -14,7 +14,7 @@ import pytest
 from schemas.alerts import Change, Closed, Discarded, Monitored, Suppressed, Verified
 from streams.config import load_configuration
 from streams.judging import loop
-from streams.judging.loop import JudgingLoop, judge_pending
+from streams.judging.loop import JudgingLoop, judge_history, judge_pending
 from streams.store.alerts import get_alert, get_history, list_alerts
 from streams.store.decisions import act
 from streams.store.pool import open_pool
@@ -497,6 +497,8 @@ async def test_judges_at_the_same_time_open_one_alert_and_agree(
             taken = 0
             while got := await judge_pending(opened, rules):
                 taken += got
+            while await judge_history(opened, rules, 1):
+                pass
         return taken
 
     assert sum(await asyncio.gather(*(work() for _ in range(4)))) == 3 * 24
