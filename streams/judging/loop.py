@@ -34,12 +34,12 @@ from streams.store.held_updates import release_updates
 from streams.store.judging_runs import HISTORY, WHOLE
 from streams.store.pending import pend_days, take_changes, take_spans
 from streams.store.quarantine import read_quarantined, retry_all
+from streams.store.verdicts import begin_look
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime
 
-    from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
 
     from streams.config import Configuration
@@ -207,20 +207,20 @@ async def judge_pending(
         days = await take_changes(connection, _TAKEN_AT_ONCE)
         taken = sum(one.rows for one in days)
         quarantined = await read_quarantined(connection)
-        as_of = await _database_time(connection)
+        look = await begin_look(connection)
         old = []
         if taken >= _TAKEN_AT_ONCE:
-            recent_from = _recent_from(configuration, as_of)
+            recent_from = _recent_from(configuration, look.as_of)
             old = [one for one in days if one.day < recent_from]
             days = [one for one in days if one.day >= recent_from]
             await pend_days(connection, old)
         spans = _spans((one.signal, one.region, Span(one.day, one.day)) for one in days)
-        work = plan_work(spans, quarantined, configuration, as_of)
+        work = plan_work(spans, quarantined, configuration, look.as_of)
         if not any(work) and not old:
             return taken
         # Also where all was old: it tells that the queue moves on.
         alerts = await judge_work(
-            connection, work, configuration, as_of=as_of, taken=taken, queue=WHOLE
+            connection, work, configuration, look=look, taken=taken, queue=WHOLE
         )
     if alerts:
         changed()
@@ -256,12 +256,12 @@ async def judge_history(
         if not found:
             return 0
         quarantined = await read_quarantined(connection)
-        as_of = await _database_time(connection)
+        look = await begin_look(connection)
         spans = _spans((one.signal, one.region, Span(one.first_day, one.last_day)) for one in found)
-        work = plan_history(spans, quarantined, configuration, as_of)
+        work = plan_history(spans, quarantined, configuration, look.as_of)
         # Also where there is nothing to judge: it tells that history moves on.
         alerts = await judge_work(
-            connection, work, configuration, as_of=as_of, taken=len(found), queue=HISTORY
+            connection, work, configuration, look=look, taken=len(found), queue=HISTORY
         )
     if alerts:
         changed()
@@ -282,15 +282,3 @@ def _recent_from(configuration: Configuration, at: datetime) -> date:
     if within is None:
         return date.min
     return at.astimezone(configuration.surveillance.zone).date() - timedelta(days=within)
-
-
-async def _database_time(connection: AsyncConnection) -> datetime:
-    """Return the time before which everything that is read from now on was known.
-
-    The database's clock is one for all judges, so that the later look wins.
-    """
-    cursor = await connection.execute("SELECT clock_timestamp()")
-    row = await cursor.fetchone()
-    assert row is not None  # noqa: S101 - a query without FROM gives one row
-    as_of: datetime = row[0]
-    return as_of

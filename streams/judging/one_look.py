@@ -18,13 +18,13 @@ from streams.store.quarantine import defer, quarantine, release
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from psycopg import AsyncConnection
 
     from streams.config import Configuration
     from streams.judging.work import Work
     from streams.store.quarantine import Failure
+    from streams.store.verdicts import Look
 
 __all__ = ["judge_work"]
 
@@ -36,7 +36,7 @@ async def judge_work(
     work: Work,
     configuration: Configuration,
     *,
-    as_of: datetime,
+    look: Look,
     taken: int,
     queue: str,
 ) -> bool:
@@ -44,8 +44,8 @@ async def judge_work(
 
     Parameters
     ----------
-    as_of
-        The database's time, read after the rows were taken and before any count.
+    look
+        Begun after the rows were taken and before any count was read.
     taken
         Rows that were taken from the queue.
     queue
@@ -55,7 +55,7 @@ async def judge_work(
     # The numbers of an alert come from all verdicts of its series, those included that another
     # judge is about to write: only one writes at a time.
     await connection.execute(TAKE, (JUDGING,))
-    alerts, unstored = await record_judged(connection, judged.found, configuration, as_of=as_of)
+    alerts, unstored = await record_judged(connection, judged.found, configuration, look=look)
     failed = [*work.failures, *judged.failed, *_failures(unstored, work, configuration)]
     await _set_aside(connection, work, failed)
     if judged.found or not failed:

@@ -52,6 +52,7 @@ MIGRATIONS = [
     "0052_linking_on_request",
     "0053_access_epoch",
     "0054_brief_locks",
+    "0059_looks",
 ]
 
 
