@@ -5,40 +5,18 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
-from pydantic_core import (
-    CoreSchema,
-    PydanticCustomError,
-    SchemaValidator,
-    core_schema,
-)
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from schemas.codes import read_atc
 from schemas.privacy import Privacy, personal_sentence, privacy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pydantic import GetCoreSchemaHandler
 
     from schemas.privacy import Country, Finding
 
-__all__ = [
-    "EVENT_KINDS",
-    "DrugSale",
-    "Event",
-    "EventKind",
-    "FeverVisit",
-    "model_of",
-    "quick_parser",
-]
+__all__ = ["EVENT_KINDS", "DrugSale", "Event", "EventKind", "FeverVisit", "model_of"]
 
 _OLDEST = 125
 
@@ -70,14 +48,13 @@ class _NullIs:
     def __init__(self, default: object) -> None:
         self._default = default
 
-    def __call__(self, value: object) -> object:
-        return self._default if value is None else value
-
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
+        inner, default = handler(source), self._default
         return core_schema.no_info_after_validator_function(
-            self, core_schema.nullable_schema(handler(source))
+            lambda value: default if value is None else value,
+            core_schema.nullable_schema(inner),
         )
 
 
@@ -131,28 +108,20 @@ class _EventBase(BaseModel):
         default=False, description="True removes the event from all counts"
     )
 
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        self.check()
-        return self
-
-    def check(self) -> None:
-        """Raise PydanticCustomError for personal data and for fields that contradict each other."""
-        privacy = self.privacy
-        if found := privacy.in_identifier(self.event_id):
-            raise _personal("event_id", found)
-        facts = self.source_id, self.facility_id, self.region
-        if facts not in privacy.harmless:
-            for field, value in zip(("source_id", "facility_id", "region"), facts, strict=True):
-                if found := privacy.in_identifier(value):
-                    raise _personal(field, found)
-            privacy.harmless.add(facts)
+    def _check_recurring(self) -> None:
+        facts = (self.source_id, self.facility_id, self.region)
+        if found := self.privacy.in_recurring(facts):
+            number, finding = found
+            _refuse_personal(("source_id", "facility_id", "region")[number], finding)
 
 
-def _personal(field: str, found: Finding) -> PydanticCustomError:
-    return PydanticCustomError(
-        "personal_data", "{sentence}", {"sentence": personal_sentence(field, found)}
-    )
+def _refuse_personal(field: str, found: Finding | None) -> None:
+    if found:
+        raise PydanticCustomError(
+            "personal_data",
+            "{sentence}",
+            {"sentence": personal_sentence(field, found)},
+        )
 
 
 class FeverVisit(_EventBase):
@@ -174,19 +143,17 @@ class FeverVisit(_EventBase):
         default=None, description="Pseudonym, keyed by the source; never an id number"
     )
 
-    def check(self) -> None:
-        """Raise PydanticCustomError for personal data and for fields that contradict each other."""
-        super().check()
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         privacy = self.privacy
-        if self.patient_token is not None and (found := privacy.in_token(self.patient_token)):
-            raise _personal("patient_token", found)
-        content = self.complaint, self.icd10
-        if content not in privacy.harmless:
-            if found := privacy.in_text(self.complaint):
-                raise _personal("complaint", found)
-            if found := privacy.in_codes(self.icd10):
-                raise _personal("icd10", found)
-            privacy.harmless.add(content)
+        _refuse_personal("event_id", privacy.in_identifier(self.event_id))
+        if self.patient_token is not None:
+            _refuse_personal("patient_token", privacy.in_token(self.patient_token))
+        self._check_recurring()
+        if self.complaint is not None:
+            _refuse_personal("complaint", privacy.in_complaint(self.complaint))
+        if self.icd10:
+            _refuse_personal("icd10", privacy.in_codes(self.icd10))
         if self.age_group is not None:
             _check_age_group(self.age_group)
             if self.age is not None:
@@ -194,6 +161,7 @@ class FeverVisit(_EventBase):
                     "contradiction",
                     "Both age and age_group are given. Send the one that is known best.",
                 )
+        return self
 
 
 def _check_age_group(group: str) -> None:
@@ -221,16 +189,14 @@ class DrugSale(_EventBase):
     )
     otc: bool | None = Field(default=None, description="Sold without prescription")
 
-    def check(self) -> None:
-        """Raise PydanticCustomError for personal data, and where nothing tells what was sold."""
-        super().check()
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         privacy = self.privacy
-        content = self.product, self.category, self.atc
-        if content not in privacy.harmless:
-            for field, value in zip(("product", "category", "atc"), content, strict=True):
-                if found := privacy.in_product(value):
-                    raise _personal(field, found)
-            privacy.harmless.add(content)
+        _refuse_personal("event_id", privacy.in_identifier(self.event_id))
+        self._check_recurring()
+        _refuse_personal("product", privacy.in_product(self.product))
+        _refuse_personal("category", privacy.in_product(self.category))
+        _refuse_personal("atc", privacy.in_product(self.atc))
         if self.product is None and self.atc is None:
             raise PydanticCustomError(
                 "nothing_sold", "product or atc is missing. Send at least one of the two."
@@ -239,6 +205,7 @@ class DrugSale(_EventBase):
             raise PydanticCustomError(
                 "no_code", "atc is no ATC code, and there is no product. Write it as N02BE01."
             )
+        return self
 
 
 Event = FeverVisit | DrugSale
@@ -256,42 +223,3 @@ def model_of(kind: EventKind, *countries: Country) -> type[FeverVisit | DrugSale
     """Return the model of a kind of event with the privacy checks of countries."""
     base = EVENT_KINDS[kind]
     return type(base.__name__, (base,), {"__module__": __name__, "privacy": privacy_of(*countries)})
-
-
-def quick_parser(model: type[FeverVisit | DrugSale]) -> Callable[[bytes], Event | None]:
-    """Return a parser of JSON that returns None where the model has to be asked.
-
-    An event that it returns is the one that the model reads. pydantic calls Python for the check
-    and for each field that may be null; a parser without these calls takes half the time.
-    """
-    schema = model.__pydantic_core_schema__
-    if schema["type"] != "function-after" or schema["schema"]["type"] != "model":
-        raise TypeError(f"{model.__name__} has another validator around that of `check`.")
-    inner: Any = schema["schema"]
-    fields = {
-        name: field | {"schema": _without_null(field["schema"])}
-        for name, field in inner["schema"]["fields"].items()
-    }
-    without_null = inner | {"schema": inner["schema"] | {"fields": fields}}
-    read = SchemaValidator(without_null).validate_json
-
-    def parse(value: bytes) -> Event | None:
-        if b"null" in value:
-            return None
-        try:
-            event: Event = read(value)
-            event.check()
-        except ValueError:  # pydantic's errors are
-            return None
-        return event
-
-    return parse
-
-
-def _without_null(schema: Any) -> Any:
-    """Return a field's schema without `_NullIs`."""
-    if schema["type"] == "default":
-        return schema | {"schema": _without_null(schema["schema"])}
-    if schema["type"] == "function-after" and isinstance(schema["function"]["function"], _NullIs):
-        return schema["schema"]["schema"]
-    return schema

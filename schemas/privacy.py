@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from schemas.codes import read_icd10
@@ -33,7 +33,6 @@ __all__ = [
     "Country",
     "Finding",
     "Privacy",
-    "Remembered",
     "identifier_looks_personal",
     "personal_sentence",
     "privacy_of",
@@ -179,16 +178,8 @@ _ELEVEN_DIGITS, _NINE_DIGITS = b"d" * 11, b"d" * 9
 _MAY_BE_PERSONAL = re.compile(r"(?:\d\D?){7}|[@\uff20]")
 
 
-class Remembered(set[tuple[object, ...]]):
-    """A set that begins anew when it is full: looking into it costs less than a cached call."""
-
-    MOST: Final = 65_536
-
-    def add(self, one: tuple[object, ...]) -> None:
-        """Add a member."""
-        if len(self) >= self.MOST:
-            self.clear()
-        super().add(one)
+#: Distinct texts that are remembered.
+_REMEMBERED: Final = 65_536
 
 
 class Privacy:
@@ -214,8 +205,11 @@ class Privacy:
         self._product = tuple(
             one for one in self._text if one in _CALLED or one.what not in _NOT_OF_PRODUCTS
         )
-        #: Facilities, complaints, products and codes recur: what held nothing is searched once.
-        self.harmless = Remembered()
+        #: Facilities, complaints, products and codes recur: each is searched once.
+        self.in_recurring = lru_cache(_REMEMBERED)(self._in_recurring)
+        self.in_complaint = lru_cache(_REMEMBERED)(self.in_text)
+        self.in_product = lru_cache(_REMEMBERED)(self._in_product)
+        self.in_codes = lru_cache(_REMEMBERED)(self._in_codes)
 
     def in_identifier(self, identifier: str | None) -> Finding | None:
         """Find what an identifier gives away about a person.
@@ -240,7 +234,14 @@ class Privacy:
             return None
         return _search(self._token, token.upper())
 
-    def in_codes(self, codes: tuple[str | None, ...]) -> Finding | None:
+    def _in_recurring(self, identifiers: tuple[str, ...]) -> tuple[int, Finding] | None:
+        """Find the first identifier that gives something away, by its number."""
+        for number, identifier in enumerate(identifiers):
+            if found := self.in_identifier(identifier):
+                return number, found
+        return None
+
+    def _in_codes(self, codes: tuple[str | None, ...]) -> Finding | None:
         """Find what a text in the place of a code gives away."""
         for code in codes:
             if code and not read_icd10(code) and (found := self.in_text(code)):
@@ -263,7 +264,7 @@ class Privacy:
         """
         return self._in_prose(self._text, text)
 
-    def in_product(self, text: str | None) -> Finding | None:
+    def _in_product(self, text: str | None) -> Finding | None:
         """Find what a product's name gives away; lot and registration numbers are no persons."""
         return self._in_prose(self._product, text)
 

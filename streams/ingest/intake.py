@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.counts import ALL_STRATA
-from schemas.events import EVENT_KINDS, DrugSale, EventKind, FeverVisit, model_of, quick_parser
+from schemas.events import EVENT_KINDS, DrugSale, EventKind, FeverVisit, model_of
 from schemas.privacy import identifier_looks_personal, privacy_of, text_looks_personal
 from schemas.raw_records import is_plain, raw_refusal
 from schemas.refusals import Refusal, RefusalReason, refusal_from
@@ -105,12 +105,9 @@ class Intake:
         self._max_future = timedelta(minutes=surveillance.event_time.max_future_minutes)
         countries = configuration.regions.countries
         self._privacy = privacy_of(*countries)
-        models = {kind: model_of(kind, *countries) for kind in EVENT_KINDS}
         self._parse: Mapping[EventKind, Any] = {
-            kind: TypeAdapter(model).validator.validate_json for kind, model in models.items()
-        }
-        self._parse_quickly: Mapping[EventKind, Any] = {
-            kind: quick_parser(model) for kind, model in models.items()
+            kind: TypeAdapter(model_of(kind, *countries)).validator.validate_json
+            for kind in EVENT_KINDS
         }
 
     def read(self, kind: EventKind, records: Iterable[Any], *, now: datetime) -> Reading:
@@ -125,7 +122,7 @@ class Intake:
         now
             The time against which event times are checked.
         """
-        parse, parse_quickly = self._parse[kind], self._parse_quickly[kind]
+        parse = self._parse[kind]
         classify = self._visit if kind == "visits" else self._sale
         oldest, latest = (now - self._max_age).timestamp(), (now + self._max_future).timestamp()
         reading = Reading(kind)
@@ -135,14 +132,12 @@ class Intake:
             if not value or value.isspace() or len(value) > MAX_RECORD_BYTES:
                 reading.refused.append(_refused(record, _unread(value)))
                 continue
-            event = parse_quickly(value)
-            if event is None:
-                try:
-                    event = parse(value)
-                except ValidationError as error:
-                    refusal = raw_refusal(value, self._privacy) or refusal_from(error)
-                    reading.refused.append(_refused(record, refusal))
-                    continue
+            try:
+                event = parse(value)
+            except ValidationError as error:
+                refusal = raw_refusal(value, self._privacy) or refusal_from(error)
+                reading.refused.append(_refused(record, refusal))
+                continue
             if not is_plain(value, len(event.model_fields_set)) and (
                 strange := raw_refusal(value, self._privacy)
             ):

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.events import EVENT_KINDS, DrugSale, EventKind, FeverVisit, quick_parser
-from schemas.privacy import Remembered
+from schemas.events import EVENT_KINDS, DrugSale, FeverVisit
 from tests.support.events import sale, visit
 
 
@@ -153,46 +152,3 @@ def test_a_visit_survives_json(
 ) -> None:
     read = read_visit(age=age, temperature=temperature, revision=revision, cancelled=cancelled)
     assert FeverVisit.model_validate_json(read.model_dump_json()) == read
-
-
-ODD = st.sampled_from(
-    [None, "", "x", "13800138000", 0, 1, -1, 37.5, True, [], ["J11.1"], [None], "2026-11-21"]
-)
-
-
-@given(
-    event=st.sampled_from([("visits", visit()), ("sales", sale())]),
-    changes=st.dictionaries(
-        st.sampled_from(sorted({*visit(), *sale(), "age_group", "patient_token", "other"})),
-        ODD,
-        max_size=2,
-    ),
-    left_out=st.sampled_from([*sorted(visit()), ""]),
-)
-def test_the_quick_parser_reads_what_the_model_reads(
-    event: tuple[EventKind, dict[str, Any]], changes: dict[str, Any], left_out: str
-) -> None:
-    kind, ordinary = event
-    model = EVENT_KINDS[kind]
-    fields = {name: value for name, value in (ordinary | changes).items() if name != left_out}
-    value = json.dumps(fields).encode()
-    quick = quick_parser(model)(value)
-    try:
-        read = model.model_validate_json(value)
-    except ValidationError:
-        assert quick is None
-        return
-    if None in fields.values() or [None] in fields.values():
-        assert quick is None
-        return
-    assert quick == read
-    assert quick is not None
-    assert quick.model_fields_set == read.model_fields_set
-
-
-def test_a_set_that_is_full_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Remembered, "MOST", 2)
-    remembered = Remembered()
-    for one in "abc":
-        remembered.add((one,))
-    assert remembered == {("c",)}
