@@ -152,7 +152,15 @@ class Explanation(_Model):
     neighbours: tuple[Neighbour, ...] = Field(
         default=(), description="The high ones, nearest first"
     )
-    neighbours_judged: int = Field(default=0, description="Neighbours with a verdict")
+    neighbours_judged: int = Field(default=0, description="Neighbours that could be judged")
+    neighbours_awaited: int | None = Field(
+        default=None,
+        description="Neighbours not judged yet in this period; the alert is explained again when "
+        "they are. None: of an explanation from before this was kept",
+    )
+    neighbours_unknown: int = Field(
+        default=0, description="Neighbours that have no data or too little of it to be judged"
+    )
 
 
 # -- what happens to alerts -----------------------------------------------------------------------
@@ -455,6 +463,11 @@ class Alert(_Model):
     opened_at: datetime
     resumed_at: datetime | None = Field(
         default=None, description="When an exceedance began again after an end, the last time"
+    )
+    begun_to: date | None = Field(
+        default=None,
+        description="Last day of the latest exceedance when it opened, or resumed the last time: "
+        "by its age then it was announced or not",
     )
     updated_at: datetime
 

@@ -135,28 +135,55 @@ def _outstanding(
 
 def _nearby(explanation: Explanation, configuration: Configuration) -> Sentences | None:
     judged, high = explanation.neighbours_judged, explanation.neighbours
+    awaited = explanation.neighbours_awaited or 0
     if not judged:
-        return None
+        return Sentences("neighbours not judged yet", "周边地区尚未判定") if awaited else None
     if not high:
-        return Sentences(
-            "no neighbouring area is high" if judged > 1 else "the neighbouring area is not high",
-            "周边地区同期未见偏高",
-        )
+        return _none_high(explanation)
+    rest = _awaited(awaited)
     if len(high) > _NAMED_NEIGHBOURS:
+        total = judged + awaited + explanation.neighbours_unknown
+        every = len(high) == total and explanation.neighbours_awaited is not None
         return Sentences(
-            f"all {judged} neighbouring areas are high too"
-            if len(high) == judged
-            else f"{len(high)} of {judged} neighbouring areas are high too",
-            f"周边{judged}个地区同期均偏高"
-            if len(high) == judged
-            else f"周边{judged}个地区中有{len(high)}个同期也偏高",
+            (f"all {total}" if every else f"{len(high)} of {total}")
+            + f" neighbouring areas are high too{rest.en}",
+            f"周边{total}个地区同期均偏高"
+            if every
+            else f"周边{total}个地区中有{len(high)}个同期也偏高{rest.zh}",
         )
     names = [place(one.region, configuration) for one in high]
     verb = "is" if len(high) == 1 else "are"
     return Sentences(
-        f"nearby {listed([name.en for name in names], 'and')} {verb} high too",
-        f"周边的{'、'.join(name.zh for name in names)}同期也偏高",
+        f"nearby {listed([name.en for name in names], 'and')} {verb} high too{rest.en}",
+        f"周边的{'、'.join(name.zh for name in names)}同期也偏高{rest.zh}",
     )
+
+
+def _none_high(explanation: Explanation) -> Sentences:
+    """Say that no neighbour is high, and of which neighbours that is known."""
+    judged, awaited = explanation.neighbours_judged, explanation.neighbours_awaited
+    if awaited == 0 and explanation.neighbours_unknown == 0:
+        return Sentences(
+            "no neighbouring area is high" if judged > 1 else "the neighbouring area is not high",
+            "周边地区同期未见偏高",
+        )
+    rest = _awaited(awaited or 0)
+    so_far = "judged so far" if awaited else "that could be judged"
+    return Sentences(
+        (
+            f"none of the {judged} neighbouring areas {so_far} is high"
+            if judged > 1
+            else f"the one neighbouring area {so_far} is not high"
+        )
+        + rest.en,
+        f"周边已判定的{judged}个地区同期未见偏高{rest.zh}",
+    )
+
+
+def _awaited(number: int) -> Sentences:
+    if not number:
+        return Sentences("", "")
+    return Sentences(f" ({number} not judged yet)", f"（另有{number}个尚未判定）")
 
 
 def _completeness(explanation: Explanation) -> Sentences | None:

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from psycopg_pool import PoolClosed, PoolTimeout
 
-from streams.alerts.following import explain_changed, keep_rolling_up
+from streams.alerts.following import explain_changed, keep_rolling_up, renew_explanations
 from streams.alerts.publishing import publish_events
 from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
@@ -74,6 +74,8 @@ _LOOK_FOR_TOPICS_MS = 10_000
 _FOLLOW_SECONDS = 0.5
 #: Between looks for alerts that nobody has read, or whose days go by without cases.
 _WATCH_SECONDS = 15.0
+#: Between looks at the neighbours of alerts that are explained.
+_RENEW_SECONDS = 5.0
 #: Between looks at how far the logs reach, which tells the lag.
 _LOG_ENDS_SECONDS = 15.0
 #: Between checks whether the database's schema was changed; each commit checks it as well.
@@ -338,6 +340,13 @@ def _define_watching(app: FenghuoApp) -> None:
     @app.timer(interval=_WATCH_SECONDS)
     async def watch() -> None:
         await _look_through(app)
+
+    @app.timer(interval=_RENEW_SECONDS)
+    async def renew() -> None:
+        with _waiting("Alerts wait to be explained again"):
+            if await renew_explanations(app.pool, app.configuration):
+                app.to_publish.set()
+                app.to_notify.set()
 
     @app.timer(interval=_SCHEMA_SECONDS)
     async def schema() -> None:

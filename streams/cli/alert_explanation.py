@@ -40,6 +40,8 @@ def explanation_facts(alert: Alert, configuration: Configuration) -> list[tuple[
         (
             "neighbours high",
             f"{len(told.neighbours)} of {told.neighbours_judged}"
+            + (f"; {told.neighbours_awaited} not judged yet" if told.neighbours_awaited else "")
+            + (f"; {told.neighbours_unknown} without data" if told.neighbours_unknown else "")
             + (f": {neighbours}" if neighbours else ""),
         ),
     ]

@@ -13,14 +13,14 @@ from streams.alerts.explaining.figures import (
     growth,
     largest,
 )
-from streams.alerts.explaining.neighbours import high
+from streams.alerts.explaining.neighbours import Surroundings, high
 from streams.alerts.explaining.slots import BASELINE, LATEST_WEEK, PERIOD, WEEK_BEFORE, covered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-    from schemas.alerts import Alert, Neighbour
+    from schemas.alerts import Alert
     from schemas.regions import RegionRegistry
     from streams.alerts.explaining.slots import Slot
     from streams.store.panels import Extent
@@ -61,7 +61,7 @@ class Readings:
     #: Facilities that have reported in the weeks before.
     known: set[str] = field(default_factory=set)
     reports: Reports | None = None
-    neighbours: list[Neighbour] = field(default_factory=list)
+    surroundings: Surroundings = Surroundings((), 0, 0)
 
     def is_covered(self, number: int) -> bool:
         """Tell whether counts reach over a slot."""
@@ -124,8 +124,10 @@ def assemble(
         ),
         regions=largest(contributions(below.get(PERIOD, {}), below, slots)),
         age_groups=age_contributions(readings.strata, slots),
-        neighbours=high(readings.neighbours),
-        neighbours_judged=len(readings.neighbours),
+        neighbours=high(readings.surroundings.judged),
+        neighbours_judged=len(readings.surroundings.judged),
+        neighbours_awaited=readings.surroundings.awaited,
+        neighbours_unknown=readings.surroundings.unknown,
     )
 
 

@@ -10,7 +10,7 @@ from streams.alerts.explaining.assembling import (
     facility_slots,
     leading_regions,
 )
-from streams.alerts.explaining.neighbours import neighbours_of
+from streams.alerts.explaining.neighbours import around
 from streams.alerts.explaining.reading import (
     FacilityQuestion,
     NeighbourQuestion,
@@ -73,11 +73,13 @@ async def explain(
             number,
             alert.numbers_rule,
             alert.last_period,
-            neighbours_of(alert.region, configuration.regions, alert.last_period),
+            around(alert, configuration.regions),
         )
         for number, alert in enumerate(alerts)
     ]
-    await read_neighbours(connection, neighbours, readings)
+    found = await read_neighbours(connection, neighbours)
+    for reading, surroundings in zip(readings, found, strict=True):
+        reading.surroundings = surroundings
     return [
         assemble(alert, reading, configuration.regions, as_of)
         for alert, reading in zip(alerts, readings, strict=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 from schemas.alerts import Neighbour
 from streams.alerts.explaining.assembling import Readings, Reports
 from streams.alerts.explaining.figures import LEAST_FOR_COMPLETENESS, usual_from
+from streams.alerts.explaining.neighbours import Surroundings
 from streams.alerts.explaining.queries import COUNTS, FACILITIES, KNOWN, NEIGHBOURS, REPORTS
 from streams.alerts.explaining.slots import PERIOD
 from streams.store.facility_names import facility_names
@@ -164,12 +165,12 @@ async def read_reports(
 
 
 async def read_neighbours(
-    connection: AsyncConnection, asked: Sequence[NeighbourQuestion], readings: Sequence[Readings]
-) -> None:
-    """Fill in the latest verdicts of neighbouring regions in the same period."""
+    connection: AsyncConnection, asked: Sequence[NeighbourQuestion]
+) -> list[Surroundings]:
+    """Return what the latest verdicts say of neighbouring regions in the same period."""
     wanted = [(one, rank, region) for one in asked for rank, region in enumerate(one.regions)]
-    if not wanted:
-        return
+    judged: defaultdict[int, list[Neighbour]] = defaultdict(list)
+    unknown: defaultdict[int, int] = defaultdict(int)
     values = {
         "alerts": [one.alert for one, _, _ in wanted],
         "rules": [one.rule for one, _, _ in wanted],
@@ -177,12 +178,24 @@ async def read_neighbours(
         "ranks": [rank for _, rank, _ in wanted],
         "regions": [region for _, _, region in wanted],
     }
-    for alert, region, observed, expected, upper, alarm in await _rows(
-        connection, NEIGHBOURS, values
-    ):
-        readings[alert].neighbours.append(
-            Neighbour(region=region, observed=observed, expected=expected, upper=upper, alarm=alarm)
+    found = await _rows(connection, NEIGHBOURS, values) if wanted else []
+    for alert, region, observed, expected, upper, alarm, could_be_judged in found:
+        if could_be_judged:
+            judged[alert].append(
+                Neighbour(
+                    region=region, observed=observed, expected=expected, upper=upper, alarm=alarm
+                )
+            )
+        else:
+            unknown[alert] += 1
+    return [
+        Surroundings(
+            tuple(judged[one.alert]),
+            len(one.regions) - len(judged[one.alert]) - unknown[one.alert],
+            unknown[one.alert],
         )
+        for one in asked
+    ]
 
 
 async def _rows(

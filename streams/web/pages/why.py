@@ -114,10 +114,17 @@ def _completeness(told: Explanation, reader: Reader) -> Fact:
 def _around(told: Explanation, reader: Reader) -> Fact:
     t = reader.t
     judged, high = told.neighbours_judged, len(told.neighbours)
+    awaited, unknown = told.neighbours_awaited or 0, told.neighbours_unknown
+    more = [
+        t(key, n=number)
+        for key, number in (("why.neighbours_awaited", awaited), ("why.neighbours_unknown", unknown))
+        if number
+    ]
     if not judged:
-        return Fact(t("why.neighbours"), t("why.unknown"))
+        text = t("why.neighbours_not_yet" if awaited else "why.unknown")
+        return Fact(t("why.neighbours"), text, "; ".join(more))
     key = "why.neighbours_text" if high else "why.neighbours_none"
-    return Fact(t("why.neighbours"), t(key, n=high, all=judged))
+    return Fact(t("why.neighbours"), t(key, n=high, all=judged), "; ".join(more))
 
 
 def _chance(alert: Alert, q_value: float | None, reader: Reader) -> list[Fact]:

@@ -153,6 +153,9 @@ READING: Final[dict[str, tuple[str, str]]] = {
     "why.neighbours": ("Neighbouring areas", "周边地区"),
     "why.neighbours_text": ("{n} of {all} are high too", "{all} 个中有 {n} 个同期偏高"),
     "why.neighbours_none": ("none of {all} is high", "{all} 个均未见偏高"),
+    "why.neighbours_not_yet": ("not judged yet", "尚未判定"),
+    "why.neighbours_awaited": ("{n} more not judged yet", "另有 {n} 个尚未判定"),
+    "why.neighbours_unknown": ("{n} more without enough data", "另有 {n} 个数据不足"),
     "why.chance": ("Chance alone", "偶然波动"),
     "why.chance_text": ("p {p}", "p {p}"),
     "why.q_text": (

@@ -51,6 +51,7 @@ MIGRATIONS = [
     "0052_linking_on_request",
     "0053_access_epoch",
     "0054_brief_locks",
+    "0055_neighbours_and_age",
 ]
 
 
