@@ -81,6 +81,10 @@ class AlertView(Alert):
     )
     rank: int | None = Field(description="Among all open alerts; 1: look at it first")
     rule_predictive_value: PredictiveValueView
+    not_announced_older_than_days: int | None = Field(
+        description="The limit (alerts.announce_within_days) beyond which it was too old to be "
+        "announced when it was found; null: it was announced"
+    )
     possible: list[str] = Field(description="What you can do with it now")
 
 

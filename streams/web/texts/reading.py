@@ -51,6 +51,11 @@ READING: Final[dict[str, tuple[str, str]]] = {
     "alert.vs": ("vs {expected} expected", "预期 {expected}"),
     "alert.unread": ("Unread", "未读"),
     "alert.escalated": ("Escalated", "已升级"),
+    "alert.too_old": ("Not announced: older than {n} days", "未即时通知：早于 {n} 天"),
+    "alert.too_old_hint": (
+        "The exceedance was this old when it was found; only digests tell of it",
+        "发现时已早于该期限，仅在汇总消息中列出",
+    ),
     "alert.ended_short": ("Ended", "已回落"),
     "alert.corrected_short": ("Corrected", "已更正"),
     "alert.assigned_to": ("With {name}", "负责人：{name}"),

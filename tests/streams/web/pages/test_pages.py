@@ -95,6 +95,28 @@ def test_a_line_tells_what_matters(officer: Browser, database: str) -> None:
     assert "Escalated" not in text
 
 
+def test_an_alert_too_old_to_be_announced_says_so(officer: Browser, database: str) -> None:
+    """The period lies in 2009; another alert begins this week."""
+    old = open_alert(database)
+    today = datetime.now(UTC).date()
+    recent = open_alert(
+        database, region="TW-KHH", figures=figures(period=today - timedelta(days=7)), exceedances=1
+    )
+    mark = "Not announced: older than 60 days"
+    assert officer.get("/").text.count(mark) == 1
+    assert mark in officer.get(f"/alerts/{old}").text
+    assert mark not in officer.get(f"/alerts/{recent}").text
+    told = {
+        one["alert_id"]: one["not_announced_older_than_days"]
+        for one in officer.get("/api/v1/alerts").json()["items"]
+    }
+    assert told == {old: 60, recent: None}
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE users SET locale = 'zh'")
+    assert "未即时通知：早于 60 天" in officer.get("/").text
+    assert "未即时通知：早于 60 天" in officer.get(f"/alerts/{old}").text
+
+
 def test_the_inbox_is_filtered(officer: Browser, database: str) -> None:
     taipei = open_alert(database)
     kaohsiung = open_alert(database, region="TW-KHH", severity="warning")
