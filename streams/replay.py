@@ -97,6 +97,11 @@ def _check(
         return f"{letter.topic} is no topic of this installation; it has {', '.join(kinds)}."
     if letter.replayed_at is not None:
         return f"It was replayed at {letter.replayed_at:%Y-%m-%d %H:%M:%S %z}."
+    if letter.redacted_at is not None and edited is None:
+        return (
+            "The record held personal data and was not kept, so it cannot be replayed. Have the "
+            "source send it again without them, or give the corrected record with --file."
+        )
     if letter.reason == RefusalReason.NOT_STORABLE and edited is None:
         return f"{letter.reason}: {letter.sentence} Correct it and give it with --file."
     value = letter.value if edited is None else edited

@@ -36,6 +36,7 @@ from streams.repeated_logs import RepeatedLogs
 from streams.store.commit import prepare_connection
 from streams.store.db_clock import ClockSkewError, check_skew, clock_skew_of, describe
 from streams.store.offsets import StoredPositions, note_log_ends
+from streams.store.letter_privacy import forget_letters
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
 from streams.store.quarantine import read_judging_state
@@ -410,6 +411,9 @@ async def _look_through(app: FenghuoApp) -> None:
         await look_again(app.pool, surveillance)
     with _waiting("Old notifications wait to be deleted"):
         await forget_sent(app.pool, timedelta(days=surveillance.notify.keep_days))
+    with _waiting("Old dead letters wait to be deleted"):
+        keep = surveillance.dead_letters.keep_days
+        await forget_letters(app.pool, None if keep is None else timedelta(days=keep))
 
 
 async def _follow(what: str, step: Callable[[], Awaitable[None]], wakeup: Wakeup) -> None:
