@@ -106,6 +106,26 @@ class Neighbour(_Model):
     alarm: bool = Field(description="In exceedance; else only well above what is expected")
 
 
+class DataQuality(_Model):
+    """Gaps in the counts that an alert was judged by, in weeks for a rule of weeks, else in days."""
+
+    baseline: int = Field(description="Days or weeks that the method looks back on")
+    data_since: date | None = Field(
+        default=None, description="First one with data, where data begin within the baseline"
+    )
+    missing: int = Field(
+        default=0, description="Later ones of the baseline without a known count, as in an outage"
+    )
+    period_missing: int = Field(
+        default=0, description="The same, of the period itself: its count may be too small"
+    )
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.data_since is None and not self.missing and not self.period_missing
+
+
 class Explanation(_Model):
     """Why an alert is one, in numbers that can be recounted from the stored counts as of `as_of`.
 
@@ -138,6 +158,9 @@ class Explanation(_Model):
         default=0, description="Of these, the number without any report in the period"
     )
     silent_facilities: tuple[str, ...] = Field(default=(), description="At most ten of the silent")
+    quality: DataQuality | None = Field(
+        default=None, description="Gaps in the data; None: the rule is not configured any more"
+    )
     baseline_periods: int = Field(
         default=0, ge=0, le=8, description="Periods before that counts wholly cover"
     )

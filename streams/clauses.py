@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams.defang import defang
-from streams.phrases import Sentences, ages, amount, listed, percent, place, plain, unit
+from streams.phrases import Sentences, ages, amount, listed, percent, place, plain, unit, when
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schemas.alerts import Alert, Contribution, Explanation
+    from schemas.alerts import Alert, Contribution, DataQuality, Explanation
+    from schemas.counts import Grain
     from streams.config import Configuration
 
-__all__ = ["explaining_clauses"]
+__all__ = ["explaining_clauses", "quality_note"]
 
 #: A facility or region is named if it makes up this part of the excess.
 _WORTH_NAMING = 0.15
@@ -42,6 +43,7 @@ def explaining_clauses(
         _origin(alert, explanation, configuration),
         _nearby(explanation, configuration),
         _completeness(explanation),
+        _quality(alert, explanation, configuration),
     ]
 
 
@@ -184,6 +186,36 @@ def _awaited(number: int) -> Sentences:
     if not number:
         return Sentences("", "")
     return Sentences(f" ({number} not judged yet)", f"（另有{number}个尚未判定）")
+
+
+def _quality(
+    alert: Alert, explanation: Explanation, configuration: Configuration
+) -> Sentences | None:
+    note = quality_note(explanation.quality, alert.grain, configuration)
+    return note and Sentences(f"data quality: {note.en}", f"数据质量：{note.zh}")
+
+
+def quality_note(
+    quality: DataQuality | None, grain: Grain, configuration: Configuration
+) -> Sentences | None:
+    """Say which data are missing that an alert was judged by; None: nothing that is known of."""
+    if quality is None or quality.complete:
+        return None
+    weekly = grain == "week"
+    unit_en, unit_zh = ("weeks", "周") if weekly else ("days", "天")
+    en, zh = [], []
+    if quality.data_since is not None:
+        since = when(quality.data_since, "week" if weekly else "day", configuration)
+        en.append(f"data begin only {since.en}")
+        zh.append(f"数据自{since.zh}起")
+    if quality.missing:
+        verb = "is" if quality.missing == 1 else "are"
+        en.append(f"{quality.missing} of the {quality.baseline} {unit_en} before {verb} missing")
+        zh.append(f"此前{quality.baseline}{unit_zh}中缺{quality.missing}{unit_zh}")
+    if quality.period_missing:
+        en.append("reports of the period itself are missing")
+        zh.append("本时段缺少报告")
+    return Sentences(", ".join(en), "，".join(zh))
 
 
 def _completeness(explanation: Explanation) -> Sentences | None:

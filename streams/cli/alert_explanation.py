@@ -18,6 +18,8 @@ __all__ = ["explanation_facts"]
 
 def explanation_facts(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]:
     """Return the facts by name; one that tells so for an alert not explained yet."""
+    from streams.clauses import quality_note  # noqa: PLC0415 - keeps --help fast
+
     told = alert.explanation
     if told is None:
         return [("explanation", "not yet; it follows within seconds while a worker runs")]
@@ -45,6 +47,8 @@ def explanation_facts(alert: Alert, configuration: Configuration) -> list[tuple[
             + (f": {neighbours}" if neighbours else ""),
         ),
     ]
+    note = quality_note(told.quality, alert.grain, configuration)
+    facts.append(("data quality", note.en if note else ""))
     return [(name, text) for name, text in facts if text]
 
 

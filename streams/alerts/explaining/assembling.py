@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-    from schemas.alerts import Alert
+    from schemas.alerts import Alert, DataQuality
     from schemas.regions import RegionRegistry
     from streams.alerts.explaining.slots import Slot
     from streams.store.panels import Extent
@@ -61,6 +61,7 @@ class Readings:
     #: Facilities that have reported in the weeks before.
     known: set[str] = field(default_factory=set)
     reports: Reports | None = None
+    quality: DataQuality | None = None
     surroundings: Surroundings = Surroundings((), 0, 0)
 
     def is_covered(self, number: int) -> bool:
@@ -113,6 +114,7 @@ def assemble(
         usual_facilities=reports.facilities if reports else 0,
         silent=reports.silent if reports else 0,
         silent_facilities=reports.silent_facilities if reports else (),
+        quality=readings.quality,
         baseline_periods=len(slots),
         facilities=largest(
             contributions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas.counts import UNKNOWN_STRATUM
+from streams.clauses import quality_note
 from streams.phrases import percent
 from streams.web.pages.facts import Fact
 from streams.web.pictures import bar
@@ -70,6 +71,7 @@ def why(alert: Alert, reader: Reader, q_value: float | None) -> Why | None:
             _growth(told, reader),
             _completeness(told, reader),
             _around(told, reader),
+            *_quality(told, alert, reader),
             *_chance(alert, q_value, reader),
         ],
         groups=[group for group in groups if group.bars],
@@ -125,6 +127,13 @@ def _around(told: Explanation, reader: Reader) -> Fact:
         return Fact(t("why.neighbours"), text, "; ".join(more))
     key = "why.neighbours_text" if high else "why.neighbours_none"
     return Fact(t("why.neighbours"), t(key, n=high, all=judged), "; ".join(more))
+
+
+def _quality(told: Explanation, alert: Alert, reader: Reader) -> list[Fact]:
+    note = quality_note(told.quality, alert.grain, reader.configuration)
+    if note is None:
+        return []
+    return [Fact(reader.t("why.quality"), note.zh if reader.lang == "zh" else note.en)]
 
 
 def _chance(alert: Alert, q_value: float | None, reader: Reader) -> list[Fact]:

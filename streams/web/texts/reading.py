@@ -161,6 +161,7 @@ READING: Final[dict[str, tuple[str, str]]] = {
     "why.neighbours_not_yet": ("not judged yet", "尚未判定"),
     "why.neighbours_awaited": ("{n} more not judged yet", "另有 {n} 个尚未判定"),
     "why.neighbours_unknown": ("{n} more without enough data", "另有 {n} 个数据不足"),
+    "why.quality": ("Data quality", "数据质量"),
     "why.chance": ("Chance alone", "偶然波动"),
     "why.chance_text": ("p {p}", "p {p}"),
     "why.q_text": (

@@ -64,7 +64,9 @@ def replayed(database: str) -> list[int]:
 def stored(database: str, letter_id: int) -> dict[str, Any]:
     with psycopg.connect(database, row_factory=dict_row) as connection:
         row = connection.execute(
-            "SELECT * FROM dead_letters WHERE letter_id = %s", (letter_id,)
+            "SELECT reason, sentence, source_id, key, value, redacted_at FROM dead_letters "
+            "WHERE letter_id = %s",
+            (letter_id,),
         ).fetchone()
     assert row
     return row
@@ -237,12 +239,12 @@ MOBILE, MAIL = b"138.0013.8000", b"zhang@example.com"
 def personal_letters(database: str) -> dict[str, int]:
     """Letters as earlier releases left them."""
     letters = {
-        "as personal": add_letter(database, "visits", event(note=MAIL.decode()),
+        "as personal": add_letter(database, "fever-clinic.visits", event(note=MAIL.decode()),
                                   reason="personal_data"),
-        "other fault": add_letter(database, "visits", event(complaint="\u53d1\u70ed 138.0013.8000")),
-        "no json": add_letter(database, "visits", b"{ " + MOBILE, reason="not_json"),
+        "other fault": add_letter(database, "fever-clinic.visits", event(complaint="\u53d1\u70ed 138.0013.8000")),
+        "no json": add_letter(database, "fever-clinic.visits", b"{ " + MOBILE, reason="not_json"),
         "key": add_letter(database, "sales", event(), key=MAIL, source="his"),
-        "clean": add_letter(database, "visits", event()),
+        "clean": add_letter(database, "fever-clinic.visits", event()),
     }  # fmt: skip
     with psycopg.connect(database) as connection:
         connection.execute(
@@ -272,7 +274,7 @@ def test_letters_are_redacted_by_command(run: Run, database: str) -> None:
 
     done = run("dead-letters", "redact")
     assert "4 of 5 letters redacted." in done.stderr
-    assert "visits.dead-letter holds copies of 1 redacted letters as they came" in done.stderr
+    assert "fever-clinic.visits.dead-letter holds copies of 1 redacted letters as they came" in done.stderr
     assert "cannot be redacted" in done.stderr
     for secret in (MOBILE, MAIL, b"13800138000"):
         assert secret not in everything(database)
@@ -289,7 +291,9 @@ def test_letters_are_redacted_by_command(run: Run, database: str) -> None:
 
     again = json.loads(run("dead-letters", "redact", "--json").stdout)
     assert again["redacted"] == 0
-    assert [(one["topic"], one["letters"]) for one in again["copies"]] == [("visits.dead-letter", 1)]
+    assert [(one["topic"], one["letters"]) for one in again["copies"]] == [
+        ("fever-clinic.visits.dead-letter", 1)
+    ]
 
 
 def test_a_redacted_letter_says_that_it_cannot_be_replayed(run: Run, database: str) -> None:

@@ -14,6 +14,7 @@ from schemas.alerts import (
     Assigned,
     Commented,
     Contribution,
+    DataQuality,
     Discarded,
     Ended,
     Escalated,
@@ -93,6 +94,18 @@ def test_a_line_tells_what_matters(officer: Browser, database: str) -> None:
     text = officer.get("/").text
     assert "With li" in text
     assert "Escalated" not in text
+
+
+def test_gaps_in_the_data_are_told(officer: Browser, database: str) -> None:
+    alert_id = open_alert(database)
+    tell(database, alert_id, explanation(quality=DataQuality(baseline=8, missing=3)))
+    note = "3 of the 8 weeks before are missing"
+    assert officer.get(f"/alerts/{alert_id}").text.count(note) == 2  # the sentence, and why
+    assert note in officer.get("/").text
+    told = officer.get(f"/api/v1/alerts/{alert_id}").json()
+    assert told["explanation"]["quality"]["missing"] == 3
+    assert note in told["sentence"]["en"]
+    assert "此前8周中缺3周" in told["sentence"]["zh"]
 
 
 def test_an_alert_too_old_to_be_announced_says_so(officer: Browser, database: str) -> None:
