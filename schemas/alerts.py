@@ -107,7 +107,7 @@ class Neighbour(_Model):
 
 
 class DataQuality(_Model):
-    """Gaps in the counts that an alert was judged by, in weeks for a rule of weeks, else in days."""
+    """Gaps in the counts behind an alert: in weeks for a rule of weeks, else in days."""
 
     baseline: int = Field(description="Days or weeks that the method looks back on")
     data_since: date | None = Field(
@@ -172,6 +172,18 @@ class Explanation(_Model):
         default=(), description="The five regions directly below of largest excess"
     )
     age_groups: tuple[Contribution, ...] = Field(default=(), description="By excess")
+    tellable_facilities: tuple[str, ...] | None = Field(
+        default=None,
+        description="Facilities whose counts may be told outside; None: of an explanation from "
+        "before this was kept",
+    )
+    tellable_ages: tuple[str, ...] | None = Field(
+        default=None, description="The same of age groups"
+    )
+    named_facilities: tuple[str, ...] = Field(
+        default=(), description="Facilities that make up a good part, where counts are not told"
+    )
+    named_ages: tuple[str, ...] = Field(default=(), description="The same of age groups")
     neighbours: tuple[Neighbour, ...] = Field(
         default=(), description="The high ones, nearest first"
     )

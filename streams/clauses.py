@@ -79,7 +79,8 @@ def _origin(
 ) -> Sentences | None:
     """Tell which ages and places the excess comes from."""
     counted = unit(alert, configuration)
-    groups = _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)
+    groups = [one.name for one in _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)]
+    groups = groups or list(explanation.named_ages)
     whole = explanation.excess or 0.0
     if explanation.regions:
         parts = explanation.regions
@@ -93,7 +94,7 @@ def _origin(
         spread = Sentences("many facilities", "多家机构")
     en, zh = [], []
     if groups:
-        told = ages([one.name for one in groups])
+        told = ages(groups)
         en.append(f"mainly in {told.en}")
         zh.append(f"以{told.zh}为主")
     if places:
@@ -104,6 +105,10 @@ def _origin(
             + listed([f"{name.en} ({numbers.en})" for name, numbers in shown], "and")
         )
         zh.append("主要来自" + "、".join(f"{name.zh}（{numbers.zh}）" for name, numbers in shown))
+    elif explanation.named_facilities and not explanation.regions:
+        known = [defang(name) for name in explanation.named_facilities]
+        en.append(("at " if groups else "mainly at ") + listed(known, "and"))
+        zh.append("主要来自" + "、".join(known))
     elif any(one.expected is not None for one in parts):
         en.append(f"spread over {spread.en}")
         zh.append(f"分布于{spread.zh}")

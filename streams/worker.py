@@ -35,8 +35,8 @@ from streams.preflight import check_ready
 from streams.repeated_logs import RepeatedLogs
 from streams.store.commit import prepare_connection
 from streams.store.db_clock import ClockSkewError, check_skew, clock_skew_of, describe
-from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.letter_privacy import forget_letters
+from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
 from streams.store.quarantine import read_judging_state

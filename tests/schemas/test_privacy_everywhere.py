@@ -82,7 +82,6 @@ mails = st.builds(
 )
 
 
-
 def is_no_latin(character: str) -> bool:
     """Tell whether a letter stays one beyond ASCII in the compatible form."""
     return not unicodedata.normalize("NFKC", character).isascii()
@@ -155,7 +154,7 @@ icd10 = st.builds(
 )
 atc = st.builds("{}{}{}{}".format, st.sampled_from("ABCDGHJLMNPRSV"), of_length(2),
                 st.sampled_from(["AA", "AB", "CA", "FF"]), of_length(2))  # fmt: skip
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2035, 1, 1)).map(
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2035, 1, 1)).map(  # noqa: DTZ001
     lambda moment: moment.replace(tzinfo=UTC)
 )
 timestamps = st.one_of(

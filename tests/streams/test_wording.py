@@ -201,7 +201,10 @@ def test_neighbours(configuration: Configuration, high: int, en: str, zh: str) -
     around = [
         Neighbour(region=code, observed=9, expected=3, upper=5, alarm=True) for code in codes[:high]
     ]
-    found = told(configuration, explanation=explained(neighbours=around, neighbours_judged=6, neighbours_awaited=0))
+    found = told(
+        configuration,
+        explanation=explained(neighbours=around, neighbours_judged=6, neighbours_awaited=0),
+    )
     assert en in found[0]
     assert zh in found[1]
 

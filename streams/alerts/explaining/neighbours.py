@@ -6,13 +6,11 @@ from functools import lru_cache
 from math import asin, cos, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from schemas.alerts import Neighbour
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
-    from schemas.alerts import Alert, Explanation
+    from schemas.alerts import Alert, Explanation, Neighbour
     from schemas.regions import Region, RegionRegistry
 
 __all__ = ["NEAREST", "Surroundings", "around", "high", "neighbours_of"]

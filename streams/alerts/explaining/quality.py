@@ -36,7 +36,7 @@ async def read_quality(
     configuration: Configuration,
     extents: Mapping[str, Extent | None],
 ) -> list[DataQuality | None]:
-    """Return what is known of each alert's baseline; None where its rule is not configured any more.
+    """Return what is known of each alert's baseline; None where its rule is not configured.
 
     Two statements for each rule, and one for each that has gaps.
 

@@ -62,7 +62,7 @@ GROUP BY 1, 2
 """
 
 FACILITIES: Final[LiteralString] = """
-SELECT q.alert, t.number, f.source_id, f.facility_id, f.value
+SELECT q.alert, t.number, q.region, f.source_id, f.facility_id, f.value
 FROM unnest(%(alerts)s::int[], %(signals)s::text[], %(regions)s::text[])
     AS q(alert, signal, region)
 JOIN unnest(%(slot_alerts)s::int[], %(numbers)s::int[], %(firsts)s::date[], %(lasts)s::date[])

@@ -124,13 +124,14 @@ async def read_facilities(
     counted = await _rows(connection, FACILITIES, values)
     known = await _rows(connection, KNOWN, values)
     seen: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
-    for alert, _, source, facility, _ in counted:
+    for alert, _, _, source, facility, _ in counted:
         seen[alert].add((source, facility))
     for alert, source, facility in known:
         seen[alert].add((source, facility))
     names = {alert: facility_names(facilities) for alert, facilities in seen.items()}
-    for alert, number, source, facility, value in counted:
+    for alert, number, region, source, facility, value in counted:
         name = names[alert][source, facility]
+        readings[alert].regions_of[name] = region
         of_slot = readings[alert].facilities[number]
         of_slot[name] = of_slot.get(name, 0.0) + value
     for alert, source, facility in known:

@@ -141,8 +141,11 @@ class CountView(_View):
     """Count of an age group or a region."""
 
     name: str
-    day: date | None = Field(description="null: the whole period, as viewers are told of ages")
-    value: float = Field(description="To viewers, the multiple of five at or below an age group's")
+    day: date | None = Field(description="null: the whole week, as viewers are told of ages")
+    value: float = Field(
+        description="Of an age group, to viewers: the multiple of five at or below it; of regions "
+        "with regions below, rounded at random to one of the two nearest tens"
+    )
 
 
 class FacilityCountView(_View):
@@ -150,7 +153,7 @@ class FacilityCountView(_View):
 
     facility: str
     region: str
-    day: date | None = Field(description="null: the whole period, as viewers are told")
+    day: date | None = Field(description="null: the whole week, as viewers are told")
     value: float = Field(description="To viewers, the multiple of five at or below it")
 
 

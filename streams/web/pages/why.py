@@ -119,7 +119,10 @@ def _around(told: Explanation, reader: Reader) -> Fact:
     awaited, unknown = told.neighbours_awaited or 0, told.neighbours_unknown
     more = [
         t(key, n=number)
-        for key, number in (("why.neighbours_awaited", awaited), ("why.neighbours_unknown", unknown))
+        for key, number in (
+            ("why.neighbours_awaited", awaited),
+            ("why.neighbours_unknown", unknown),
+        )
         if number
     ]
     if not judged:

@@ -245,12 +245,13 @@ READING: Final[dict[str, tuple[str, str]]] = {
         "{period}的计数，按机构、日期和年龄组列出。只有计数，没有个案信息。",
     ),
     "lines.lead_told": (
-        "Cases of {period} by facility and by age group, over the whole period.",
-        "{period}各机构、各年龄组的病例数，为整个时段的合计。",
+        "Cases of the whole week {period} by facility and by age group.",
+        "{period}整周各机构、各年龄组的病例数。",
     ),
     "lines.suppressed": (
-        "Counts are in steps of five. Those below five, and what would reveal them, are left out.",
-        "计数按每 5 例一档显示；少于 5 例的以及可能据以推算的不显示。",
+        "Counts are in steps of five, or rounded to tens where marked ≈. Those below five, and what "
+        "would reveal them, are left out.",
+        "计数按每 5 例一档显示，标有≈的取整到 10；少于 5 例的以及可能据以推算的不显示。",
     ),
     "lines.none_told": ("Nothing that may be shown", "没有可显示的明细"),
     "lines.none_told_hint": (

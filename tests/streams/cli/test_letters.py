@@ -241,7 +241,8 @@ def personal_letters(database: str) -> dict[str, int]:
     letters = {
         "as personal": add_letter(database, "fever-clinic.visits", event(note=MAIL.decode()),
                                   reason="personal_data"),
-        "other fault": add_letter(database, "fever-clinic.visits", event(complaint="\u53d1\u70ed 138.0013.8000")),
+        "other fault": add_letter(database, "fever-clinic.visits",
+                                  event(complaint="\u53d1\u70ed 138.0013.8000")),
         "no json": add_letter(database, "fever-clinic.visits", b"{ " + MOBILE, reason="not_json"),
         "key": add_letter(database, "sales", event(), key=MAIL, source="his"),
         "clean": add_letter(database, "fever-clinic.visits", event()),
@@ -274,7 +275,10 @@ def test_letters_are_redacted_by_command(run: Run, database: str) -> None:
 
     done = run("dead-letters", "redact")
     assert "4 of 5 letters redacted." in done.stderr
-    assert "fever-clinic.visits.dead-letter holds copies of 1 redacted letters as they came" in done.stderr
+    assert (
+        "fever-clinic.visits.dead-letter holds copies of 1 redacted letters as they came"
+        in done.stderr
+    )
     assert "cannot be redacted" in done.stderr
     for secret in (MOBILE, MAIL, b"13800138000"):
         assert secret not in everything(database)

@@ -54,6 +54,7 @@ MIGRATIONS = [
     "0054_brief_locks",
     "0055_neighbours_and_age",
     "0056_redacted_letters",
+    "0057_one_table_of_parts",
 ]
 
 
@@ -262,8 +263,9 @@ def test_old_letters_with_personal_data_are_redacted(
             )
         ):
             connection.execute(
-                'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, key, '
-                "value, refused_at) VALUES ('c', 'visits', 0, %s, %s, 'Why \"so\".', %s, %s, now())",
+                'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
+                "key, value, refused_at) "
+                "VALUES ('c', 'visits', 0, %s, %s, 'Why \"so\".', %s, %s, now())",
                 (offset, reason, key, value),
             )
     migrate(plain, configuration)

@@ -16,8 +16,6 @@ from tests.support.counted import imported, live, reporting
 from tests.support.events import NEW_TAIPEI, TAIPEI
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from streams.config import Configuration
 
 #: A Monday.
@@ -31,7 +29,8 @@ signals:
   ili: {title: {en: Influenza-like illness, zh: 流感样病例}, of: visits}
 rules:
   day: {signal: ili, level: county, detector: {type: ears, method: C1, baseline: 28}}
-  seven: {signal: ili, level: county, grain: rolling7, detector: {type: ears, method: C1, baseline: 28}}
+  seven:
+    {signal: ili, level: county, grain: rolling7, detector: {type: ears, method: C1, baseline: 28}}
   week: {signal: ili, level: county, grain: week, detector: {type: ears, method: C1, baseline: 8}}
 """
 
@@ -100,9 +99,7 @@ async def test_an_outage_in_the_baseline(database_url: str, rules: Configuration
     assert quality(seven) == DataQuality(baseline=28, missing=4)
 
 
-async def test_data_that_begin_within_the_baseline(
-    database_url: str, rules: Configuration
-) -> None:
+async def test_data_that_begin_within_the_baseline(database_url: str, rules: Configuration) -> None:
     counted(database_url, NEW_TAIPEI, (-120, 6))
     counted(database_url, TAIPEI, (-10, 6))
     alert = await explained(database_url, rules)
