@@ -1,12 +1,12 @@
 """Counts so small that somebody might be recognised: they do not leave the database. Pure.
 
 One rule for the page, the API, exports, messages, the topic and annotations; the functions of
-dashboards follow it in SQL (migrations 0038 and 0057). Counts of regions are exact everywhere. Where
-a count is divided by facility or by age group, and the reader is not one who works on alerts:
+dashboards follow it in SQL (migrations 0038 and 0057). Counts of regions are exact everywhere.
+Where a count is divided by facility or by age group, and the reader is not one who works on alerts:
 
-- only totals of an epi week in a region without regions below are told, never by day, by hour, or by
-  facility and age at once: cells of other spans or levels would be subtracted from these;
-- parts from 1 to 4 are left out, the others are told in steps of five, as the multiple at or below;
+- only totals of an epi week in a region without regions below are told, never by day, by hour, or
+  by facility and age at once: cells of other spans or levels would be subtracted from these;
+- parts from 1 to 4 are left out, the others are told in steps of five (the multiple at or below);
 - where the exact total of a region would still determine a part that was left out, no part of that
   region is told;
 - age groups of upper regions are rounded at random to tens, by the database only;

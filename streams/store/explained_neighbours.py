@@ -90,7 +90,7 @@ WITH asked AS (
 """
 
 _JUDGE: Final = (
-    _ASKED
+    _ASKED  # noqa: S608 - constants
     + """
 INSERT INTO pending_judgements (signal, region, day)
 SELECT DISTINCT q.signal, r.region, q.period

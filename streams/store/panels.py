@@ -77,7 +77,10 @@ async def read_panel(
     periods = periods_between(read_from, last, base)
     counts = np.full((len(regions), len(periods)), np.nan)
     live_from = _live_from(extent, base, epi_week)
-    known = await _reported(connection, signal, regions, periods, base, extent, epi_week)
+    live = _live(periods, base, extent, epi_week)
+    known = live & await _known_periods(
+        connection, signal, regions, periods, base, last_day=extent.last
+    )
     counts[known] = 0.0
     column = {period: i for i, period in enumerate(periods)}
     row = {region: i for i, region in enumerate(regions)}
@@ -123,7 +126,10 @@ async def read_known_periods(
         First and last period, by the date that identifies it.
     """
     periods = periods_between(first, last, base)
-    known = await _reported(connection, signal, regions, periods, base, extent, epi_week)
+    live = _live(periods, base, extent, epi_week)
+    known = live & await _known_periods(
+        connection, signal, regions, periods, base, last_day=extent.last
+    )
     if known.all():
         return known
     column = {period: i for i, period in enumerate(periods)}
@@ -150,21 +156,13 @@ def _live_from(extent: Extent, base: Grain, epi_week: EpiWeek) -> date:
     return first
 
 
-async def _reported(
-    connection: AsyncConnection,
-    signal: str,
-    regions: Sequence[str],
-    periods: Sequence[date],
-    base: Grain,
-    extent: Extent,
-    epi_week: EpiWeek,
+def _live(
+    periods: Sequence[date], base: Grain, extent: Extent, epi_week: EpiWeek
 ) -> NDArray[np.bool_]:
-    """Return in which periods live counts reach and the region reported."""
+    """Return which periods live counts cover, shape [periods]."""
     live_from = _live_from(extent, base, epi_week)
     live_to = epi_week_start(extent.last, epi_week) if base == "week" else extent.last
-    live = np.array([live_from <= period <= live_to for period in periods], dtype=np.bool_)
-    known = await _known_periods(connection, signal, regions, periods, base, last_day=extent.last)
-    return known & live
+    return np.array([live_from <= period <= live_to for period in periods], dtype=np.bool_)
 
 
 async def _known_periods(

@@ -58,8 +58,8 @@ def landlines(draw: st.DrawFn) -> str:
     half = len(local) - 4
     inner = draw(st.sampled_from(["", " ", "-"]))
     local = f"{local[:half]}{inner}{local[half:]}"
-    return draw(st.sampled_from([f"({area}){local}", f"({area}) {local}", f"{area}-{local}",
-                                 f"{area} {local}", f"{area}–{local}", f"（{area}）{local}"]))  # fmt: skip
+    written = ("({})", "({}) ", "{}-", "{} ", "{}–", "（{}）")
+    return draw(st.sampled_from(written)).format(area) + local
 
 
 @st.composite
@@ -67,7 +67,8 @@ def separated_mobiles(draw: st.DrawFn) -> str:
     number = draw(mobiles)
     separator = draw(st.sampled_from([" ", ".", "-", "_", "/", "·", "–", "—", "\u3000"]))
     sizes = draw(st.sampled_from([(3, 4, 4), (4, 4, 3), (3, 8), (6, 5)]))
-    parts, rest = [], number
+    parts: list[str] = []
+    rest = number
     for size in sizes:
         parts, rest = [*parts, rest[:size]], rest[size:]
     prefix = draw(st.sampled_from(["", "86", "+86", "0086", "+86-", "86 "]))
@@ -87,7 +88,7 @@ def is_no_latin(character: str) -> bool:
     return not unicodedata.normalize("NFKC", character).isascii()
 
 
-#: What may stand beside a number: no letter of Latin script and no digit, which would be part of it.
+#: What may stand beside a number: no Latin letter and no digit, which would be part of it.
 around = st.text(
     st.one_of(st.sampled_from("，。；：！？（）【】 \n\t,;:!?()[]患者主诉咳嗽发热电话"),
               st.characters(categories=["Lo"]).filter(is_no_latin)),

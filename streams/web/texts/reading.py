@@ -249,8 +249,10 @@ READING: Final[dict[str, tuple[str, str]]] = {
         "{period}整周各机构、各年龄组的病例数。",
     ),
     "lines.suppressed": (
-        "Counts are in steps of five, or rounded to tens where marked ≈. Those below five, and what "
-        "would reveal them, are left out.",
+        (
+            "Counts are in steps of five, or rounded to tens where marked ≈. Those below five, and "
+            "what would reveal them, are left out."
+        ),
         "计数按每 5 例一档显示，标有≈的取整到 10；少于 5 例的以及可能据以推算的不显示。",
     ),
     "lines.none_told": ("Nothing that may be shown", "没有可显示的明细"),
