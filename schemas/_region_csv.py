@@ -85,9 +85,9 @@ def _read_row(
     values: dict[str, object] = {
         column: cell.strip() for column, cell in zip(header, cells, strict=False) if cell.strip()
     }
-    if "aliases" in values:
-        parts = (part.strip() for part in str(values["aliases"]).split("|"))
-        values["aliases"] = tuple(part for part in parts if part)
+    for column in {"successors", "aliases"} & values.keys():
+        parts = (part.strip() for part in str(values[column]).split("|"))
+        values[column] = tuple(part for part in parts if part)
     try:
         rows.append((Region.model_validate(values), line))
     except ValidationError as error:
@@ -116,6 +116,10 @@ def structure_issues(rows: Sequence[Row]) -> list[RegionIssue]:
             issues.append(RegionIssue(f"{text}; remove one of the two", line=line, column="code"))
         first.setdefault(region.code, (region, line))
     for region, line in rows:
+        for code in region.successors:
+            if code not in first or code == region.code:
+                text = f"{code} cannot follow {region.code}: name another region of this file"
+                issues.append(RegionIssue(text, line=line, column="successors"))
         if region.parent is None:
             continue
         above = first.get(region.parent)

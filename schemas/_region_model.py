@@ -42,6 +42,9 @@ class Region(BaseModel):
     population: int | None = Field(default=None, ge=0, description="Inhabitants")
     valid_from: date | None = Field(default=None, description="First day; empty: always so far")
     valid_to: date | None = Field(default=None, description="Day after the last; empty: in force")
+    successors: tuple[str, ...] = Field(
+        default=(), description="Codes that took an abolished one's place; in CSV separated by |"
+    )
     aliases: tuple[str, ...] = Field(default=(), description="Other names; in CSV separated by |")
 
     @field_validator("valid_from", "valid_to", mode="before")

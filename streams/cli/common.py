@@ -13,7 +13,15 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from streams.config import Configuration
 
-__all__ = ["ConfigOption", "DatabaseOption", "KafkaOption", "console", "read_config", "settings"]
+__all__ = [
+    "ConfigOption",
+    "DatabaseOption",
+    "KafkaOption",
+    "console",
+    "read_config",
+    "say_doubts",
+    "settings",
+]
 
 #: People read standard error; standard output is for results.
 console = Console(stderr=True)
@@ -45,3 +53,11 @@ def read_config(current: Settings) -> Configuration:
     from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
 
     return load_configuration(current.config)
+
+
+def say_doubts(configuration: Configuration) -> None:
+    """Warn of what the configuration allows but can hardly mean, a line each."""
+    for doubt in configuration.doubts:
+        console.print(
+            f"Warning: {doubt}.", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from schemas.regions import AmbiguousRegionError, Region, UnknownRegionError
-from streams.cli.common import ConfigOption, console, read_config, settings
+from streams.cli.common import ConfigOption, console, read_config, say_doubts, settings
 from streams.cli.output import results, table
 from streams.errors import FenghuoError
 
@@ -41,10 +41,7 @@ def check(config: ConfigOption = None) -> None:
             rule.severity,
         )
     results().print(shown)
-    for doubt in checked.doubts:
-        console.print(
-            f"Warning: {doubt}.", style="yellow", markup=False, highlight=False, soft_wrap=True
-        )
+    say_doubts(checked)
     console.print(
         f"{current.config} is right: {len(checked.surveillance.signals)} signals, "
         f"{len(checked.surveillance.rules)} rules, {len(checked.regions)} regions, "
@@ -61,7 +58,7 @@ def find(
     registry = read_config(settings(config=config)).regions
     found: list[Region]
     try:
-        found = [registry[name]] if name in registry else [registry.find(name)]
+        found = [registry.find(name)]
     except AmbiguousRegionError as error:
         found = list(error.candidates)
     except UnknownRegionError as error:

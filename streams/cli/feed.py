@@ -66,16 +66,15 @@ def publish(
     from streams.feed.events import Validator  # noqa: PLC0415 - keeps --help fast
     from streams.feed.publish import publish_records  # noqa: PLC0415
     from streams.feed.rows import format_of, open_feed, read_rows  # noqa: PLC0415
-    from streams.ingest.intake import Intake  # noqa: PLC0415
 
     # What the client has to say is told by our own errors.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     current = settings(config=config, kafka=kafka)
     which = format_of(file, file_format)
-    intake = Intake(read_config(current))
+    configuration = read_config(current)
     title = "Checking" if dry_run else "Publishing"
     with open_feed(file) as source, counting_bar(title, _size(file)) as bar:
-        validator = Validator(intake, kind, _Teller(file))
+        validator = Validator(configuration, kind, _Teller(file))
         rows = read_rows(_measured(source, bar), which, kind, name=str(file))
         records = validator.valid_records(rows)
         if dry_run:
@@ -204,6 +203,11 @@ class _Teller:
 def _say_what_was_done(validator: Validator, *, dry_run: bool, topic: str) -> None:
     verb = "could be sent" if dry_run else "sent"
     console.print(f"{validator.accepted} events {verb} to {topic}.", highlight=False)
+    for doubt, events in validator.doubts.most_common(_TOLD):
+        of = f"{events:,} event{'s' * (events > 1)}"
+        console.print(f"{of}: {doubt}", style="yellow", markup=False, highlight=False)
+    if len(validator.doubts) > _TOLD:
+        console.print(f"So do {len(validator.doubts) - _TOLD} more codes.", style="yellow")
     if validator.refused:
         reasons = ", ".join(f"{n} {reason}" for reason, n in validator.refused.most_common())
         total = validator.refused.total()

@@ -14,6 +14,7 @@ from streams.cli.common import (
     KafkaOption,
     console,
     read_config,
+    say_doubts,
     settings,
 )
 from streams.cli.db_check import check
@@ -49,6 +50,7 @@ def worker(
 
     current = settings(config=config, database=database, kafka=kafka)
     configuration = read_config(current)
+    say_doubts(configuration)
     check_ready(current, configuration)
     run_worker(create_app(current, configuration))
 
@@ -106,6 +108,20 @@ def reader(
         f"Role {done.name} {became}; it reads {done.tables} tables and views.{without}",
         highlight=False,
     )
+    if not done.safe:
+        console.print(
+            "Warning: it can take locks and fill the disk of the whole server. Run this command as "
+            "a superuser, who can forbid it.",
+            style="yellow",
+        )
+    if done.elsewhere:
+        console.print(
+            f"Warning: it may also connect to {', '.join(done.elsewhere)}, where nothing is "
+            f"forbidden to it. Let it into this database only: a line in pg_hba.conf, or "
+            "REVOKE CONNECT ON DATABASE ... FROM PUBLIC.",
+            style="yellow",
+            highlight=False,
+        )
 
 
 def _notice(sentence: str) -> None:

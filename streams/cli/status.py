@@ -50,7 +50,7 @@ def status(
             connection,
             current.brokers,
             topics=list(current.topics.values()),
-            config_version=configuration.version,
+            configuration=configuration,
         )
     if as_json:
         print_json(found.model_dump(mode="json"))
@@ -65,6 +65,7 @@ def status(
         _alerts(found),
         _notifications(found),
         _letters(found),
+        _codes(found),
         _set_aside(found),
         _jumps(found),
     ):
@@ -229,6 +230,22 @@ def _letters(found: Status) -> Table:
             moment(one.latest),
         )
     return _or_none(shown)
+
+
+def _codes(found: Status) -> Table | None:
+    if not found.doubtful_codes:
+        return None
+    shown = table(
+        "Region codes to correct at the source",
+        "source", "code", "facilities", "last day", "what to send",
+        right=("facilities",),
+        wrap=("source", "what to send"),
+    )  # fmt: skip
+    for one in found.doubtful_codes:
+        shown.add_row(
+            one.source_id, one.region, f"{one.facilities:,}", str(one.last_day), one.advice
+        )
+    return shown
 
 
 def _set_aside(found: Status) -> Table | None:

@@ -223,13 +223,10 @@ class _Parser:
     def _region(self, text: str) -> str:
         if (known := self._codes.get(text)) is not None:
             return known
-        if text in self._regions:
-            code = text
-        else:
-            try:
-                code = self._regions.find(text).code
-            except (UnknownRegionError, AmbiguousRegionError) as error:
-                raise ValueError(str(error)) from None
+        try:
+            code = self._regions.find(text).code
+        except (UnknownRegionError, AmbiguousRegionError) as error:
+            raise ValueError(str(error)) from None
         self._codes[text] = code
         return code
 

@@ -100,7 +100,7 @@ class Ingest:
                     raise  # nothing is left that could be refused
                 await self._divide(batch, error, received_at)
             except errors.ForeignKeyViolation as error:
-                # A backup was restored, or a standby took over that had not received all.
+                # Rows of `series` were deleted or changed by hand.
                 log.warning("Series numbers are fetched again, trying again: %s", error)
                 self._series.forget()
                 await asyncio.sleep(wait)

@@ -33,6 +33,8 @@ __all__ = [
 
 #: Larger records are refused unread; a visit or sale takes a few hundred bytes.
 MAX_RECORD_BYTES = 65_536
+#: Of larger ones the letter keeps the beginning. A record that was sent uncompressed is smaller.
+_MAX_LETTER_BYTES: Final = 1_048_576
 
 
 class Place(NamedTuple):
@@ -74,6 +76,8 @@ class RefusedRecord(NamedTuple):
     value: bytes | None
     source_id: str | None
     refusal: Refusal
+    redacted: bool = False
+    """The value was personal and is replaced."""
 
 
 @dataclass(slots=True)
@@ -261,12 +265,24 @@ def _unread(value: bytes | None) -> Refusal:
 
 def _refused(record: Any, refusal: Refusal) -> RefusedRecord:
     key, value = record.key, record.value
-    if key is not None and text_looks_personal(key.decode("utf-8", "replace")):
+    if key is not None and (
+        len(key) > MAX_RECORD_BYTES or text_looks_personal(key.decode("utf-8", "replace"))
+    ):
         key = None
-    if refusal.reason is RefusalReason.PERSONAL_DATA:
+    if value is not None and len(value) > _MAX_LETTER_BYTES:
+        kept = f"Of its {len(value)} bytes the letter keeps the first {MAX_RECORD_BYTES}."
+        refusal = refusal._replace(sentence=f"{refusal.sentence} {kept}")
+        value = value[:MAX_RECORD_BYTES]
+    source = _source_of(value)
+    redacted = refusal.reason is RefusalReason.PERSONAL_DATA or (
+        # Nobody has read it yet.
+        refusal.reason is RefusalReason.TOO_LARGE
+        and text_looks_personal(value.decode("utf-8", "replace")) is not None
+    )
+    if redacted:
         # Dead letters are copied to a topic that others read: personal data are not stored.
         value = redacted_value(refusal.sentence, len(value))
-    return RefusedRecord(record.offset, key, value, _source_of(record.value), refusal)
+    return RefusedRecord(record.offset, key, value, source, refusal, redacted)
 
 
 _SOURCE = TypeAdapter(dict[str, Any])

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.rows import class_row
 
-from schemas.refusals import RefusalReason
 from streams.errors import StoreError
 from streams.ingest.intake import BEYOND_RETENTION, RefusedRecord, revision_conflict
 from streams.store.limits import HOLDING
@@ -94,8 +93,8 @@ async def commit_batch(
     SchemaMisfitError
         When the database was migrated for another program meanwhile. Nothing was written.
     psycopg.errors.ForeignKeyViolation
-        When `series` remembers numbers that the database does not have, as after the restore of a
-        backup. Nothing was written; forget them and try again.
+        When `series` remembers numbers that the database does not have: rows of the table `series`
+        were deleted or changed by hand. Nothing was written; forget them and try again.
     """
     literals = await series.know(connection, reading.accepted)
     # In a thread, so that the event loop serves the commits that are under way.
@@ -244,7 +243,7 @@ async def _insert_dead_letters(
                 record.key,
                 record.value,
                 recorded_at,
-                recorded_at if record.refusal.reason is RefusalReason.PERSONAL_DATA else None,
+                recorded_at if record.redacted else None,
             )
             for record in refused
         ],

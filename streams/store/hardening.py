@@ -15,7 +15,7 @@ from psycopg import sql
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["harden"]
+__all__ = ["harden", "keep_server_safe", "open_databases"]
 
 
 def harden(connection: psycopg.Connection) -> None:
@@ -44,6 +44,26 @@ def harden(connection: psycopg.Connection) -> None:
         )
 
 
+def keep_server_safe(connection: psycopg.Connection) -> bool:
+    """Take from PUBLIC what uses up the server for everybody; return whether it could be taken.
+
+    Whoever may call these functions can fill the lock table, which all sessions share, or the disk:
+    no right to a table is needed, and no limit of a role bounds it. Only a superuser may revoke.
+    """
+    if not _one(connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        return False
+    for (function,) in connection.execute(_USING_UP).fetchall():
+        connection.execute(
+            sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(sql.SQL(function))
+        )
+    return True
+
+
+def open_databases(connection: psycopg.Connection, role: str) -> list[str]:
+    """Name the other databases of the server to which a role may connect, and do the same there."""
+    return [name for (name,) in connection.execute(_OPEN, (role,)).fetchall()]
+
+
 def _one(connection: psycopg.Connection, query: str) -> str:
     row = connection.execute(query.encode()).fetchone()
     assert row is not None  # noqa: S101 - each query gives one row
@@ -59,6 +79,25 @@ WHERE p.pronamespace = current_schema()::regnamespace
   AND NOT EXISTS (
       SELECT FROM pg_depend d
       WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+"""
+
+# Locks without an object, large objects, and messages in the write-ahead log.
+_USING_UP: Final = r"""
+SELECT p.oid::regprocedure::text
+FROM pg_proc p
+WHERE p.pronamespace = 'pg_catalog'::regnamespace
+  AND (p.proname ~ '^pg_(try_)?advisory_(xact_)?lock'
+       OR p.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_put',
+                        'lo_truncate', 'lo_truncate64', 'lowrite', 'pg_logical_emit_message'))
+  AND (p.proacl IS NULL OR EXISTS (
+      SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0 AND a.privilege_type = 'EXECUTE'))
+"""
+
+_OPEN: Final = """
+SELECT d.datname FROM pg_database d
+WHERE d.datallowconn AND d.datname <> current_database()
+  AND has_database_privilege(%s, d.oid, 'CONNECT')
+ORDER BY 1
 """
 
 _OWNS_SCHEMA: Final = """

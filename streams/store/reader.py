@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from psycopg import errors, sql
 
 from streams.errors import StoreError
+from streams.store.hardening import keep_server_safe, open_databases
 from streams.store.role_making import make_role, refuse_powerful, schema_of
 
 if TYPE_CHECKING:
@@ -50,12 +51,17 @@ class Reader(NamedTuple):
     name: str
     created: bool
     tables: int
+    safe: bool
+    """False: it can still use up locks and disk that all sessions share."""
+    elsewhere: list[str]
+    """Other databases of the server to which it may connect."""
 
 
 def grant_reader(connection: psycopg.Connection, name: str, password: str | None) -> Reader:
     """Make the role, or bring it up to date, and let it read what dashboards need.
 
-    Whatever else it was granted in this schema is taken away; running it again changes nothing.
+    Whatever else it was granted in this schema is taken away; running it again changes nothing. A
+    superuser also takes from all roles what uses up the server (`keep_server_safe`).
 
     Parameters
     ----------
@@ -78,13 +84,15 @@ def grant_reader(connection: psycopg.Connection, name: str, password: str | None
                 connection.execute(sql.SQL(statement).format(role=role, schema=schema))
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role))
             tables = _grant(connection, role)
+            safe = keep_server_safe(connection)
+            elsewhere = open_databases(connection, name)
         except errors.InsufficientPrivilege as error:
             raise StoreError(
                 f"The database's user may not do this: {error.diag.message_primary}. Run "
                 "fenghuo db reader as a user with CREATEROLE that owns the tables, or have your "
                 "database's administrator run it."
             ) from None
-    return Reader(name, created, tables)
+    return Reader(name, created, tables, safe, elsewhere)
 
 
 def _limit(connection: psycopg.Connection, role: sql.Identifier) -> None:

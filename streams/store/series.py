@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
 from psycopg.pq import TransactionStatus
 
@@ -18,22 +19,24 @@ __all__ = ["SeriesNumbers"]
 _Name = tuple[str, str, str]
 
 
+class _Memory(NamedTuple):
+    literals: dict[Place, str]
+    numbers: dict[_Name, int]
+
+
 class SeriesNumbers:
     """Numbers of the series that a worker has met; the table `series` assigns them.
 
     Numbers are assigned in a transaction of their own, so that two workers do not wait for each
     other's batches. They are remembered only after that transaction has committed: a number whose
     transaction was rolled back names no series, and counts that carry it are invisible.
+
+    Each connection has a memory of its own, which ends with it. A restored backup or a standby
+    that took over may have given a number to another series, and no connection outlives that.
     """
 
     def __init__(self) -> None:
-        self._literals: dict[Place, str] = {}
-        self._numbers: dict[_Name, int] = {}
-
-    @property
-    def literals(self) -> Mapping[Place, str]:
-        """Numbers of the series of a place as an array literal; `know` comes first."""
-        return self._literals
+        self._memories: WeakKeyDictionary[AsyncConnection, _Memory] = WeakKeyDictionary()
 
     async def know(
         self, connection: AsyncConnection, events: Iterable[AcceptedEvent]
@@ -48,15 +51,15 @@ class SeriesNumbers:
         Returns
         -------
         mapping
-            As `literals`, with all places of the events.
+            Numbers of the series of each place as an array literal, for all places of the events.
 
         Raises
         ------
         RuntimeError
             New series are needed and the connection is inside a transaction.
         """
-        # Other commits may forget all numbers while this one waits.
-        literals, known = self._literals, self._numbers
+        # Kept by name: other commits may forget all numbers while this one waits.
+        literals, known = self._memories.setdefault(connection, _Memory({}, {}))
         new = {event.place for event in events} - literals.keys()
         if not new:
             return literals
@@ -73,7 +76,7 @@ class SeriesNumbers:
 
     def forget(self) -> None:
         """Forget all numbers: the database is not the one that assigned them."""
-        self._literals, self._numbers = {}, {}
+        self._memories.clear()
 
 
 async def _fetch(connection: AsyncConnection, missing: list[_Name]) -> dict[_Name, int]:

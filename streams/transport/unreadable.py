@@ -12,13 +12,13 @@ import struct
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka import codec
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 from aiokafka.structs import ConsumerRecord
 
 from streams.transport.batch import Unreadable
+from streams.transport.decompression import CODECS, limit_decompression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,13 +38,9 @@ _RECORDS_FROM = _FRAME.size + _HEADER.size
 #: First format whose batches have a header with the number of offsets.
 _WITH_HEADER = 2
 _CODEC, _LOG_APPEND_TIME, _CONTROL = 0x07, 0x08, 0x20
-_CODECS: dict[int, tuple[str, Callable[[bytes], bytes]]] = {
-    0: ("not compressed", bytes),
-    1: ("gzip", codec.gzip_decode),
-    2: ("snappy", codec.snappy_decode),
-    3: ("lz4", codec.lz4_decode),
-    4: ("zstd", codec.zstd_decode),
-}
+
+# Whoever reads batches of sources through this module or `DecodableRecords` is safe from bombs.
+limit_decompression()
 
 
 class DecodableRecords(PartitionRecords):
@@ -176,7 +172,7 @@ def _read_singly(tp: TP, offset: int, raw: bytes, error: Exception) -> ReadBatch
         return ReadBatch(end, (), (unreadable,), intact=False)
     _, attributes, delta, *_ = _HEADER.unpack_from(raw, _FRAME.size)
     end = max(begin + delta, offset) + 1
-    name, decompress = _CODECS.get(attributes & _CODEC, ("unknown codec", None))
+    name, decompress = CODECS.get(attributes & _CODEC, ("unknown codec", None))
     problem = f"{name}: {_described(error)}"
     lost = ReadBatch(end, (), (Unreadable(offset, end, problem, raw),))
     batch = MemoryRecords(raw).next_batch()

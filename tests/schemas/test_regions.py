@@ -117,6 +117,18 @@ class TestChina:
         assert not cn.is_valid_on("330113", date(2021, 4, 8))
         assert cn.is_valid_on("330113", date(2021, 4, 9))
 
+    def test_abolished_codes_name_those_in_force_that_took_their_place(
+        self, cn: RegionRegistry
+    ) -> None:
+        assert cn["330103"].successors == ("330105",)
+        assert cn["330104"].successors == ("330102", "330114")
+        assert cn["512081"].successors == ("510185",)  # the way leads over 510180
+        followed = [region for region in cn if region.successors]
+        assert all(region.valid_to for region in followed)
+        assert all(cn[code].valid_to is None for one in followed for code in one.successors)
+        counties = [r for r in cn if r.valid_to and r.level is RegionLevel.COUNTY]
+        assert len([r for r in counties if not r.successors]) <= 6
+
     def test_a_change_known_to_the_year_leaves_both_codes_valid(self, cn: RegionRegistry) -> None:
         old, new = "632321", "632301"  # 同仁 became a city in 2020
         assert cn.is_valid_on(old, date(2020, 6, 1))
@@ -251,6 +263,7 @@ class TestLookUp:
     def test_a_region_in_force_wins_over_an_abolished_namesake(self, cn: RegionRegistry) -> None:
         assert cn["320602"].name_zh == cn["320613"].name_zh == "崇川区"
         assert cn.find("崇川区").code == "320613"
+        assert cn.find("320602").code == "320602"  # a code says which
         assert cn.find("下城区").code == "330103"
 
     def test_unknown_names_and_codes_get_suggestions(self, cn: RegionRegistry) -> None:
@@ -321,6 +334,16 @@ class TestFaults:
             f"{path}: line 10: the region has no name; fill in name_zh or name_en",
             f"{path}: line 11: only one of lat and lon is given; fill in both or neither",
         ]
+
+    @pytest.mark.parametrize("successor", ["B", "C"])
+    def test_a_successor_is_another_region_of_the_file(
+        self, tmp_path: Path, successor: str
+    ) -> None:
+        text = faults(
+            tmp_path / "followed.csv",
+            f"code,level,parent,name_en,successors\nA,nation,,A,\nB,county,A,B,{successor}\n",
+        )
+        assert f"line 3: column successors: {successor} cannot follow B: name another" in text
 
     def test_a_ring_is_told_once(self, tmp_path: Path) -> None:
         text = faults(
@@ -406,6 +429,11 @@ def trees(draw: st.DrawFn) -> list[Region]:
                 population=draw(st.none() | st.integers(0, 10**10)),
                 valid_from=draw(st.none() | st.dates(max_value=date(1999, 12, 31))),
                 valid_to=draw(st.none() | st.dates(min_value=date(2000, 1, 1))),
+                successors=tuple(
+                    draw(st.lists(st.sampled_from(codes), max_size=2))
+                    if (codes := [r.code for r in regions])
+                    else ()
+                ),
                 aliases=tuple(draw(st.lists(TEXT, max_size=3))),
             )
         )

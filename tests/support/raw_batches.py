@@ -31,7 +31,7 @@ def encode(
     headers: Sequence[tuple[str, bytes]] = (),
 ) -> bytes:
     """Return a batch as a producer sends it."""
-    builder = DefaultRecordBatchBuilder(2, CODECS[codec], 0, -1, -1, -1, 2**20)
+    builder = DefaultRecordBatchBuilder(2, CODECS[codec], 0, -1, -1, -1, 2**30)
     for offset, value in enumerate(values):
         builder.append(
             offset, timestamp=1_700_000_000_000, key=None, value=value, headers=[*headers]

@@ -40,6 +40,23 @@ def visits(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_code_that_is_too_wide_is_told_once_with_what_to_send(
+    run: Run, tmp_path: Path, topics: Any, consumed: Consumed, options: tuple[str, ...]
+) -> None:
+    file = tmp_path / "wide.csv"
+    rows = [HEADER, *(GOOD.format(n=n).replace("TW-TPE", "TW") for n in (1, 2)), GOOD.format(n=3)]
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    result = run("publish", file, "--kind", "visits", *options)
+
+    said = " ".join(result.stderr.split())
+    assert "2 events: TW 臺灣 is a nation: the events count there, and in no region below" in said
+    assert said.count("is a nation") == 1
+    assert result.exit_code == 0  # nothing is refused: a wrong place is better than no count
+    assert len(consumed(topics.visits)) == (0 if options else 3)
+
+
 def test_good_rows_are_published_and_bad_ones_told(
     run: Run, visits: Path, topics: Any, consumed: Consumed
 ) -> None:
@@ -142,13 +159,14 @@ def test_nothing_is_imported_if_a_row_is_bad(run: Run, database: str, tmp_path: 
         assert connection.execute("SELECT FROM imported_counts").fetchone() is None
 
 
-def test_an_import_is_taken_back(run: Run, database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("region", ["臺北市", "TW-TPE"])
+def test_an_import_is_taken_back(run: Run, database: str, tmp_path: Path, region: str) -> None:
     file = tmp_path / "counts.csv"
     file.write_text(
         "period,region,count\n2009-W10,臺北市,12\n2009-W11,TW-TPE,9\n2009-W11,TW-KHH,1\n"
     )
     assert run("import-counts", file, "--signal", "ili").exit_code == 0
-    chosen = ("--signal", "ili", "--remove", "--region", "臺北市", "--from", "2009-W11")
+    chosen = ("--signal", "ili", "--remove", "--region", region, "--from", "2009-W11")
 
     def periods() -> list[tuple[Any, ...]]:
         with psycopg.connect(database) as connection:

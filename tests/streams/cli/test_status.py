@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -83,6 +84,23 @@ def test_what_the_database_holds(run: Run, database: str, topics: Any) -> None:
     assert (letters["reason"], letters["letters"], letters["replayed"]) == ("not_json", 2, 1)
     (jump,) = found["offset_jumps"]
     assert (jump["from_offset"], jump["to_offset"], jump["reason"]) == (5, 9, "expired")
+
+
+def test_codes_that_a_source_should_not_send(run: Run, database: str, topics: Any) -> None:
+    today = NOW.astimezone(ZoneInfo("Asia/Taipei")).date()
+    with psycopg.connect(database) as connection:
+        for days, region, facility in (
+            (0, "TW", "f1"), (3, "TW", "f2"), (3, "TW", "f1"), (40, "TW", "f3"), (0, "TW-TPE", "f1")
+        ):  # fmt: skip
+            connection.execute(
+                "INSERT INTO facility_days VALUES (%s, 'visits', %s, %s, 'his')",
+                (region, today - timedelta(days=days), facility),
+            )
+    (told,) = status(run)["doubtful_codes"]
+    assert (told["source_id"], told["region"], told["facilities"]) == ("his", "TW", 2)
+    assert told["last_day"] == str(today)
+    assert "Send the code of the region of the lowest level" in told["advice"]
+    assert "Region codes to correct at the source" in run("status").stdout
 
 
 def test_which_configuration_judged(

@@ -8,7 +8,6 @@ import pytest
 from schemas.refusals import Refusal, RefusalReason
 from streams.feed.events import Validator
 from streams.feed.rows import Row
-from streams.ingest.intake import Intake
 
 if TYPE_CHECKING:
     from streams.config import Configuration
@@ -22,17 +21,14 @@ EVENT = {
 }
 
 
-@pytest.fixture
-def intake(configuration: Configuration) -> Intake:
-    return Intake(configuration)
-
-
 def row(line: int, **changes: Any) -> Row:
     return Row(line, json.dumps(EVENT | changes).encode())
 
 
-def test_good_rows_keep_their_bytes_and_get_their_region_as_key(intake: Intake) -> None:
-    validator = Validator(intake, "visits", lambda *_: pytest.fail("nothing is wrong"))
+def test_good_rows_keep_their_bytes_and_get_their_region_as_key(
+    configuration: Configuration,
+) -> None:
+    validator = Validator(configuration, "visits", lambda *_: pytest.fail("nothing is wrong"))
     rows = [row(1), row(2, region="TW-KHH", event_id="v2")]
     assert list(validator.valid_records(rows)) == [
         (b"TW-TPE", rows[0].value),
@@ -41,8 +37,8 @@ def test_good_rows_keep_their_bytes_and_get_their_region_as_key(intake: Intake) 
     assert validator.accepted == 2
 
 
-def test_every_revision_is_sent(intake: Intake) -> None:
-    validator = Validator(intake, "visits", lambda *_: None)
+def test_every_revision_is_sent(configuration: Configuration) -> None:
+    validator = Validator(configuration, "visits", lambda *_: None)
     rows = [row(1), row(2, revision=2), row(3, revision=3, cancelled=True), row(4)]
     assert [value for _, value in validator.valid_records(rows)] == [r.value for r in rows]
 
@@ -59,10 +55,12 @@ def test_every_revision_is_sent(intake: Intake) -> None:
     ],
 )
 def test_bad_rows_are_told_and_counted_and_nothing_else_suffers(
-    intake: Intake, changes: dict[str, Any], reason: RefusalReason
+    configuration: Configuration, changes: dict[str, Any], reason: RefusalReason
 ) -> None:
     told: list[tuple[int, Refusal]] = []
-    validator = Validator(intake, "visits", lambda line, refusal: told.append((line, refusal)))
+    validator = Validator(
+        configuration, "visits", lambda line, refusal: told.append((line, refusal))
+    )
     rows = [row(1), row(7, **changes), row(9)]
 
     sent = [value for _, value in validator.valid_records(rows)]
@@ -72,9 +70,11 @@ def test_bad_rows_are_told_and_counted_and_nothing_else_suffers(
     assert validator.refused == {reason: 1}
 
 
-def test_a_fault_of_reading_is_a_bad_row_too(intake: Intake) -> None:
+def test_a_fault_of_reading_is_a_bad_row_too(configuration: Configuration) -> None:
     fault = Refusal(RefusalReason.BAD_FORMAT, "Why.")
     told: list[tuple[int, Refusal]] = []
-    validator = Validator(intake, "visits", lambda line, refusal: told.append((line, refusal)))
+    validator = Validator(
+        configuration, "visits", lambda line, refusal: told.append((line, refusal))
+    )
     assert list(validator.valid_records([Row(3, b"", fault)])) == []
     assert told == [(3, fault)]

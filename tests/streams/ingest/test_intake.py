@@ -96,6 +96,29 @@ def test_too_large(intake: Intake) -> None:
     assert "65536 bytes" in record.refusal.sentence
 
 
+def test_of_a_large_record_no_personal_data_are_kept(intake: Intake) -> None:
+    value = json.dumps([visit(complaint="电话13800138000")] * 1000).encode()
+    (record,) = intake.read("visits", [Record(7, b"k", value)], now=NOW).refused
+    assert record.refusal.reason is RefusalReason.TOO_LARGE
+    assert record.value is not None
+    assert b"13800138000" not in record.value
+    assert json.loads(record.value)["bytes"] == len(value)
+
+
+@pytest.mark.parametrize(("size", "kept"), [(1_048_576, 1_048_576), (1_048_577, 65_536)])
+def test_of_a_record_that_only_compression_made_small_the_beginning_is_kept(
+    intake: Intake, size: int, kept: int
+) -> None:
+    value = b"[" + bytes(size - 1)
+    reading = intake.read("visits", [Record(0, b"k" * 70_000, value)], now=NOW)
+    (record,) = reading.refused
+    assert record.refusal.reason is RefusalReason.TOO_LARGE
+    assert record.value == value[:kept]
+    assert record.key is None
+    told = f"Of its {size} bytes the letter keeps the first 65536." in record.refusal.sentence
+    assert told == (kept < size)
+
+
 def test_unknown_region(intake: Intake) -> None:
     record = refused_event(intake, region="99999")
     assert record.refusal.reason is RefusalReason.UNKNOWN_REGION

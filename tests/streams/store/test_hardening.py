@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from schemas.alerts import Verified
 from streams.store.decisions import act
+from streams.store.hardening import keep_server_safe, open_databases
 from streams.store.locks import ALERTS, FACILITIES, JUDGING, LEVELS, TAKE
 from streams.store.reader import RUNNABLE, grant_reader
 from tests.support.alerts import open_alert
@@ -20,6 +21,7 @@ from tests.support.store import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import LiteralString
 
 DEFINERS = """
 SELECT p.oid, p.oid::regprocedure::text, p.proname,
@@ -157,6 +159,8 @@ def test_no_advisory_lock_of_a_reader_stops_judging_decisions_or_roll_ups(
     database_url: str, reader: psycopg.Connection
 ) -> None:
     alert_id = open_alert(database_url)
+    with psycopg.connect(database_url) as connection:  # as where no superuser took them away
+        connection.execute("GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO PUBLIC")
     for number in range(5_103_481_000, 5_103_481_010):
         reader.execute("SELECT pg_advisory_lock(%s)", (number,))
     with psycopg.connect(database_url, options="-c lock_timeout=2s") as connection:
@@ -180,3 +184,35 @@ def test_nothing_of_ours_takes_an_advisory_lock(database_url: str) -> None:
         if "pg_advisory" in path.read_text(encoding="utf-8")
     ]
     assert sources == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT count(pg_advisory_lock(g)) FROM generate_series(1, 10000000) g",
+        "SELECT pg_try_advisory_xact_lock_shared(1, 2)",
+        "SELECT lo_from_bytea(0, decode(repeat('00', 10000000), 'hex'))",
+        "SELECT lo_create(0)",
+        "SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000))",
+    ],
+)
+def test_the_reader_cannot_use_up_what_the_server_shares(
+    reader: psycopg.Connection, statement: LiteralString
+) -> None:
+    reader.execute("SET default_transaction_read_only = off")
+    with pytest.raises(errors.InsufficientPrivilege):
+        reader.execute(statement)
+
+
+def test_what_was_opened_again_is_closed_again(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO PUBLIC")
+        assert keep_server_safe(connection)
+        allowed = "SELECT has_function_privilege('public', 'pg_advisory_lock(bigint)', 'EXECUTE')"
+        assert connection.execute(allowed).fetchone() == (False,)
+
+
+def test_databases_elsewhere_are_named(database_url: str, reader: psycopg.Connection) -> None:
+    with psycopg.connect(database_url) as connection:
+        assert "postgres" in open_databases(connection, reader.info.user)
+        assert connection.info.dbname not in open_databases(connection, reader.info.user)

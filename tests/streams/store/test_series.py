@@ -102,3 +102,23 @@ async def test_a_worker_notices_that_the_series_were_restored(
         ("ili", TAIPEI): 1,
     }
     assert_consistent(database_url)
+
+
+async def test_numbers_do_not_outlive_the_database_that_assigned_them(
+    database_url: str, configuration: Configuration
+) -> None:
+    """After a restore two signals of one place had changed numbers, and counts, in silence."""
+    async with worker(database_url, configuration) as running:
+        assert await running.position("visits") == 0
+        await running.deliver("visits", 0, records([visit("a")]))
+        with psycopg.connect(database_url) as connection:
+            for old, new in (("ili", "x"), ("fever", "ili"), ("x", "fever")):
+                connection.execute("UPDATE series SET signal = %s WHERE signal = %s", (new, old))
+            # As with a restored backup, no session of the old database goes on.
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        await running.deliver("visits", 0, records([visit("b", icd10=["A09"])], first=1))
+    found = {signal: value for (signal, *_), value in counts(database_url).items()}
+    assert found == {"fever": 2, "ili": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import aiokafka.codec as codecs
@@ -58,14 +59,45 @@ def test_an_unknown_codec_is_set_aside(codec: int) -> None:
     assert "unknown codec" in read.unreadable[0].problem
 
 
-def test_a_missing_library_sets_the_batch_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = encode(VALUES, codec="zstd")
-    monkeypatch.setattr("aiokafka.codec.cramjam", None)
-    read = read_batch(AT, 0, raw)
+@pytest.mark.parametrize("codec", [name for name in CODECS if name != "none"])
+def test_a_batch_that_would_fill_the_memory_is_set_aside(codec: str) -> None:
+    raw = encode([b"sound", bytes(70_000_000)], codec=codec, base_offset=10)
+    tracemalloc.start()
+    read = read_batch(AT, 10, raw)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     assert read is not None
+    assert (read.next_offset, read.records, read.intact) == (12, (), True)
     (lost,) = read.unreadable
-    assert (lost.first, lost.next_offset) == (0, 5)
-    assert "zstd" in lost.problem
+    assert (lost.first, lost.next_offset) == (10, 12)
+    assert lost.problem == f"{codec}: decompresses to more than 67108864 bytes"
+    assert peak < 4 * 67_108_864
+
+
+@pytest.mark.parametrize("codec", [name for name in CODECS if name != "none"])
+def test_a_large_batch_below_the_limit_is_read(codec: str) -> None:
+    large = [b"%d" % number * 100_000 for number in range(100)]
+    read = read_batch(AT, 0, encode(large, codec=codec))
+    assert read is not None
+    assert [record.value for record in read.records] == large
+    assert not read.unreadable
+
+
+def test_several_members_of_gzip_are_one_batch() -> None:
+    raw = encode(VALUES, codec="none")
+    data = raw[HEADER_SIZE:]
+    packed = codecs.gzip_encode(data[:30]) + codecs.gzip_encode(data[30:]) + b"\0\0"
+    read = read_batch(AT, 0, signed(raw[:HEADER_SIZE] + packed, codec=CODECS["gzip"]))
+    assert read is not None
+    assert [record.value for record in read.records] == VALUES
+
+
+def test_snappy_without_javas_container_is_read() -> None:
+    raw = encode(VALUES, codec="none")
+    packed = codecs.snappy_encode(raw[HEADER_SIZE:], xerial_compatible=False)
+    read = read_batch(AT, 0, signed(raw[:HEADER_SIZE] + packed, codec=CODECS["snappy"]))
+    assert read is not None
+    assert [record.value for record in read.records] == VALUES
 
 
 def test_a_wrong_checksum_sets_the_batch_aside_and_may_come_from_the_way() -> None:
@@ -143,13 +175,14 @@ async def test_what_a_broker_lets_through_does_not_stop_the_partition(
         encode(VALUES, codec="zstd"),
         signed(strange),
         signed(encode(VALUES, codec="zstd")[:-4]),
+        encode([*VALUES[:4], bytes(70_000_000)], codec="zstd"),
         encode(VALUES, codec="lz4"),
     ]
     taken = [await produce_raw(broker, fresh_name, batch) == 0 for batch in sent]
     # Apache Kafka looks into what it takes, the embedded broker does not.
     assert taken[0]
     assert taken[1]
-    assert taken[3]
+    assert taken[4]
     app = make_app(broker, fresh_name, tmp_path)
     ledger = Ledger()
     app.transport.position_source = ledger
@@ -160,7 +193,8 @@ async def test_what_a_broker_lets_through_does_not_stop_the_partition(
         await until(lambda: ledger.stored.get(TP(fresh_name, 0)) == end, "the whole log")
 
     assert values(ledger.committed) == [0, 1, 2, 3, 4] * 3
-    assert ranges(ledger.committed) == ([(10, 15)] if taken[2] else [])
+    places = {number: 5 * sum(taken[:number]) for number in (2, 3) if taken[number]}
+    assert ranges(ledger.committed) == [(at, at + 5) for at in places.values()]
     assert_tiled(ledger.committed)
 
 
