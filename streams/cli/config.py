@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.regions import AmbiguousRegionError, Region, UnknownRegionError
-from streams.cli.common import ConfigOption, console, read_config, say_doubts, settings
+from streams.cli.common import ConfigOption, console, read_config, settings, warn
 from streams.cli.output import results, table
 from streams.errors import FenghuoError
 
@@ -44,7 +44,7 @@ def check(config: ConfigOption = None) -> None:
             rule.severity,
         )
     results().print(shown)
-    say_doubts(checked)
+    warn(checked.doubts)
     warn_of_noise(checked)
     console.print(
         f"{current.config} is right: {len(checked.surveillance.signals)} signals, "
@@ -58,10 +58,7 @@ def warn_of_noise(configuration: Configuration) -> None:
     """Name the rules that would open many alerts where nothing happens."""
     from streams.configuration.noisy import noisy_rules  # noqa: PLC0415 - keeps --help fast
 
-    for doubt in noisy_rules(configuration.surveillance.rules, configuration.detectors):
-        console.print(
-            f"Warning: {doubt}.", style="yellow", markup=False, highlight=False, soft_wrap=True
-        )
+    warn(noisy_rules(configuration.surveillance.rules, configuration.detectors))
 
 
 def find(

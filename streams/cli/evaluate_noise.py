@@ -97,7 +97,7 @@ def _plain(rows: Sequence[NoiseRow]) -> list[dict[str, object]]:
 
 
 def _show(rows: Sequence[NoiseRow]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row.found))
+    names = tuple(dict.fromkeys(name for row in rows for name in row.found))
     shown = table("Alerts per series-year on noise", "method", "grain", *names, right=names)
     for row in rows:
         given = " ".join(f"{k}={v}" for k, v in row.tried.detector.items() if k != "type")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from scipy.stats import chi2
 
@@ -125,7 +125,10 @@ def run_noise(
         }
         rows = []
         for place, one in enumerate(tried):
-            rows.append(NoiseRow(one, {n: waiting[place, n].result() for n in one.noises}))
+            found = {
+                name: cast("FalseAlarms", waiting[place, name].result()) for name in one.noises
+            }
+            rows.append(NoiseRow(one, found))
             on_done(one)
     return rows
 
