@@ -12,7 +12,8 @@ several of them need is in
 - `seasons`, `rolling`, `glm`: years on a time axis, rolling baselines, batched regressions;
 - `_judging`: blocks of series, and the end of every rule: alarm, reason, what stays blank;
 - `_calendar`, `_panel_checks`: dates and holidays of steps; what a panel must be;
-- `_windows`, `_moments`: the counts before a judged step, and their moments and medians;
+- `_windows`, `_moments`, `_outlying_baseline`: the counts before a judged step, and their moments
+  and medians;
 - `_reference_values`, `_period_totals`: the same season of former years, single counts or totals;
 - `_seasonal_terms`, `_recent_regression`, `_penalised_poisson`, `_negbin_regression`,
   `_glm_solver`: designs relative to the judged step, and fits to them;
@@ -23,7 +24,8 @@ Other names with an underscore are parts of one method: `_farrington*`, `_hidden
 `_run_lengths` of `change_point`, `_seasonal_trend` of `stl`, `_seasonal_epidemic` of `mem`,
 `_isotonic` of `outbreak_p`, `_smoothed_counts` of `essence_ewma`; `_likelihood_ratio`,
 `_negbin_ratio` and `_negbin_runs` of `glr`;
-`_robust_season`, `_level_drift`, `_recurring_days`, `_outbreak_runs` and `_outbreak_filter` of
+`_robust_season`, `_log_linear`, `_lasting_outbreaks`, `_level_drift`, `_recurring_days`,
+`_outbreak_runs` and `_outbreak_filter` of
 `auto`; `_population` is that of `auto` and the Farringtons.
 
 Examples

@@ -65,6 +65,8 @@ _SHOULDER = 1.0
 _RATIO, _EVIDENCE = 1.5, 6.0
 #: Ratio in the median of the other years above which a run is the season's.
 _SEASON = 1.25
+#: Levels that may follow one another in a window.
+_LEVELS = 3
 #: Largest part of a window that a span may be.
 _SHARE = 0.6
 _TINY = 1e-300
@@ -91,15 +93,19 @@ def counts_to_keep(job: Problems, guard: int, terms: Terms) -> NDArray[np.bool_]
     kept = np.ones(job.y.shape, dtype=np.bool_)
     year, first = terms.period / block, window % block
     rows = np.flatnonzero(job.known.sum(axis=1) >= terms.period + _LEAST * block)
-    while rows.size and window >= terms.period + _LEAST * block:
-        coarse = _blocks(job._replace(known=job.known * kept), guard, terms, rows)
-        out, beta = _spans(coarse)
-        hit = out.any(axis=1).nonzero()[0]
-        rows, coarse = rows[hit], coarse.rows(hit)
+    if window < terms.period + _LEAST * block:
+        return kept
+    for _ in range(_LEVELS):
         if not rows.size:
             break
+        coarse = _blocks(job._replace(known=job.known * kept), guard, terms, rows)
+        out, beta = _spans(coarse)
+        hit = np.flatnonzero(out.any(axis=1))
+        if not hit.size:
+            break
+        rows, coarse = rows[hit], coarse.rows(hit)
         runs = _runs_around(coarse, out[hit], beta[hit], year)
-        begins = _new_level(runs, year)
+        begins = _new_level(runs, coarse.known, year)
         restart = np.flatnonzero(begins >= 0)
         left = coarse.known * np.where(
             (begins >= 0)[:, None], np.arange(runs.shape[1]) >= begins[:, None], ~runs
@@ -280,8 +286,9 @@ def _every_year(
     return found
 
 
-def _new_level(runs: NDArray[np.bool_], year: float) -> NDArray[np.intp]:
+def _new_level(runs: NDArray[np.bool_], known: FloatArray, year: float) -> NDArray[np.intp]:
     """Give the first block of a run that goes on and has lasted for more than a year, else -1."""
     first, last = run_of(runs)
-    lasting = runs & (last >= runs.shape[1] - 2) & (last - first + 1 > year)
+    length = total_between(known, first, last)
+    lasting = runs & (last >= runs.shape[1] - 2) & (length > year)
     return np.where(lasting.any(axis=1), lasting.argmax(axis=1), -1)
