@@ -38,7 +38,8 @@ def give_to_owner(connection: psycopg.Connection, name: str, password: str | Non
             _give(connection, sql.Identifier(name), name)
         except errors.InsufficientPrivilege as error:
             raise StoreError(
-                f"The database's user may not do this: {error.diag.message_primary}. "
+                f"The database role {connection.info.user} may not do this: "
+                f"{error.diag.message_primary}. "
                 "Run fenghuo db owner as a superuser."
             ) from None
     return created
