@@ -24,6 +24,7 @@ from streams.cli.common import (
 )
 from streams.cli.demo_publish import SeedOption, publish
 from streams.cli.output import results, table
+from streams.cli.places import check_folder
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def init(
     if path == _STDOUT:
         typer.echo(text, nl=False)
         return
-    if path.exists():
+    if path.is_file():
         raise FenghuoError(f"{path} exists already. Name another file, or edit this one.")
     path.write_text(text, encoding="utf-8")
     console.print(f"Wrote {path}. Next: fenghuo up", highlight=False)
@@ -94,6 +95,7 @@ def up(
     from streams.store.pool import connect  # noqa: PLC0415
     from streams.web.serving import listen  # noqa: PLC0415
 
+    check_folder(folder, "--folder")
     current = settings(config=config, database=database, kafka=kafka)
     stack = EmbeddedStack(
         folder.absolute(),
@@ -143,6 +145,7 @@ def demo(
     """Replay the 2009 influenza pandemic in Taiwan through the whole system."""
     if context.invoked_subcommand:
         return
+    check_folder(output, "--output")
     from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
     from streams.demo.run import run_demo  # noqa: PLC0415
 
