@@ -20,6 +20,7 @@ __all__ = [
     "console",
     "read_config",
     "say_doubts",
+    "say_waiting",
     "settings",
 ]
 
@@ -61,3 +62,8 @@ def say_doubts(configuration: Configuration) -> None:
         console.print(
             f"Warning: {doubt}.", style="yellow", markup=False, highlight=False, soft_wrap=True
         )
+
+
+def say_waiting(sentence: str) -> None:
+    """Tell that a broker is waited for, or answers again."""
+    console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

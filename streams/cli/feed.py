@@ -17,6 +17,7 @@ from streams.cli.common import (
     KafkaOption,
     console,
     read_config,
+    say_waiting,
     settings,
 )
 from streams.cli.output import open_database
@@ -81,7 +82,7 @@ def publish(
             for _ in records:
                 bar.count(1)
         else:
-            publish_records(current.brokers, current.topics[kind], records, bar.count)
+            publish_records(current.brokers, current.topics[kind], records, bar.count, say_waiting)
     _say_what_was_done(validator, dry_run=dry_run, topic=current.topics[kind])
     if validator.refused and not skip_bad:
         raise typer.Exit(1)

@@ -15,6 +15,7 @@ from streams.cli.common import (
     KafkaOption,
     console,
     read_config,
+    say_waiting,
     settings,
 )
 from streams.cli.output import event_topics
@@ -243,5 +244,6 @@ def _publish(
         brokers,
         ((topics[record.kind], record.region.encode(), record.value) for record in records),
         bar.count,
+        say_waiting,
     )
     console.print(f"{sent} records sent to {', '.join(topics.values())}.", highlight=False)
