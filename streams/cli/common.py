@@ -42,10 +42,21 @@ KafkaOption = Annotated[
 
 
 def settings(
-    *, config: Path | None = None, database: str | None = None, kafka: str | None = None
+    *,
+    config: Path | None = None,
+    database: str | None = None,
+    kafka: str | None = None,
+    page_host: str | None = None,
+    page_port: int | None = None,
 ) -> Settings:
     """Read settings from the environment, with the options that were given on top."""
-    given = {"config": config, "database": database, "kafka": kafka}
+    given = {
+        "config": config,
+        "database": database,
+        "kafka": kafka,
+        "page_host": page_host,
+        "page_port": page_port,
+    }
     return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
