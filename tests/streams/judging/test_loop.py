@@ -14,7 +14,7 @@ import pytest
 from schemas.alerts import Change, Closed, Discarded, Monitored, Suppressed, Verified
 from streams.config import load_configuration
 from streams.judging import loop
-from streams.judging.loop import JudgingLoop, judge_pending
+from streams.judging.loop import JudgingLoop, judge_history, judge_pending
 from streams.store.alerts import get_alert, get_history, list_alerts
 from streams.store.decisions import act
 from streams.store.pool import open_pool
@@ -422,6 +422,22 @@ async def test_a_judge_that_lost_its_connection_leaves_its_work_to_the_next(
     assert len(alerts(database_url)) == 1
 
 
+async def test_a_later_look_counts_though_the_clock_was_set_back(
+    database_url: str, county: Configuration
+) -> None:
+    """202 cases stood beside a verdict on 2 of them, and nothing was pending."""
+    async with pool(database_url) as judges:
+        live(database_url, TAIPEI, steady(20) | {day(20): 4})
+        assert await judge_pending(judges, county) == 21
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE verdicts SET as_of = as_of + interval '1 day'")
+        live(database_url, TAIPEI, {day(20): 70})
+        assert await judge_pending(judges, county) == 1
+    observed, alarm, *_ = verdicts(database_url)[day(20)]
+    assert (observed, alarm) == (70, True)
+    assert len(alerts(database_url)) == 1
+
+
 async def test_an_older_look_never_replaces_a_newer_one(
     database_url: str, county: Configuration
 ) -> None:
@@ -497,6 +513,8 @@ async def test_judges_at_the_same_time_open_one_alert_and_agree(
             taken = 0
             while got := await judge_pending(opened, rules):
                 taken += got
+            while await judge_history(opened, rules, 1):
+                pass
         return taken
 
     assert sum(await asyncio.gather(*(work() for _ in range(4)))) == 3 * 24
