@@ -14,6 +14,7 @@ from streams.detect.times import make_axis, time_apart
 from streams.errors import FenghuoError
 from streams.tables.columns import find_layout
 from streams.tables.numbers import read_numbers
+from streams.tables.problems import bundled
 from streams.tables.text import read_cells
 from streams.tables.times import read_times
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CountTable", "Reading", "Series", "read_table"]
 
-#: Problems that are told; the rest is counted.
-_TOLD = 50
 #: Counts may be of the week that ends some days from now.
 _AHEAD_DAYS = 6
 
@@ -254,10 +253,7 @@ class _Table:
     def _refuse_problems(self) -> None:
         if not self._problems:
             return
-        told = [f"{self._name}:{line}: {text}" for line, text in sorted(self._problems)[:_TOLD]]
-        if more := len(self._problems) - len(told):
-            told.append(f"and {more} more problems.")
-        raise FenghuoError("\n".join([*told, "Nothing was judged."]))
+        raise FenghuoError(bundled(self._problems, name=self._name, end="Nothing was judged."))
 
 
 def _first_rows(numbers: NDArray[np.int64]) -> list[int]:
