@@ -19,7 +19,7 @@ from streams.tables.text import read_cells
 from streams.tables.times import read_times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from numpy.typing import NDArray
@@ -125,7 +125,7 @@ def read_table(lines: Iterable[bytes], *, name: str, reading: Reading | None = N
     cells = read_cells(b"".join(lines), name=name, encoding=reading.encoding)
     layout = find_layout(cells.header, name=name, line=cells.line, columns=reading.columns)
     gathered = gather(cells, layout)
-    table = _Table(name, layout, gathered, reading)
+    table = _Table(name, cells.header, layout, gathered, reading)
     notes = [*cells.notes, *layout.notes]
     return table.made(notes, commas=cells.separator == ",")
 
@@ -133,13 +133,17 @@ def read_table(lines: Iterable[bytes], *, name: str, reading: Reading | None = N
 class _Table:
     """Makes a table of what was gathered."""
 
-    def __init__(self, name: str, layout: Layout, gathered: Gathered, reading: Reading) -> None:
-        self._name, self._layout, self._rows, self._reading = name, layout, gathered, reading
+    def __init__(
+        self, name: str, header: Sequence[str], layout: Layout, rows: Gathered, reading: Reading
+    ) -> None:
+        self._name, self._header, self._layout = name, header, layout
+        self._rows, self._reading = rows, reading
         self._epi_week: EpiWeek = reading.epi_week or layout.epi_week or "iso"
-        self._problems = list(gathered.problems)
+        self._problems = list(rows.problems)
 
     def made(self, notes: list[str], *, commas: bool) -> CountTable:
         rows, reading = self._rows, self._reading
+        notes += self._taken_back()
         if not rows.times:
             self._refuse_problems()
             raise FenghuoError(
@@ -190,7 +194,11 @@ class _Table:
         if (apart := time_apart(dated, times.kind)) is not None:
             notes.append(apart)
         spread, some = add_up(
-            axis, dated, counts, sums=self._layout.adds_up, cases=self._layout.cases
+            axis,
+            dated,
+            counts,
+            sums=self._layout.adds_up,
+            cases=self._layout.cases or self._layout.sparse,
         )
         notes += some
         if self._reading.cumulative or self._layout.cumulative:
@@ -219,6 +227,14 @@ class _Table:
             self._problem(found.problems[int(of_row[first])].told(what, column), wrong)
         notes += found.notes
         return np.array(found.values)[of_row]
+
+    def _taken_back(self) -> Iterator[str]:
+        if self._layout.only is None:
+            return
+        place, only = self._layout.only
+        for value, rows in self._rows.taken_back.items():
+            named = f"{self._header[place]} = {value}"
+            yield f"{rows:,} row{'s' * (rows > 1)} with {named} count 0: {only.why}."
 
     def _problem(self, text: str, rows: NDArray[np.bool_]) -> None:
         lines = np.unique(self._rows.line[rows])

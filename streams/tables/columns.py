@@ -154,12 +154,13 @@ class _Finder:
             places |= {"region": (codes[0],)} if codes else {}
         only = None
         if known.only is not None:
-            only = self._bare.index(known.only[0]), known.only[1]
+            only = self._bare.index(known.only.column), known.only
         return Layout(
             places,
             epi_week=known.epi_week,
             adds_up=known.adds_up,
             cumulative=known.cumulative,
+            sparse=known.sparse,
             only=only,
             notes=(f"Columns of {known.name}: {self._told(places)}.",),
         )

@@ -302,6 +302,42 @@ KNOWN = {
 }  # fmt: skip
 
 
+RKI = "Landkreis,AnzahlFall,Meldedatum,NeuerFall\n"
+
+
+def test_days_without_a_row_of_a_case_file_count_0(detect: Detect) -> None:
+    verdicts, told = detect(
+        f"{RKI}SK Flensburg,4,2023/01/02 00:00:00,0\nSK Flensburg,3,2023/01/05 00:00:00,1\n"
+        "SK Kiel,2,2023/01/03 00:00:00,0\n"
+    )
+    found = [row["observed"] for row in verdicts if row["region"] == "SK Flensburg"]
+    assert found == ["4", "0", "0", "3"]
+    assert "Times without a case count 0." in told
+    assert "are missing" not in told
+
+
+def test_cases_that_were_withdrawn_are_told_and_their_district_stays(detect: Detect) -> None:
+    verdicts, told = detect(
+        f"{RKI}SK Flensburg,4,2023/01/02 00:00:00,0\nSK Flensburg,-1,2023/01/03 00:00:00,-1\n"
+        "SK Flensburg,3,2023/01/05 00:00:00,1\nSK Kiel,-2,2023/01/03 00:00:00,-1\n"
+    )
+    found = {
+        region: [row["observed"] for row in verdicts if row["region"] == region]
+        for region in ("SK Flensburg", "SK Kiel")
+    }
+    assert found == {"SK Flensburg": ["4", "0", "0", "3"], "SK Kiel": ["0", "0", "0", "0"]}
+    assert (
+        "2 rows with NeuerFall = -1 count 0: cases of the day before that RKI has withdrawn."
+        in told
+    )
+    assert "1 series have no case at all: SK Kiel." in told
+
+
+def test_a_mark_that_nobody_knows_is_refused(detect: Detect) -> None:
+    with pytest.raises(FenghuoError, match=r":3: column 4 holds '7', which is none of -1, 0, 1"):
+        detect(f"{RKI}SK Kiel,4,2023/01/02 00:00:00,0\nSK Kiel,4,2023/01/03 00:00:00,7\n")
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_columns_of_publishers(detect: Detect, name: str) -> None:
     content, expected = KNOWN[name]
