@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CountTable", "Reading", "Series", "read_table"]
 
+#: Rows that tell names from counts.
+_SAMPLE = 50
 #: Counts may be of the week that ends some days from now.
 _AHEAD_DAYS = 6
 
@@ -123,8 +126,15 @@ def read_table(lines: Iterable[bytes], *, name: str, reading: Reading | None = N
     """
     reading = reading or Reading()
     cells = read_cells(b"".join(lines), name=name, encoding=reading.encoding)
-    layout = find_layout(cells.header, name=name, line=cells.line, columns=reading.columns)
-    gathered = gather(cells, layout)
+    sample = list(islice(cells.rows, _SAMPLE))
+    layout = find_layout(
+        cells.header,
+        name=name,
+        line=cells.line,
+        columns=reading.columns,
+        sample=[row for _, row in sample],
+    )
+    gathered = gather(cells._replace(rows=chain(sample, cells.rows)), layout)
     table = _Table(name, cells.header, layout, gathered, reading)
     notes = [*cells.notes, *layout.notes]
     return table.made(notes, commas=cells.separator == ",")
@@ -237,10 +247,8 @@ class _Table:
             yield f"{rows:,} row{'s' * (rows > 1)} with {named} count 0: {only.why}."
 
     def _problem(self, text: str, rows: NDArray[np.bool_]) -> None:
-        lines = np.unique(self._rows.line[rows])
-        more = lines.size - 1
-        again = f" (and in {more:,} more line{'s' if more > 1 else ''})" if more else ""
-        self._problems.append((int(lines[0]), f"{text}{again}."))
+        lines = np.unique(self._rows.line[rows]).tolist()
+        self._problems += [(line, f"{text}.") for line in lines]
 
     def _note_future(self, times: ReadTimes, ordinals: NDArray[np.int64], today: date) -> None:
         latest = {

@@ -41,14 +41,17 @@ def bundled(problems: Iterable[tuple[int, str]], *, name: str, end: str) -> str:
     """
     first: dict[str, tuple[int, str]] = {}
     lines: dict[str, set[int]] = {}
+    same: dict[str, bool] = {}
     for line, text in sorted(problems):
         kind = _VARYING.sub("#", text) if _ALIKE.match(text) else text
         first.setdefault(kind, (line, text))
         lines.setdefault(kind, set()).add(line)
-    told = []
+        same[kind] = same.get(kind, True) and text == first[kind][1]
+    told: list[str] = []
     for kind, (line, text) in list(first.items())[:TOLD]:
         more = len(lines[kind]) - 1
-        again = f" (and the like in {more:,} more line{'s' if more > 1 else ''})." if more else "."
+        what = "and" if same[kind] else "and the like"
+        again = f" ({what} in {more:,} more line{'s' if more > 1 else ''})." if more else "."
         told.append(f"{name}:{line}: {text.removesuffix('.')}{again}")
     if more := len(first) - len(told):
         told.append(f"and {more:,} more problems.")

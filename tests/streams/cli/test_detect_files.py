@@ -302,6 +302,39 @@ KNOWN = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("year,week,age_group,county,ili_visits", "2007,{week:02},0-6,台中市"),
+        ("年份,周次,年龄组,区县,流感就诊", "2007,{week},0-6岁,台中市"),
+        ("week,county,ili_visits", "2007-W{week:02},Taichung"),
+    ],
+)
+def test_a_long_file_whose_count_has_an_unknown_name(
+    detect: Detect, header: str, cells: str
+) -> None:
+    rows = "\n".join(f"{cells.format(week=week)},{week + 5}" for week in (1, 2))
+    verdicts, told = detect(f"{header}\n{rows}\n")
+    assert [row["observed"] for row in verdicts] == ["6", "7"]
+    assert {row["region"] for row in verdicts} == {cells.rpartition(",")[2]}
+    assert f"count={header.rpartition(',')[2]}; say otherwise with --columns." in told
+
+
+def test_several_columns_that_may_be_the_count(detect: Detect) -> None:
+    with pytest.raises(
+        FenghuoError, match=r"--columns year=year,week=week,region=county,count=ili\. It|ili$"
+    ) as caught:
+        detect("year,week,county,ili,all_visits\n2007,1,Taichung,6,90\n2007,2,Taichung,7,91\n")
+    assert "several columns may be the count" in str(caught.value)
+
+
+def test_a_wide_file_with_a_series_of_a_usual_name_stays_wide(detect: Detect) -> None:
+    verdicts, _ = detect("date,city,suburbs\n2024-01-01,5,6\n2024-01-02,7,8\n")
+    assert [(row["region"], row["observed"]) for row in verdicts] == [
+        ("city", "5"), ("city", "7"), ("suburbs", "6"), ("suburbs", "8"),
+    ]  # fmt: skip
+
+
 RKI = "Landkreis,AnzahlFall,Meldedatum,NeuerFall\n"
 
 

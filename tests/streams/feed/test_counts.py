@@ -100,7 +100,10 @@ def test_a_total_beside_its_parts(configuration: Configuration) -> None:
         read(configuration, text)
 
 
-@pytest.mark.parametrize("header", ["", "when,region,count", "period,region,count,count", "a"])
+@pytest.mark.parametrize(
+    "header",
+    ["", "when,region,count", "week,region,incidence", "period,region,count,count", "a"],
+)
 def test_a_header_that_does_not_fit(configuration: Configuration, header: str) -> None:
     with pytest.raises(FeedError, match=r"c\.csv:1: the header must be period,region,count"):
         read(configuration, f"{header}\n")
@@ -213,6 +216,6 @@ def test_problems_of_one_kind_are_told_once(configuration: Configuration) -> Non
     assert number.startswith("c.csv:6: count 'x10' is no number")
     assert number.endswith(" (and the like in 39 more lines).")
     assert one.startswith("c.csv:46: 'TW-AAA' is no region of tw")
-    assert one.endswith(" (and the like in 1 more line).")
+    assert one.endswith(" (and in 1 more line).")
     assert other.startswith("c.csv:48: 'TW-BBB' is no region of tw")
     assert end == "Nothing was imported."
