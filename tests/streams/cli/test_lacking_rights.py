@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "alerts reopen": ["1"],
     "alerts show": ["1"],
     "alerts verify": ["1"],
+    "db backup": ["BACKUP"],
     "db owner": ["role_of_test_owner"],
     "db reader": ["role_of_test_reader"],
     "db roles": ["--worker", "role_of_test_worker", "--page", "role_of_test_page"],
@@ -104,10 +105,11 @@ def test_no_command_ends_in_a_traceback_for_any_role(
     monkeypatch.setenv("FENGHUO_GRAFANA_URL", "http://127.0.0.1:9")
     file = tmp_path / "counts.csv"
     file.write_text("week,region,count\n2024-W10,TW-TPE,12\n")
+    places = {"COUNTS": str(file), "BACKUP": str(tmp_path / "backup")}
     role = conninfo_to_dict(database)["user"]
     bad, refused = {}, set()
     for command in COMMANDS:
-        arguments = [str(file) if text == "COUNTS" else text for text in ARGUMENTS.get(command, [])]
+        arguments = [places.get(text, text) for text in ARGUMENTS.get(command, [])]
         done = CliRunner().invoke(app, [*command.split(), *arguments, "--database", database])
         assert done.exit_code != 2, (command, done.output)
         error = done.exception
