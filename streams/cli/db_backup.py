@@ -67,7 +67,7 @@ def _without_password(connection: psycopg.Connection, given: str) -> tuple[str, 
 
 def _dump(tool: Path, plain: str, secret: str, file: Path, role: str) -> None:
     unfinished = file.with_name(f"{file.name}.unfinished")
-    command = [tool, "--format=custom", f"--file={unfinished}", f"--dbname={plain}"]
+    command = [str(tool), "--format=custom", f"--file={unfinished}", f"--dbname={plain}"]
     environment = os.environ | ({"PGPASSWORD": secret} if secret else {})
     try:
         done = subprocess.run(  # noqa: S603 - PostgreSQL's own program

@@ -28,8 +28,11 @@ def import_doubts(counts: Sequence[Count], configuration: Configuration) -> Iter
         one = fractions[0]
         measure = configuration.surveillance.signals[one.signal].measure
         if measure == "events":
+            are = (
+                "count is no whole number" if len(fractions) == 1 else "counts are no whole numbers"
+            )
             yield (
-                f"{len(fractions):,} counts are no whole numbers, such as {one.value:g} "
+                f"{len(fractions):,} {are}, such as {one.value:g} "
                 f"({one.region}, {one.period}), though {one.signal} counts events. They are taken "
                 "as they are: import estimates so, but no rates."
             )

@@ -62,7 +62,7 @@ def import_counts(
         (hidden,) = cursor.execute(_HIDDEN).fetchone() or (0.0,)
         hold_levels(cursor)
         subtract_from_levels(cursor)
-        replaced = cursor.execute(_REMOVE_OTHER_STRATA).fetchone() or (0, 0.0)
+        replaced, value = cursor.execute(_REMOVE_OTHER_STRATA).fetchone() or (0, 0.0)
         try:
             cursor.execute(_UPSERT)
         except errors.ForeignKeyViolation as error:
@@ -78,7 +78,7 @@ def import_counts(
         ).fetchone()
         cursor.execute("DROP TABLE importing, touched")
     count, regions, first, last = total or (0, 0, None, None)
-    return Imported(count, added, changed, regions, first, last, *replaced, hidden)
+    return Imported(count, added, changed, regions, first, last, replaced, value, hidden)
 
 
 class Chosen(NamedTuple):

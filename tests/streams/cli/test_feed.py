@@ -147,7 +147,7 @@ def test_an_import_tells_what_it_replaces_and_what_is_doubtful(
     file.write_text("period,region,count\n2009-W10,TW-TPE,20.5\n")
     told = run("import-counts", file, "--signal", "ili").stderr
 
-    assert "1 counts are no whole numbers, such as 20.5 (TW-TPE, 2009-03-02), though ili" in told
+    assert "1 count is no whole number, such as 20.5 (TW-TPE, 2009-03-02), though ili" in told
     assert "ili: 1 (1 new, 0 changed), regions: 1" in told
     assert (
         "They replace 2 imported counts of the same regions and weeks in other age groups, or in "
