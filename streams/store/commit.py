@@ -231,7 +231,8 @@ async def _insert_dead_letters(
         return
     await cursor.executemany(
         'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
-        "source_id, key, value, refused_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "source_id, key, value, refused_at, redacted_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
                 *at[:3],
@@ -242,6 +243,7 @@ async def _insert_dead_letters(
                 record.key,
                 record.value,
                 recorded_at,
+                recorded_at if record.redacted else None,
             )
             for record in refused
         ],

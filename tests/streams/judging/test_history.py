@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.reporting import reports_lookback
 from schemas.counts import Count
 from schemas.regions import RegionLevel
 from streams.config import load_configuration
@@ -247,7 +248,7 @@ def reached(
     found = set()
     for name, rule in configuration.surveillance.rules.items():
         for region, span in lift(rule, {county: changed}, configuration.regions).items():
-            lookback = configuration.detectors[name].lookback(rule.grain)
+            lookback = reports_lookback(configuration.detectors[name], rule.grain)
             first, last = judged_range(span, rule, lookback, extent, "iso")
             step = 7 if rule.grain == "week" else 1
             found |= {
