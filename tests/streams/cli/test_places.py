@@ -28,6 +28,7 @@ FILES = {
     "detect": [*DETECT, "--out"],
     "simulate --out": ["simulate", "--out"],
     "simulate --truth": ["simulate", "--publish", "--truth"],
+    "evaluate noise": ["evaluate", "noise", "--out"],
     "evaluate": ["evaluate", "--series", "100000", "--out"],
 }
 #: Commands that fill a folder, which they make themselves.
