@@ -153,7 +153,8 @@ def _event(alert_id: int, seq: int, at: datetime, actor: str, change: object) ->
 
 _CONTENTS = """
 WITH own AS (
-    SELECT alert_id, channel, min(seq) AS seq FROM notifications WHERE delivery_id = %s GROUP BY 1, 2
+    SELECT alert_id, channel, min(seq) AS seq FROM notifications WHERE delivery_id = %s
+    GROUP BY 1, 2
 )
 SELECT e.alert_id, e.seq, e.at, e.actor, e.change
 FROM own

@@ -31,7 +31,7 @@ from streams.notify.limits import Backoff
 from streams.notify.rendering import Templates
 from streams.notify.routing import FOR_EXPLANATION
 from streams.store.outbox_reading import list_outbox, retry
-from tests.streams.notify.support import NOW, change, configured, open_alert, opened
+from tests.streams.notify.support import NOW, change, configured, open_alert
 from tests.support.store import rows
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
     from streams.notify.message import Message
+    from streams.store.deliveries import Taken
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 ALL = "[opened, resumed, ended, updated, absorbed, commented]"
@@ -82,7 +83,7 @@ class Receiver:
 class _Dying(Dispatcher):
     """A dispatcher whose worker is gone before it can note what became of a message."""
 
-    async def _failed(self, name, taken, reason, pause):  # type: ignore[no-untyped-def]
+    async def _failed(self, name: str, taken: Taken, reason: str, pause: Backoff | None) -> None:
         if "dies here" not in reason:
             await super()._failed(name, taken, reason, pause)
 
@@ -315,18 +316,11 @@ async def test_whatever_happens(database_url: str, tmp_path: Path, seed: int) ->
         channel = world.configuration.surveillance.notify.channels["a"]
         object.__setattr__(channel, "rate_per_minute", 2)
     version = dict.fromkeys((1, 2, 3), 0)
-    critical = set()
+    critical: set[int] = set()
     for _ in range(12):
         async with world.dispatcher() as dispatcher:
             for _ in range(draw.randrange(4)):
-                alert_id = draw.choice([1, 2, 3])
-                for one in _changes(draw, alert_id, version, critical):
-                    if one is None:
-                        open_alert(database_url, alert_id)
-                    else:
-                        by = "li" if isinstance(one, Commented) else SYSTEM
-                        change(database_url, alert_id, one, actor=by)
-                    version[alert_id] += 1
+                _happens(draw, database_url, version, critical)
             receiver.faults = [
                 draw.choice(["", "", "refused", "refused", "answered late", "dies"])
                 for _ in range(draw.randrange(4))
@@ -350,6 +344,20 @@ async def test_whatever_happens(database_url: str, tmp_path: Path, seed: int) ->
     assert told == set(wanted)
     for alert_id in version:
         in_order(receiver, alert_id)
+
+
+def _happens(
+    draw: random.Random, database: str, version: dict[int, int], critical: set[int]
+) -> None:
+    """Have one of the alerts change."""
+    alert_id = draw.choice(list(version))
+    for one in _changes(draw, alert_id, version, critical):
+        if one is None:
+            open_alert(database, alert_id)
+        else:
+            by = "li" if isinstance(one, Commented) else SYSTEM
+            change(database, alert_id, one, actor=by)
+        version[alert_id] += 1
 
 
 def _changes(
