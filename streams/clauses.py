@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams.defang import defang
-from streams.phrases import Sentences, ages, amount, listed, percent, place, plain, unit, when
+from streams.phrases import (
+    Sentences,
+    ages,
+    amount,
+    listed,
+    percent,
+    place,
+    plain,
+    stepped,
+    unit,
+    when,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +25,7 @@ if TYPE_CHECKING:
     from schemas.counts import Grain
     from streams.config import Configuration
 
-__all__ = ["explaining_clauses", "quality_note"]
+__all__ = ["explaining_clauses", "main_ages", "main_facilities", "quality_note", "spread"]
 
 #: A facility or region is named if it makes up this part of the excess.
 _WORTH_NAMING = 0.15
@@ -79,51 +90,75 @@ def _origin(
 ) -> Sentences | None:
     """Tell which ages and places the excess comes from."""
     counted = unit(alert, configuration)
-    groups = [one.name for one in _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)]
-    groups = groups or list(explanation.named_ages)
-    whole = explanation.excess or 0.0
+    groups = main_ages(explanation)
     if explanation.regions:
-        parts = explanation.regions
-        places = _outstanding(parts, _WORTH_NAMING, whole, most=3)
-        names = [place(one.name, configuration) for one in places]
-        spread = Sentences("many areas", "多个地区")
+        whole = explanation.excess or 0.0
+        regions = _outstanding(explanation.regions, _WORTH_NAMING, whole, most=3)
+        shown = [(place(one.name, configuration), _against(one, counted.zh)) for one in regions]
+        everywhere = not regions and any(one.expected is not None for one in explanation.regions)
+        which, many = "in", Sentences("many areas", "多个地区")
     else:
-        parts = explanation.facilities
-        places = _outstanding(parts, _WORTH_NAMING, whole)
-        names = [Sentences(defang(one.name), defang(one.name)) for one in places]
-        spread = Sentences("many facilities", "多家机构")
+        by_name = {one.name: one for one in explanation.facilities}
+        shown = [
+            (
+                Sentences(defang(name), defang(name)),
+                _against(by_name[name], counted.zh, explanation.steps) if name in by_name else None,
+            )
+            for name in main_facilities(explanation)
+        ]
+        everywhere, which = spread(explanation), "at"
+        many = Sentences("many facilities", "多家机构")
     en, zh = [], []
     if groups:
         told = ages(groups)
         en.append(f"mainly in {told.en}")
         zh.append(f"以{told.zh}为主")
-    if places:
-        shown = [(name, _against(one, counted.zh)) for name, one in zip(names, places, strict=True)]
-        which = "in" if explanation.regions else "at"
+    if shown:
         en.append(
             (f"{which} " if groups else f"mainly {which} ")
-            + listed([f"{name.en} ({numbers.en})" for name, numbers in shown], "and")
+            + listed([f"{name.en} ({n.en})" if n else name.en for name, n in shown], "and")
         )
-        zh.append("主要来自" + "、".join(f"{name.zh}（{numbers.zh}）" for name, numbers in shown))
-    elif explanation.named_facilities and not explanation.regions:
-        known = [defang(name) for name in explanation.named_facilities]
-        en.append(("at " if groups else "mainly at ") + listed(known, "and"))
-        zh.append("主要来自" + "、".join(known))
-    elif any(one.expected is not None for one in parts):
-        en.append(f"spread over {spread.en}")
-        zh.append(f"分布于{spread.zh}")
+        zh.append(
+            "主要来自" + "、".join(f"{name.zh}（{n.zh}）" if n else name.zh for name, n in shown)
+        )
+    elif everywhere:
+        en.append(f"spread over {many.en}")
+        zh.append(f"分布于{many.zh}")
     if not en:
         return None
     return Sentences(f"the excess is {', '.join(en)}", f"超出部分{'，'.join(zh)}")
 
 
-def _against(one: Contribution, counted: str) -> Sentences:
-    now, now_zh = amount(one.observed), f"{plain(one.observed)}{counted}"
+def main_ages(explanation: Explanation) -> tuple[str, ...]:
+    """Return the age groups that make up a good part of the excess, by exact counts."""
+    if explanation.steps is not None:
+        return explanation.named_ages
+    found = _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)
+    return tuple(one.name for one in found)
+
+
+def main_facilities(explanation: Explanation) -> tuple[str, ...]:
+    """Return the facilities that make up a good part of the excess, by exact counts."""
+    if explanation.steps is not None:
+        return explanation.named_facilities
+    found = _outstanding(explanation.facilities, _WORTH_NAMING, explanation.excess or 0.0)
+    return tuple(one.name for one in found)
+
+
+def spread(explanation: Explanation) -> bool:
+    """Tell whether no facility makes up a good part of the excess, by exact counts."""
+    if explanation.steps is not None:
+        return explanation.spread
+    known = any(one.expected is not None for one in explanation.facilities)
+    return known and not main_facilities(explanation)
+
+
+def _against(one: Contribution, counted: str, steps: int | None = None) -> Sentences:
+    now = stepped(one.observed, steps)
     if one.expected is None:
-        return Sentences(f"{now}, new there", f"{now_zh}，此前无报告")
-    return Sentences(
-        f"{now}, usually {amount(one.expected)}", f"{now_zh}，平时{plain(one.expected)}{counted}"
-    )
+        return Sentences(f"{now.en}, new there", f"{now.zh}{counted}，此前无报告")
+    usual = stepped(one.expected, steps)
+    return Sentences(f"{now.en}, usually {usual.en}", f"{now.zh}{counted}，平时{usual.zh}{counted}")
 
 
 def _outstanding(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas.counts import UNKNOWN_STRATUM
 from streams.clauses import quality_note
-from streams.phrases import percent
+from streams.phrases import percent, stepped
 from streams.web.pages.facts import Fact
 from streams.web.pictures import bar
 
@@ -58,8 +58,10 @@ def why(alert: Alert, reader: Reader, q_value: float | None) -> Why | None:
         return None
     t = reader.t
     groups = [
-        _group("facilities", told.facilities, reader),
-        _group("ages", told.age_groups, reader, names=lambda one: _age(one, reader)),
+        _group("facilities", told.facilities, reader, steps=told.steps),
+        _group(
+            "ages", told.age_groups, reader, names=lambda one: _age(one, reader), steps=told.steps
+        ),
         _group("regions", told.regions, reader, names=reader.place, linked=alert.signal),
         _neighbours(told, reader, alert.signal),
     ]
@@ -168,14 +170,16 @@ def _group(
     key: str,
     parts: Sequence[Contribution],
     reader: Reader,
+    *,
     names: object = str,
     linked: str | None = None,
+    steps: int | None = None,
 ) -> Group:
     top = max((max(one.observed, one.expected or 0) for one in parts), default=0.0)
     bars = []
     for one in parts:
         name = names(one.name)  # type: ignore[operator]
-        now, usual = reader.number(one.observed), reader.number(one.expected)
+        now, usual = _count(one.observed, reader, steps), _count(one.expected, reader, steps)
         text = (
             reader.t("why.bar_new", now=now)
             if one.expected is None
@@ -185,6 +189,13 @@ def _group(
         drawing = bar(one.observed, one.expected, top, f"{name}: {text}")
         bars.append(Bar(name, link, drawing, text))
     return Group(key, reader.t(f"why.{key}"), bars)
+
+
+def _count(value: float | None, reader: Reader, steps: int | None) -> str:
+    if value is None or steps is None:
+        return reader.number(value)
+    told = stepped(value, steps)
+    return told.zh if reader.lang == "zh" else told.en
 
 
 def _neighbours(told: Explanation, reader: Reader, signal: str) -> Group:
