@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from schemas.counts import last_day
 from streams.defang import defang
 from streams.phrases import (
     Sentences,
@@ -50,7 +51,7 @@ def explaining_clauses(
     None stands for what the explanation leaves open.
     """
     return [
-        _growth(explanation),
+        _growth(alert, explanation, configuration),
         _origin(alert, explanation, configuration),
         _nearby(explanation, configuration),
         _completeness(explanation),
@@ -58,30 +59,56 @@ def explaining_clauses(
     ]
 
 
-def _growth(explanation: Explanation) -> Sentences | None:
+def _growth(
+    alert: Alert, explanation: Explanation, configuration: Configuration
+) -> Sentences | None:
+    """Tell the growth from 7 days to the next, and which days these are.
+
+    They end with the last whole day. Where the exceedance reaches beyond it, they may have fallen
+    before it came: then only a rise is told.
+    """
     latest, before = explanation.latest_week, explanation.week_before
     if explanation.growth_per_day is None or not latest or not before:
         return None
     ratio = latest / before
+    until, last = explanation.growth_until, last_day(alert.last_period, alert.grain)
+    if until is not None and until < last and ratio < 1 + _STEADY:
+        return None
+    if until == last and alert.grain != "day":
+        # The sentence has named these days.
+        days = Sentences("in these 7 days", "这7天")
+    elif until is not None:
+        day = when(alert.last_period, "day", configuration, since=until)
+        days = Sentences(f"in the 7 days to {day.en}", f"截至{day.zh}的7天")
+    else:
+        days = Sentences("in the latest 7 whole days", "最近完整7天")
+    return _change(ratio, explanation.doubling_days, days)
+
+
+def _change(ratio: float, doubling: float | None, days: Sentences) -> Sentences:
     if ratio >= _LEAP:
+        times = round(ratio)
         return Sentences(
-            f"{amount(round(ratio))} times as many in the latest 7 days as in the 7 days before",
-            f"近7天为前7天的{plain(round(ratio))}倍",
+            f"{amount(times)} times as many {days.en} as in the 7 days before",
+            f"{days.zh}为前7天的{plain(times)}倍",
         )
-    days = explanation.doubling_days
-    if days is not None and days <= _SLOWEST_DOUBLING:
+    if doubling is not None and doubling <= _SLOWEST_DOUBLING:
         return Sentences(
-            f"doubling about every {round(days)} days", f"近期约每{round(days)}天翻一番"
+            f"doubling about every {round(doubling)} days by the count {days.en} and the 7 before",
+            f"按{days.zh}与前7天相比，约每{round(doubling)}天翻一番",
         )
     if abs(ratio - 1) < _STEADY:
-        return Sentences("about the same as the week before", "与前一周基本持平")
+        return Sentences(
+            f"about as many {days.en} as in the 7 days before", f"{days.zh}与前7天基本持平"
+        )
     if ratio > 1:
         return Sentences(
-            f"up {percent(ratio - 1)} on the week before", f"较前一周上升{percent(ratio - 1)}"
+            f"{percent(ratio - 1)} more {days.en} than in the 7 days before",
+            f"{days.zh}较前7天上升{percent(ratio - 1)}",
         )
     return Sentences(
-        f"already falling, down {percent(1 - ratio)} on the week before",
-        f"较前一周已下降{percent(1 - ratio)}",
+        f"{percent(1 - ratio)} fewer {days.en} than in the 7 days before",
+        f"{days.zh}较前7天下降{percent(1 - ratio)}",
     )
 
 

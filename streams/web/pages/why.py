@@ -94,8 +94,10 @@ def _growth(told: Explanation, reader: Reader) -> Fact:
     text = t("why.growth_text", now=reader.number(told.latest_week),
              before=reader.number(told.week_before))  # fmt: skip
     days = told.doubling_days
-    more = t("why.doubling", n=f"{days:.0f}") if days and days <= _SLOWEST else ""
-    return Fact(t("why.growth"), text, more)
+    more = [t("why.growth_until", day=told.growth_until.isoformat())] if told.growth_until else []
+    if days and days <= _SLOWEST:
+        more.append(t("why.doubling", n=f"{days:.0f}"))
+    return Fact(t("why.growth"), text, "; ".join(more))
 
 
 #: A doubling slower than this, in days, is none to speak of.
