@@ -121,7 +121,9 @@ def _origin(
     if explanation.regions:
         whole = explanation.excess or 0.0
         regions = _outstanding(explanation.regions, _WORTH_NAMING, whole, most=3)
-        shown = [(place(one.name, configuration), _against(one, counted.zh)) for one in regions]
+        shown: list[tuple[Sentences, Sentences | None]] = [
+            (place(one.name, configuration), _against(one, counted.zh)) for one in regions
+        ]
         everywhere = not regions and any(one.expected is not None for one in explanation.regions)
         which, many = "in", Sentences("many areas", "多个地区")
     else:

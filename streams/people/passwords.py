@@ -27,8 +27,7 @@ class BadPasswordError(FenghuoError):
     """A password is too easy to guess, or too long; the text is had in both languages."""
 
     def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.zh = zh
+        super().__init__(en, zh=zh)
 
 
 def check_password(password: str, *, name: str) -> None:

@@ -90,8 +90,12 @@ def told(answer: Answer) -> str:
         found = answer.json()
         errors = [one["problem"] for one in found.get("errors", [])]
         return "\n".join([found["title"], found["detail"], *errors])
-    page = re.search(r'<section class="plain">(.*?)</section>', answer.text, re.DOTALL)
-    return re.sub(r"<[^>]+>", " ", page[1]) if page else ""
+    found = re.findall(
+        r'<section class="plain">(.*?)</section>|<p class="banner banner-bad"[^>]*>(.*?)</p>',
+        answer.text,
+        re.DOTALL,
+    )
+    return "\n".join(re.sub(r"<[^>]+>", " ", "".join(one)) for one in found)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
