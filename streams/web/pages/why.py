@@ -97,7 +97,7 @@ def _growth(told: Explanation, reader: Reader) -> Fact:
     more = [t("why.growth_until", day=told.growth_until.isoformat())] if told.growth_until else []
     if days and days <= _SLOWEST:
         more.append(t("why.doubling", n=f"{days:.0f}"))
-    return Fact(t("why.growth"), text, "; ".join(more))
+    return Fact(t("why.growth"), text, _listed(more, reader))
 
 
 #: A doubling slower than this, in days, is none to speak of.
@@ -131,9 +131,13 @@ def _around(told: Explanation, reader: Reader) -> Fact:
     ]
     if not judged:
         text = t("why.neighbours_not_yet" if awaited else "why.unknown")
-        return Fact(t("why.neighbours"), text, "; ".join(more))
+        return Fact(t("why.neighbours"), text, _listed(more, reader))
     key = "why.neighbours_text" if high else "why.neighbours_none"
-    return Fact(t("why.neighbours"), t(key, n=high, all=judged), "; ".join(more))
+    return Fact(t("why.neighbours"), t(key, n=high, all=judged), _listed(more, reader))
+
+
+def _listed(clauses: Sequence[str], reader: Reader) -> str:
+    return ("；" if reader.lang == "zh" else "; ").join(clauses)
 
 
 def _quality(told: Explanation, alert: Alert, reader: Reader) -> list[Fact]:
