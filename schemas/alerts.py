@@ -180,10 +180,20 @@ class Explanation(_Model):
     tellable_ages: tuple[str, ...] | None = Field(
         default=None, description="The same of age groups"
     )
+    steps: int | None = Field(
+        default=None,
+        description="Counts of facilities and age groups are told in steps of so many, observed "
+        "and expected alike: of steps of five, 10 stands for 10 to 14. None: they are exact",
+    )
     named_facilities: tuple[str, ...] = Field(
-        default=(), description="Facilities that make up a good part, where counts are not told"
+        default=(),
+        description="Facilities that make up a good part of the excess by exact counts, where "
+        "these are not told",
     )
     named_ages: tuple[str, ...] = Field(default=(), description="The same of age groups")
+    spread: bool = Field(
+        default=False, description="No facility makes up a good part, where counts are not exact"
+    )
     neighbours: tuple[Neighbour, ...] = Field(
         default=(), description="The high ones, nearest first"
     )

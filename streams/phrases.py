@@ -24,6 +24,7 @@ __all__ = [
     "percent",
     "place",
     "plain",
+    "stepped",
     "subject_zh",
     "title",
     "unit",
@@ -171,6 +172,22 @@ def amount(value: float) -> str:
 def plain(value: float) -> str:
     """Write a number as `amount`, without separators, as Chinese texts have it."""
     return amount(value).replace(",", "")
+
+
+def stepped(value: float, steps: int | None) -> Sentences:
+    """Write a count that is exact, or that stands for a step of so many.
+
+    Examples
+    --------
+    >>> stepped(2.57, None).en, stepped(10, 5).en, stepped(0, 5).en
+    ('2.6', '10 to 14', 'under 5')
+    """
+    if steps is None:
+        return Sentences(amount(value), plain(value))
+    if value < steps:
+        return Sentences(f"under {steps}", f"不足{steps}")
+    last = value + steps - 1
+    return Sentences(f"{amount(value)} to {amount(last)}", f"{plain(value)}–{plain(last)}")
 
 
 def percent(share: float) -> str:

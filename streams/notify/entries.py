@@ -10,7 +10,7 @@ from streams.alerts.small_cells import alert_to_tell, event_to_tell
 from streams.defang import defanged_alert, defanged_event
 from streams.notify.message import Entry
 from streams.notify.tokens import LIFETIME, make_token
-from streams.notify.words import SEVERITY_WORDS, STATUS_WORDS, Fact, event_words
+from streams.notify.words import SEVERITY_WORDS, STATUS_WORDS, Fact, event_words, words_since
 from streams.phrases import Sentences, amount, percent, plain
 from streams.wording import alert_sentences, period_label, period_name
 
@@ -78,6 +78,7 @@ def variables(entry: Entry, language: Language, configuration: Configuration) ->
     return {
         "id": alert.alert_id,
         "what": say(event_words(event.change, alert)),
+        "since": say(since) if (since := words_since(event.change, alert)) else None,
         "kind": event.change.kind,
         "severity": say(SEVERITY_WORDS[alert.severity]),
         "severity_key": alert.severity,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas.counts import UNKNOWN_STRATUM
 from streams.clauses import quality_note
-from streams.phrases import percent
+from streams.phrases import percent, stepped
 from streams.web.pages.facts import Fact
 from streams.web.pictures import bar
 
@@ -58,8 +58,10 @@ def why(alert: Alert, reader: Reader, q_value: float | None) -> Why | None:
         return None
     t = reader.t
     groups = [
-        _group("facilities", told.facilities, reader),
-        _group("ages", told.age_groups, reader, names=lambda one: _age(one, reader)),
+        _group("facilities", told.facilities, reader, steps=told.steps),
+        _group(
+            "ages", told.age_groups, reader, names=lambda one: _age(one, reader), steps=told.steps
+        ),
         _group("regions", told.regions, reader, names=reader.place, linked=alert.signal),
         _neighbours(told, reader, alert.signal),
     ]
@@ -92,8 +94,10 @@ def _growth(told: Explanation, reader: Reader) -> Fact:
     text = t("why.growth_text", now=reader.number(told.latest_week),
              before=reader.number(told.week_before))  # fmt: skip
     days = told.doubling_days
-    more = t("why.doubling", n=f"{days:.0f}") if days and days <= _SLOWEST else ""
-    return Fact(t("why.growth"), text, more)
+    more = [t("why.growth_until", day=told.growth_until.isoformat())] if told.growth_until else []
+    if days and days <= _SLOWEST:
+        more.append(t("why.doubling", n=f"{days:.0f}"))
+    return Fact(t("why.growth"), text, _listed(more, reader))
 
 
 #: A doubling slower than this, in days, is none to speak of.
@@ -127,9 +131,13 @@ def _around(told: Explanation, reader: Reader) -> Fact:
     ]
     if not judged:
         text = t("why.neighbours_not_yet" if awaited else "why.unknown")
-        return Fact(t("why.neighbours"), text, "; ".join(more))
+        return Fact(t("why.neighbours"), text, _listed(more, reader))
     key = "why.neighbours_text" if high else "why.neighbours_none"
-    return Fact(t("why.neighbours"), t(key, n=high, all=judged), "; ".join(more))
+    return Fact(t("why.neighbours"), t(key, n=high, all=judged), _listed(more, reader))
+
+
+def _listed(clauses: Sequence[str], reader: Reader) -> str:
+    return ("；" if reader.lang == "zh" else "; ").join(clauses)
 
 
 def _quality(told: Explanation, alert: Alert, reader: Reader) -> list[Fact]:
@@ -168,14 +176,16 @@ def _group(
     key: str,
     parts: Sequence[Contribution],
     reader: Reader,
+    *,
     names: object = str,
     linked: str | None = None,
+    steps: int | None = None,
 ) -> Group:
     top = max((max(one.observed, one.expected or 0) for one in parts), default=0.0)
     bars = []
     for one in parts:
         name = names(one.name)  # type: ignore[operator]
-        now, usual = reader.number(one.observed), reader.number(one.expected)
+        now, usual = _count(one.observed, reader, steps), _count(one.expected, reader, steps)
         text = (
             reader.t("why.bar_new", now=now)
             if one.expected is None
@@ -185,6 +195,13 @@ def _group(
         drawing = bar(one.observed, one.expected, top, f"{name}: {text}")
         bars.append(Bar(name, link, drawing, text))
     return Group(key, reader.t(f"why.{key}"), bars)
+
+
+def _count(value: float | None, reader: Reader, steps: int | None) -> str:
+    if value is None or steps is None:
+        return reader.number(value)
+    told = stepped(value, steps)
+    return told.zh if reader.lang == "zh" else told.en
 
 
 def _neighbours(told: Explanation, reader: Reader, signal: str) -> Group:

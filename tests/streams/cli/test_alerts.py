@@ -111,6 +111,7 @@ def test_the_explanation_is_shown_in_full(run: Run, database: str) -> None:
         as_of=AS_OF,
         period=PERIOD,
         excess=24.5,
+        growth_until=date(2026, 8, 3),
         latest_week=45,
         week_before=30,
         growth_per_day=0.058,
@@ -131,7 +132,7 @@ def test_the_explanation_is_shown_in_full(run: Run, database: str) -> None:
     shown = " ".join(run("alerts", "show", alert_id).stdout.split())
     for text in (
         "excess: 24.50",
-        "growth: 45 in the latest 7 whole days, 30 before; doubling in 12 days",
+        "growth: 45 in the 7 days to 2026-08-03, 30 in the 7 before; doubling in 12 days",
         "completeness: 96% of the usual reports of 12 facilities; silent: ED07, ED09 and 1 more",
         "facilities: ED01 30 (usually 11.50); ED02 4 (new)",
         "age groups: 5-14 28 (usually 6)",

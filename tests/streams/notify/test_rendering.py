@@ -24,7 +24,7 @@ from streams.errors import ConfigError
 from streams.notify.channels.payloads import alertmanager_payload, webhook_payload
 from streams.notify.entries import make_entry
 from streams.notify.rendering import TEMPLATES, Templates
-from streams.notify.sample import sample
+from streams.notify.sample import as_trial, sample
 from streams.notify.tokens import read_token
 from streams.notify.words import KIND_WORDS
 from tests.streams.notify.support import NOW, alert_of, configured, opened
@@ -295,7 +295,27 @@ def test_the_link_has_a_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_a_trial_says_so(configuration: Configuration, language: Language) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_a_trial_says_so(
+    configuration: Configuration, language: Language, tmp_path: Path, *, own: bool
+) -> None:
+    """In each text, since every channel sends another one; with an installation's templates too."""
     event, alert = sample(configuration, NOW)
     one = make_entry(event, alert, configuration, channel="duty", secret=None, now=NOW)
-    assert "This is a trial" in written(configuration, one, language=language).text
+    folder = tmp_path / "own"
+    for name in TEMPLATES if own else ():
+        path = folder / language / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{{ region }}", encoding="utf-8")
+    templates = Templates(folder if own else None)
+    message = as_trial(
+        templates.write("0" * 36, "duty", language, [one], configuration, digest=False)
+    )
+    word = "测试" if language == "zh" else "TRIAL"
+    payload = alertmanager_payload(message)["alerts"][0]["annotations"]
+    for text in (
+        message.subject, message.text, message.html, message.short,
+        payload["summary"], payload["description"], webhook_payload(message)["short"],
+    ):  # fmt: skip
+        assert word in text
+    assert message.short.startswith(("【测试", "[TRIAL"))

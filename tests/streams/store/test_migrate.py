@@ -57,6 +57,7 @@ MIGRATIONS = [
     "0056_redacted_letters",
     "0057_one_table_of_parts",
     "0059_looks",
+    "0060_usual_in_steps",
 ]
 
 

@@ -76,6 +76,17 @@ def explanation(**parts: Any) -> Explained:
     return Explained(explanation=Explanation.model_validate(known | parts))
 
 
+def test_the_days_of_growth_are_named(officer: Browser, database: str) -> None:
+    number = open_alert(database)
+    tell(database, number, explanation())
+    day = PERIOD.isoformat()
+    for lang, expected in (
+        ("en", f"the 7 days to {day}; doubling about every 6 days"),
+        ("zh", f"截至 {day} 的 7 天；约每 6 天翻一番"),
+    ):
+        assert expected in officer.get(f"/alerts/{number}?lang={lang}").text
+
+
 # -- the inbox ------------------------------------------------------------------------------------
 
 
