@@ -106,6 +106,26 @@ class Neighbour(_Model):
     alarm: bool = Field(description="In exceedance; else only well above what is expected")
 
 
+class DataQuality(_Model):
+    """Gaps in the counts behind an alert: in weeks for a rule of weeks, else in days."""
+
+    baseline: int = Field(description="Days or weeks that the method looks back on")
+    data_since: date | None = Field(
+        default=None, description="First one with data, where data begin within the baseline"
+    )
+    missing: int = Field(
+        default=0, description="Later ones of the baseline without a known count, as in an outage"
+    )
+    period_missing: int = Field(
+        default=0, description="The same, of the period itself: its count may be too small"
+    )
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.data_since is None and not self.missing and not self.period_missing
+
+
 class Explanation(_Model):
     """Why an alert is one, in numbers that can be recounted from the stored counts as of `as_of`.
 
@@ -138,6 +158,9 @@ class Explanation(_Model):
         default=0, description="Of these, the number without any report in the period"
     )
     silent_facilities: tuple[str, ...] = Field(default=(), description="At most ten of the silent")
+    quality: DataQuality | None = Field(
+        default=None, description="Gaps in the data; None: the rule is not configured any more"
+    )
     baseline_periods: int = Field(
         default=0, ge=0, le=8, description="Periods before that counts wholly cover"
     )
@@ -149,10 +172,30 @@ class Explanation(_Model):
         default=(), description="The five regions directly below of largest excess"
     )
     age_groups: tuple[Contribution, ...] = Field(default=(), description="By excess")
+    tellable_facilities: tuple[str, ...] | None = Field(
+        default=None,
+        description="Facilities whose counts may be told outside; None: of an explanation from "
+        "before this was kept",
+    )
+    tellable_ages: tuple[str, ...] | None = Field(
+        default=None, description="The same of age groups"
+    )
+    named_facilities: tuple[str, ...] = Field(
+        default=(), description="Facilities that make up a good part, where counts are not told"
+    )
+    named_ages: tuple[str, ...] = Field(default=(), description="The same of age groups")
     neighbours: tuple[Neighbour, ...] = Field(
         default=(), description="The high ones, nearest first"
     )
-    neighbours_judged: int = Field(default=0, description="Neighbours with a verdict")
+    neighbours_judged: int = Field(default=0, description="Neighbours that could be judged")
+    neighbours_awaited: int | None = Field(
+        default=None,
+        description="Neighbours not judged yet in this period; the alert is explained again when "
+        "they are. None: of an explanation from before this was kept",
+    )
+    neighbours_unknown: int = Field(
+        default=0, description="Neighbours that have no data or too little of it to be judged"
+    )
 
 
 # -- what happens to alerts -----------------------------------------------------------------------
@@ -455,6 +498,11 @@ class Alert(_Model):
     opened_at: datetime
     resumed_at: datetime | None = Field(
         default=None, description="When an exceedance began again after an end, the last time"
+    )
+    begun_to: date | None = Field(
+        default=None,
+        description="Last day of the latest exceedance when it opened, or resumed the last time: "
+        "by its age then it was announced or not",
     )
     updated_at: datetime
 

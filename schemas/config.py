@@ -233,6 +233,17 @@ class AlertHandling(_Model):
     )
 
 
+class DeadLetters(_Model):
+    """What becomes of refused records."""
+
+    keep_days: int | None = Field(
+        default=90,
+        ge=1,
+        description="Days after which refused records that were handed over are deleted from the "
+        "database; null: never",
+    )
+
+
 class Surveillance(_Model):
     """The whole configuration file."""
 
@@ -255,6 +266,7 @@ class Surveillance(_Model):
     rules: dict[Slug, Rule] = {}
     notify: Notify = Notify()
     alerts: AlertHandling = AlertHandling()
+    dead_letters: DeadLetters = DeadLetters()
 
     @field_validator("age_groups")
     @classmethod
@@ -326,6 +338,6 @@ class Surveillance(_Model):
     @property
     def version(self) -> str:
         """Short fingerprint of what verdicts depend on; equal content has an equal version."""
-        content = self.model_dump(mode="json", exclude={"notify", "alerts"})
+        content = self.model_dump(mode="json", exclude={"notify", "alerts", "dead_letters"})
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003 - pydantic needs it at run time
+from datetime import date, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ALL_STRATA", "UNKNOWN_STRATUM", "Count", "Grain", "ImportGrain"]
+__all__ = ["ALL_STRATA", "UNKNOWN_STRATUM", "Count", "Grain", "ImportGrain", "last_day"]
 
 #: The stratum of events that have no age, such as sales.
 ALL_STRATA = "all"
@@ -30,3 +30,15 @@ class Count(BaseModel):
     grain: ImportGrain
     period: date = Field(description="The day, or the first day of the epi week")
     value: float = Field(ge=0, allow_inf_nan=False)
+
+
+def last_day(period: date, grain: Grain) -> date:
+    """Return the last day that a period's count holds.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> last_day(date(2026, 11, 23), "week"), last_day(date(2026, 11, 23), "rolling7")
+    (datetime.date(2026, 11, 29), datetime.date(2026, 11, 23))
+    """
+    return period + timedelta(days=6) if grain == "week" else period

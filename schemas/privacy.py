@@ -117,7 +117,13 @@ def _pattern(
     return _Pattern(what, re.compile(f"(?=({pattern}))", re.ASCII | flags), proof)
 
 
-_MAIL = _pattern("an e-mail address", r"(?<![\w.+-])[\w.+-]{1,64}@[A-Z0-9-]{1,63}(?:\.[A-Z0-9-]+)+")
+#: Letters beyond ASCII: names and domains of addresses may be Chinese (RFC 6531).
+_LETTERS = "\u00c0-\u1fff\u3040-\ud7ff\uf900-\ufaff"
+_MAIL = _pattern(
+    "an e-mail address",
+    rf"(?<![\w.+-])[\w.+\-{_LETTERS}]{{1,64}}@[A-Z0-9\-{_LETTERS}]{{1,63}}"
+    rf"(?:\.[A-Z0-9\-{_LETTERS}]+)+",
+)
 
 _CHINA_IN_IDENTIFIER = (
     _pattern("a mobile number", rf"(?<!\d){_MOBILE}(?!\d)"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from schemas.privacy import Finding, Privacy
 
-__all__ = ["is_plain", "personal_refusal", "raw_refusal"]
+__all__ = ["is_plain", "personal_refusal", "raw_refusal", "redacted_value"]
 
 _IDENTIFIERS: Final = frozenset({"event_id", "source_id", "facility_id", "region", "occurred_at"})
 _PRODUCTS: Final = frozenset({"product", "category", "atc"})
@@ -95,6 +95,17 @@ def personal_refusal(value: bytes, privacy: Privacy) -> Refusal | None:
     """Return the refusal of a record that holds personal data anywhere, or None."""
     found = raw_refusal(value, privacy)
     return found if found and found.reason is RefusalReason.PERSONAL_DATA else None
+
+
+def redacted_value(sentence: str, size: int) -> bytes:
+    """Return what takes the place of a record with personal data.
+
+    Examples
+    --------
+    >>> redacted_value("note holds what looks like a mobile number.", 120)
+    b'{"redacted": "note holds what looks like a mobile number.", "bytes": 120}'
+    """
+    return json.dumps({"redacted": sentence, "bytes": size}).encode()
 
 
 def _in_no_json(value: bytes, privacy: Privacy) -> Refusal | None:

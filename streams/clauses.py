@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams.defang import defang
-from streams.phrases import Sentences, ages, amount, listed, percent, place, plain, unit
+from streams.phrases import Sentences, ages, amount, listed, percent, place, plain, unit, when
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schemas.alerts import Alert, Contribution, Explanation
+    from schemas.alerts import Alert, Contribution, DataQuality, Explanation
+    from schemas.counts import Grain
     from streams.config import Configuration
 
-__all__ = ["explaining_clauses"]
+__all__ = ["explaining_clauses", "quality_note"]
 
 #: A facility or region is named if it makes up this part of the excess.
 _WORTH_NAMING = 0.15
@@ -42,6 +43,7 @@ def explaining_clauses(
         _origin(alert, explanation, configuration),
         _nearby(explanation, configuration),
         _completeness(explanation),
+        _quality(alert, explanation, configuration),
     ]
 
 
@@ -77,7 +79,8 @@ def _origin(
 ) -> Sentences | None:
     """Tell which ages and places the excess comes from."""
     counted = unit(alert, configuration)
-    groups = _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)
+    groups = [one.name for one in _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)]
+    groups = groups or list(explanation.named_ages)
     whole = explanation.excess or 0.0
     if explanation.regions:
         parts = explanation.regions
@@ -91,7 +94,7 @@ def _origin(
         spread = Sentences("many facilities", "多家机构")
     en, zh = [], []
     if groups:
-        told = ages([one.name for one in groups])
+        told = ages(groups)
         en.append(f"mainly in {told.en}")
         zh.append(f"以{told.zh}为主")
     if places:
@@ -102,6 +105,10 @@ def _origin(
             + listed([f"{name.en} ({numbers.en})" for name, numbers in shown], "and")
         )
         zh.append("主要来自" + "、".join(f"{name.zh}（{numbers.zh}）" for name, numbers in shown))
+    elif explanation.named_facilities and not explanation.regions:
+        known = [defang(name) for name in explanation.named_facilities]
+        en.append(("at " if groups else "mainly at ") + listed(known, "and"))
+        zh.append("主要来自" + "、".join(known))
     elif any(one.expected is not None for one in parts):
         en.append(f"spread over {spread.en}")
         zh.append(f"分布于{spread.zh}")
@@ -135,28 +142,85 @@ def _outstanding(
 
 def _nearby(explanation: Explanation, configuration: Configuration) -> Sentences | None:
     judged, high = explanation.neighbours_judged, explanation.neighbours
+    awaited = explanation.neighbours_awaited or 0
     if not judged:
-        return None
+        return Sentences("neighbours not judged yet", "周边地区尚未判定") if awaited else None
     if not high:
-        return Sentences(
-            "no neighbouring area is high" if judged > 1 else "the neighbouring area is not high",
-            "周边地区同期未见偏高",
-        )
+        return _none_high(explanation)
+    rest = _awaited(awaited)
     if len(high) > _NAMED_NEIGHBOURS:
+        total = judged + awaited + explanation.neighbours_unknown
+        every = len(high) == total and explanation.neighbours_awaited is not None
         return Sentences(
-            f"all {judged} neighbouring areas are high too"
-            if len(high) == judged
-            else f"{len(high)} of {judged} neighbouring areas are high too",
-            f"周边{judged}个地区同期均偏高"
-            if len(high) == judged
-            else f"周边{judged}个地区中有{len(high)}个同期也偏高",
+            (f"all {total}" if every else f"{len(high)} of {total}")
+            + f" neighbouring areas are high too{rest.en}",
+            f"周边{total}个地区同期均偏高"
+            if every
+            else f"周边{total}个地区中有{len(high)}个同期也偏高{rest.zh}",
         )
     names = [place(one.region, configuration) for one in high]
     verb = "is" if len(high) == 1 else "are"
     return Sentences(
-        f"nearby {listed([name.en for name in names], 'and')} {verb} high too",
-        f"周边的{'、'.join(name.zh for name in names)}同期也偏高",
+        f"nearby {listed([name.en for name in names], 'and')} {verb} high too{rest.en}",
+        f"周边的{'、'.join(name.zh for name in names)}同期也偏高{rest.zh}",
     )
+
+
+def _none_high(explanation: Explanation) -> Sentences:
+    """Say that no neighbour is high, and of which neighbours that is known."""
+    judged, awaited = explanation.neighbours_judged, explanation.neighbours_awaited
+    if awaited == 0 and explanation.neighbours_unknown == 0:
+        return Sentences(
+            "no neighbouring area is high" if judged > 1 else "the neighbouring area is not high",
+            "周边地区同期未见偏高",
+        )
+    rest = _awaited(awaited or 0)
+    so_far = "judged so far" if awaited else "that could be judged"
+    return Sentences(
+        (
+            f"none of the {judged} neighbouring areas {so_far} is high"
+            if judged > 1
+            else f"the one neighbouring area {so_far} is not high"
+        )
+        + rest.en,
+        f"周边已判定的{judged}个地区同期未见偏高{rest.zh}",
+    )
+
+
+def _awaited(number: int) -> Sentences:
+    if not number:
+        return Sentences("", "")
+    return Sentences(f" ({number} not judged yet)", f"（另有{number}个尚未判定）")
+
+
+def _quality(
+    alert: Alert, explanation: Explanation, configuration: Configuration
+) -> Sentences | None:
+    note = quality_note(explanation.quality, alert.grain, configuration)
+    return note and Sentences(f"data quality: {note.en}", f"数据质量：{note.zh}")
+
+
+def quality_note(
+    quality: DataQuality | None, grain: Grain, configuration: Configuration
+) -> Sentences | None:
+    """Say which data are missing that an alert was judged by; None: nothing that is known of."""
+    if quality is None or quality.complete:
+        return None
+    weekly = grain == "week"
+    unit_en, unit_zh = ("weeks", "周") if weekly else ("days", "天")
+    en, zh = [], []
+    if quality.data_since is not None:
+        since = when(quality.data_since, "week" if weekly else "day", configuration)
+        en.append(f"data begin only {since.en}")
+        zh.append(f"数据自{since.zh}起")
+    if quality.missing:
+        verb = "is" if quality.missing == 1 else "are"
+        en.append(f"{quality.missing} of the {quality.baseline} {unit_en} before {verb} missing")
+        zh.append(f"此前{quality.baseline}{unit_zh}中缺{quality.missing}{unit_zh}")
+    if quality.period_missing:
+        en.append("reports of the period itself are missing")
+        zh.append("本时段缺少报告")
+    return Sentences(", ".join(en), "，".join(zh))
 
 
 def _completeness(explanation: Explanation) -> Sentences | None:

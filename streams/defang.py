@@ -49,4 +49,11 @@ def _explanation(explanation: Explanation) -> Explanation:
         part.model_copy(update={"name": defang(part.name)}) for part in explanation.facilities
     )
     silent = tuple(map(defang, explanation.silent_facilities))
-    return explanation.model_copy(update={"facilities": facilities, "silent_facilities": silent})
+    named = tuple(map(defang, explanation.named_facilities))
+    return explanation.model_copy(
+        update={
+            "facilities": facilities,
+            "silent_facilities": silent,
+            "named_facilities": named,
+        }
+    )

@@ -84,6 +84,18 @@ def replay_letters(
     return Replay(replayed, tuple(hindered))
 
 
+def _needs_correction(letter: Letter) -> str | None:
+    """Return why a letter cannot be replayed as it is stored."""
+    if letter.redacted_at is not None:
+        return (
+            "The record held personal data and was not kept, so it cannot be replayed. Have the "
+            "source send it again without them, or give the corrected record with --file."
+        )
+    if letter.reason == RefusalReason.NOT_STORABLE:
+        return f"{letter.reason}: {letter.sentence} Correct it and give it with --file."
+    return None
+
+
 def _check(
     connection: psycopg.Connection,
     letter: Letter,
@@ -97,8 +109,8 @@ def _check(
         return f"{letter.topic} is no topic of this installation; it has {', '.join(kinds)}."
     if letter.replayed_at is not None:
         return f"It was replayed at {letter.replayed_at:%Y-%m-%d %H:%M:%S %z}."
-    if letter.reason == RefusalReason.NOT_STORABLE and edited is None:
-        return f"{letter.reason}: {letter.sentence} Correct it and give it with --file."
+    if edited is None and (hindrance := _needs_correction(letter)):
+        return hindrance
     value = letter.value if edited is None else edited
     reading = intake.read(kind, (_Record(letter.offset, letter.key, value),), now=utc_now())
     if reading.refused:

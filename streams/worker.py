@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from psycopg_pool import PoolClosed, PoolTimeout
 
-from streams.alerts.following import explain_changed, keep_rolling_up
+from streams.alerts.following import explain_changed, keep_rolling_up, renew_explanations
 from streams.alerts.publishing import publish_events
 from streams.alerts.watching import escalate_unread, look_again
 from streams.config import load_configuration
@@ -35,6 +35,7 @@ from streams.preflight import check_ready
 from streams.repeated_logs import RepeatedLogs
 from streams.store.commit import prepare_connection
 from streams.store.db_clock import ClockSkewError, check_skew, clock_skew_of, describe
+from streams.store.letter_privacy import forget_letters
 from streams.store.offsets import StoredPositions, note_log_ends
 from streams.store.outbox import forget_sent
 from streams.store.pool import open_pool
@@ -74,6 +75,8 @@ _LOOK_FOR_TOPICS_MS = 10_000
 _FOLLOW_SECONDS = 0.5
 #: Between looks for alerts that nobody has read, or whose days go by without cases.
 _WATCH_SECONDS = 15.0
+#: Between looks at the neighbours of alerts that are explained.
+_RENEW_SECONDS = 5.0
 #: Between looks at how far the logs reach, which tells the lag.
 _LOG_ENDS_SECONDS = 15.0
 #: Between checks whether the database's schema was changed; each commit checks it as well.
@@ -339,6 +342,13 @@ def _define_watching(app: FenghuoApp) -> None:
     async def watch() -> None:
         await _look_through(app)
 
+    @app.timer(interval=_RENEW_SECONDS)
+    async def renew() -> None:
+        with _waiting("Alerts wait to be explained again"):
+            if await renew_explanations(app.pool, app.configuration):
+                app.to_publish.set()
+                app.to_notify.set()
+
     @app.timer(interval=_SCHEMA_SECONDS)
     async def schema() -> None:
         with _waiting("The schema's version is checked later"):
@@ -401,6 +411,9 @@ async def _look_through(app: FenghuoApp) -> None:
         await look_again(app.pool, surveillance)
     with _waiting("Old notifications wait to be deleted"):
         await forget_sent(app.pool, timedelta(days=surveillance.notify.keep_days))
+    with _waiting("Old dead letters wait to be deleted"):
+        keep = surveillance.dead_letters.keep_days
+        await forget_letters(app.pool, None if keep is None else timedelta(days=keep))
 
 
 async def _follow(what: str, step: Callable[[], Awaitable[None]], wakeup: Wakeup) -> None:

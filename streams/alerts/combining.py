@@ -8,9 +8,9 @@ expected.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from schemas.counts import last_day
 from streams.alerts.lifecycle import higher
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from schemas.alerts import Figures, Severity
     from schemas.counts import Grain
 
-__all__ = ["Combined", "Found", "Member", "combine", "last_day"]
+__all__ = ["Combined", "Found", "Member", "combine"]
 
 
 class Found(NamedTuple):
@@ -107,15 +107,3 @@ def combine(members: Sequence[Member]) -> Combined:
         quiet_since=None if going_on else max(ends, default=None),
         latest_day=max(days, default=None),
     )
-
-
-def last_day(period: date, grain: Grain) -> date:
-    """Return the last day that a period's count holds.
-
-    Examples
-    --------
-    >>> from datetime import date
-    >>> last_day(date(2026, 11, 23), "week"), last_day(date(2026, 11, 23), "rolling7")
-    (datetime.date(2026, 11, 29), datetime.date(2026, 11, 23))
-    """
-    return period + timedelta(days=6) if grain == "week" else period

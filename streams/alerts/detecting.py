@@ -12,7 +12,8 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas.alerts import Ended, Figures, Opened, Resumed, Revised, Updated
-from streams.alerts.combining import combine, last_day
+from schemas.counts import last_day
+from streams.alerts.combining import combine
 from streams.alerts.lifecycle import figure_fields
 
 if TYPE_CHECKING:

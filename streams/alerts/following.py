@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -12,13 +13,21 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 from schemas.alerts import OPEN_STATUSES, Explained
 from streams.alerts.explaining import explain, roll_up_some
+from streams.alerts.explaining.neighbours import Surroundings, around
+from streams.alerts.explaining.reading import NeighbourQuestion, read_neighbours
 from streams.errors import describe
 from streams.store.alert_history import begin_following, follow, followed_to, set_event_aside
 from streams.store.alerts import append_many, read_alerts
+from streams.store.explained_neighbours import (
+    Kept,
+    forget_neighbours,
+    keep_neighbours,
+    take_kept,
+)
 from streams.store.levels import roll_up_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from psycopg import AsyncConnection
@@ -28,7 +37,9 @@ if TYPE_CHECKING:
     from streams.config import Configuration
     from streams.store.alert_history import Followed
 
-__all__ = ["FOLLOWER", "explain_changed", "keep_rolling_up"]
+    _GiveUp = Callable[[int, str], Awaitable[None]]
+
+__all__ = ["FOLLOWER", "explain_changed", "keep_rolling_up", "renew_explanations"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +51,12 @@ _AT_ONCE = 2000
 _LEAST_SECONDS = 0.5
 _IDLE_SECONDS = 1.0
 _REST = 9
+#: Before an alert is explained again because of its neighbours: at first, and at most. With each
+#: time the pause grows.
+_FIRST_PAUSE: Final = timedelta(seconds=2)
+_LONGEST_PAUSE: Final = timedelta(hours=6)
+#: How long neighbours are watched after the latest explanation.
+_KEEP: Final = timedelta(days=14)
 _NEW_NUMBERS: Final = frozenset({"opened", "updated", "resumed"})
 
 
@@ -88,44 +105,113 @@ async def explain_changed(pool: AsyncConnectionPool, configuration: Configuratio
             if not followed:
                 return explained
             changed = {e.alert_id for _, e in followed if e.change.kind in _NEW_NUMBERS}
-            cursor = await connection.execute("SELECT clock_timestamp()")
-            row = await cursor.fetchone()
-            assert row is not None  # noqa: S101 - the query gives one row
-            alerts = [
-                alert
-                for alert in await read_alerts(connection, changed)
-                if alert.status in OPEN_STATUSES and alert.exceedances
-            ]
-            if alerts:
-                latest = {one.event.alert_id: one for one in followed}
-                explanations = await _explain_each(
-                    connection, alerts, latest, configuration, row[0]
-                )
-                # Last, since it holds up everybody else who changes alerts.
-                await append_many(
-                    connection,
-                    [
-                        (alert_id, Explained(explanation=explanation))
-                        for alert_id, explanation in explanations
-                    ],
-                )
+            latest = {one.event.alert_id: one for one in followed}
+
+            async def set_aside(
+                alert_id: int,
+                reason: str,
+                connection: AsyncConnection = connection,
+                latest: Mapping[int, Followed] = latest,
+            ) -> None:
+                await set_event_aside(connection, FOLLOWER, latest[alert_id], reason)
+
+            explained += await _explain(connection, changed, configuration, set_aside)
             await followed_to(connection, FOLLOWER, followed[-1].event_id)
-        explained += len(alerts)
+
+
+async def renew_explanations(pool: AsyncConnectionPool, configuration: Configuration) -> int:
+    """Explain open alerts again whose neighbours are judged otherwise by now; return how many.
+
+    A sentence says of neighbours what was known when it was made. Neighbours are often judged a
+    moment after the alert: by then the sentence must say so.
+    """
+    renewed, after = 0, 0
+    while True:
+        async with pool.connection() as connection, connection.transaction():
+            kept = await take_kept(connection, limit=_AT_ONCE, after=after)
+            if not kept:
+                await forget_neighbours(connection)
+                return renewed
+            after = kept[-1].alert_id
+            found = await read_neighbours(
+                connection,
+                [
+                    NeighbourQuestion(i, one.rule, one.period, one.regions)
+                    for i, one in enumerate(kept)
+                ],
+            )
+            changed = {
+                one.alert_id for one, now in zip(kept, found, strict=True) if one.known != now.told
+            }
+
+            async def give_up(
+                alert_id: int, _: str, connection: AsyncConnection = connection
+            ) -> None:
+                # The alert keeps its explanation until its numbers change.
+                await forget_neighbours(connection, [alert_id])
+
+            if changed:
+                renewed += await _explain(connection, changed, configuration, give_up)
+
+
+async def _explain(
+    connection: AsyncConnection,
+    ids: Collection[int],
+    configuration: Configuration,
+    give_up: _GiveUp,
+) -> int:
+    """Explain those of some alerts that are open, and keep what is said of their neighbours."""
+    cursor = await connection.execute("SELECT clock_timestamp()")
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 - the query gives one row
+    alerts = {
+        alert.alert_id: alert
+        for alert in await read_alerts(connection, ids)
+        if alert.status in OPEN_STATUSES and alert.exceedances
+    }
+    if not alerts:
+        return 0
+    explanations = await _explain_each(
+        connection, list(alerts.values()), give_up, configuration, row[0]
+    )
+    await keep_neighbours(
+        connection,
+        [
+            Kept(
+                alert_id,
+                alerts[alert_id].signal,
+                alerts[alert_id].numbers_rule,
+                explanation.period,
+                around(alerts[alert_id], configuration.regions),
+                Surroundings.told_by(explanation),
+            )
+            for alert_id, explanation in explanations
+        ],
+        first_pause=_FIRST_PAUSE,
+        longest_pause=_LONGEST_PAUSE,
+        keep=_KEEP,
+    )
+    # Last, since it holds up everybody else who changes alerts.
+    await append_many(
+        connection,
+        [(alert_id, Explained(explanation=explanation)) for alert_id, explanation in explanations],
+    )
+    return len(alerts)
 
 
 async def _explain_each(
     connection: AsyncConnection,
     alerts: Sequence[Alert],
-    latest: Mapping[int, Followed],
+    give_up: _GiveUp,
     configuration: Configuration,
     now: datetime,
 ) -> list[tuple[int, Explanation]]:
-    """Explain alerts, together where possible; one that cannot be explained is set aside.
+    """Explain alerts, together where possible.
 
     Parameters
     ----------
-    latest
-        The latest event of each alert.
+    give_up
+        Called with the id of an alert that cannot be explained, and the reason.
     """
     try:
         async with connection.transaction():
@@ -136,12 +222,12 @@ async def _explain_each(
         if len(alerts) == 1:
             alert_id = alerts[0].alert_id
             log.exception("Alert %s cannot be explained.", alert_id)
-            await set_event_aside(connection, FOLLOWER, latest[alert_id], describe(error))
+            await give_up(alert_id, describe(error))
             return []
         half = len(alerts) // 2
         return [
-            *await _explain_each(connection, alerts[:half], latest, configuration, now),
-            *await _explain_each(connection, alerts[half:], latest, configuration, now),
+            *await _explain_each(connection, alerts[:half], give_up, configuration, now),
+            *await _explain_each(connection, alerts[half:], give_up, configuration, now),
         ]
     return [
         (alert.alert_id, explanation)

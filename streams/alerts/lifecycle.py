@@ -33,6 +33,7 @@ from schemas.alerts import (
     Updated,
     Verified,
 )
+from schemas.counts import last_day
 from schemas.risk import risk_level
 from streams.errors import FenghuoError
 
@@ -220,6 +221,7 @@ def _opened(event: AlertEvent) -> Alert:
         detector=change.detector,
         config_version=change.config_version,
         as_of=change.as_of,
+        begun_to=last_day(change.figures.period, change.grain),
         opened_at=event.at,
         updated_at=event.at,
     )
@@ -245,7 +247,9 @@ def _effects(alert: Alert, event: AlertEvent) -> dict[str, Any]:
             effects = {"escalated_at": event.at}
         case Resumed() as resumed:
             unread = ("quiet_since", "acknowledged_at", "acknowledged_by", "escalated_at")
-            effects = _numbers(alert, resumed) | dict.fromkeys(unread) | {"resumed_at": event.at}
+            effects = _numbers(alert, resumed) | dict.fromkeys(unread)
+            begun_to = last_day(resumed.figures.period, resumed.grain or alert.grain)
+            effects |= {"resumed_at": event.at, "begun_to": begun_to}
         case Assigned(to=to):
             effects = {"assigned_to": to}
         case Verified():

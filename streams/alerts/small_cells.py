@@ -1,13 +1,16 @@
 """Counts so small that somebody might be recognised: they do not leave the database. Pure.
 
 One rule for the page, the API, exports, messages, the topic and annotations; the functions of
-dashboards follow it in SQL (migration 0038). Counts of regions are exact everywhere. Where a count
-is divided by facility or by age group, and the reader is not one who works on alerts:
+dashboards follow it in SQL (migrations 0038 and 0057). Counts of regions are exact everywhere.
+Where a count is divided by facility or by age group, and the reader is not one who works on alerts:
 
-- only totals of a whole period are told, never by day, by hour, or by facility and age at once;
-- parts from 1 to 4 are left out, the others are told in steps of five, as the multiple at or below;
+- only totals of an epi week in a region without regions below are told, never by day, by hour, or
+  by facility and age at once: cells of other spans or levels would be subtracted from these;
+- parts from 1 to 4 are left out, the others are told in steps of five (the multiple at or below);
 - where the exact total of a region would still determine a part that was left out, no part of that
-  region is told.
+  region is told;
+- age groups of upper regions are rounded at random to tens, by the database only;
+- explanations of other spans and upper regions name large parts, without counts.
 
 Steps matter over time as well: who looks every minute does not see by which patient a part grew.
 """
@@ -40,6 +43,8 @@ K = TypeVar("K", bound="Hashable")
 
 #: Counts from 1 to one less are small. Others are told in steps of as much.
 SMALL_BELOW: Final = 5
+#: A part is named without its count if it makes up this share of the excess.
+_GOOD_PART: Final = 0.3
 
 
 def is_small(value: float) -> bool:
@@ -127,14 +132,36 @@ def _determined(values: Iterable[float]) -> bool:
 
 
 def without_small_cells(explanation: Explanation) -> Explanation:
-    """Return an explanation without small facilities and age groups, the others in steps."""
-    facilities, ages = _told(explanation.facilities), _told(explanation.age_groups)
-    return explanation.model_copy(update={"facilities": facilities, "age_groups": ages})
+    """Return an explanation without small facilities and age groups, the others in steps.
+
+    Where other ways tell other cells of the same cases, only names of large parts are left.
+    """
+    facilities = _told(explanation.facilities, explanation.tellable_facilities)
+    ages = _told(explanation.age_groups, explanation.tellable_ages)
+    return explanation.model_copy(
+        update={
+            "facilities": facilities,
+            "age_groups": ages,
+            "tellable_facilities": None,
+            "tellable_ages": None,
+            "named_facilities": () if facilities else _named(explanation.facilities),
+            "named_ages": () if ages else _named(explanation.age_groups),
+        }
+    )
 
 
-def _told(parts: tuple[Contribution, ...]) -> tuple[Contribution, ...]:
+def _named(parts: tuple[Contribution, ...]) -> tuple[str, ...]:
+    """Return the names of at most two large parts that make up a good part of the excess."""
+    excess = sum(max(part.excess, 0.0) for part in parts)
+    good = [p.name for p in parts if not is_small(p.observed) and p.excess > _GOOD_PART * excess]
+    return tuple(good[:2])
+
+
+def _told(
+    parts: tuple[Contribution, ...], tellable: tuple[str, ...] | None
+) -> tuple[Contribution, ...]:
     """Leave small parts out; what is usual goes to the nearest step, for it may be one count."""
-    if _determined([part.observed for part in parts]):
+    if tellable is None and _determined([part.observed for part in parts]):
         return ()
     return tuple(
         part.model_copy(
@@ -146,7 +173,7 @@ def _told(parts: tuple[Contribution, ...]) -> tuple[Contribution, ...]:
             }
         )
         for part in parts
-        if not is_small(part.observed)
+        if not is_small(part.observed) and (tellable is None or part.name in tellable)
     )
 
 

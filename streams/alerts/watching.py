@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 
 from schemas.alerts import Alert, Escalated
 from streams.alerts.journal import Journal
-from streams.alerts.recency import is_news
+from streams.alerts.recency import too_old_to_announce
 from streams.store.alerts import hold_alerts_async, write_async
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def overdue(
     """Return the unread alerts whose time is over, with the minutes that they had."""
     found = []
     for alert in alerts:
-        if not is_news(alert, alert.unread_since, surveillance):
+        if too_old_to_announce(alert, surveillance) is not None:
             continue
         minutes = surveillance.escalated_after(alert.rule, alert.severity)
         if minutes is not None and (now - alert.unread_since).total_seconds() >= minutes * 60:

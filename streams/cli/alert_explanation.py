@@ -18,6 +18,8 @@ __all__ = ["explanation_facts"]
 
 def explanation_facts(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]:
     """Return the facts by name; one that tells so for an alert not explained yet."""
+    from streams.clauses import quality_note  # noqa: PLC0415 - keeps --help fast
+
     told = alert.explanation
     if told is None:
         return [("explanation", "not yet; it follows within seconds while a worker runs")]
@@ -40,9 +42,13 @@ def explanation_facts(alert: Alert, configuration: Configuration) -> list[tuple[
         (
             "neighbours high",
             f"{len(told.neighbours)} of {told.neighbours_judged}"
+            + (f"; {told.neighbours_awaited} not judged yet" if told.neighbours_awaited else "")
+            + (f"; {told.neighbours_unknown} without data" if told.neighbours_unknown else "")
             + (f": {neighbours}" if neighbours else ""),
         ),
     ]
+    note = quality_note(told.quality, alert.grain, configuration)
+    facts.append(("data quality", note.en if note else ""))
     return [(name, text) for name, text in facts if text]
 
 

@@ -18,7 +18,8 @@ __all__ = ["alert_json", "decisions", "numbers", "region_name", "signal_name"]
 
 def numbers(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]:
     """Return what was judged, by name."""
-    from streams.wording import period_label  # noqa: PLC0415 - keeps --help fast
+    from streams.alerts.recency import too_old_to_announce  # noqa: PLC0415 - keeps --help fast
+    from streams.wording import period_label  # noqa: PLC0415
 
     def label(period: Any) -> str:
         return period_label(period, alert.grain, configuration)
@@ -47,6 +48,9 @@ def numbers(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]
         was = number(alert.observed)
         now = number(alert.revised.observed) if alert.revised else "nothing"
         facts.append(("corrected", f"{label(alert.last_period)}: from {was} to {now}"))
+    limit = too_old_to_announce(alert, configuration.surveillance)
+    if limit is not None:
+        facts.append(("not announced", f"older than {limit} days when it was found"))
     if alert.quiet_since:
         facts.append(("ended", f"no exceedance since {label(alert.quiet_since)}; may be closed"))
     return facts
@@ -98,12 +102,14 @@ def alert_json(
 ) -> dict[str, Any]:
     """Return an alert with its names, sentences and how often its rule was right."""
     from streams.alerts.predictive_value import predictive_value  # noqa: PLC0415 - quick --help
+    from streams.alerts.recency import too_old_to_announce  # noqa: PLC0415
     from streams.wording import alert_sentences, period_label  # noqa: PLC0415
 
     region = configuration.regions.get(alert.region)
     signal = configuration.surveillance.signals.get(alert.signal)
     return {
         **alert.model_dump(mode="json"),
+        "not_announced_older_than_days": too_old_to_announce(alert, configuration.surveillance),
         "first_label": period_label(alert.first_period, alert.grain, configuration),
         "last_label": period_label(alert.last_period, alert.grain, configuration),
         "region_name": {"zh": region.name_zh, "en": region.name_en} if region else None,

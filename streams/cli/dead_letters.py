@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schemas.privacy import text_looks_personal
+from schemas.privacy import privacy_of, text_looks_personal
 from schemas.refusals import RefusalReason
 from streams.cli.common import (
     ConfigOption,
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_letters)
     group.command()(show)
     group.command()(replay)
+    group.command()(redact)
     app.add_typer(group, name="dead-letters", no_args_is_help=True)
 
 
@@ -171,6 +172,46 @@ def replay(
         raise typer.Exit(1)
 
 
+def redact(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count, and change nothing.")] = (
+        False
+    ),
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Remove personal data from stored letters, by the patterns of the registry's country.
+
+    Copies that Kafka, backups or WAL archives have cannot be redacted; the command says of how many
+    letters the dead-letter topics have copies.
+    """
+    from streams.ingest.redaction import redact_letters  # noqa: PLC0415
+    from streams.kafka import dead_letter_topic  # noqa: PLC0415
+
+    current = settings(config=config, database=database)
+    privacy = privacy_of(*read_config(current).regions.countries)
+    with open_database(current.database) as connection:
+        done = redact_letters(connection, privacy, dry_run=dry_run)
+    if as_json:
+        copies = [
+            {**one._asdict(), "topic": dead_letter_topic(one.topic), "latest": str(one.latest)}
+            for one in done.copied
+        ]
+        print_json({"examined": done.examined, "redacted": done.redacted, "copies": copies})
+        return
+    verb = "would be redacted" if dry_run else "redacted"
+    console.print(f"{done.redacted} of {done.examined} letters {verb}.", highlight=False)
+    for one in done.copied:
+        console.print(
+            f"{dead_letter_topic(one.topic)} holds copies of {one.letters} redacted letters as "
+            f"they came, the latest of {moment(one.latest)}. They cannot be redacted: delete them "
+            "with kafka-delete-records, or wait for the topic's retention. The event topic, "
+            "backups and WAL archives hold the records as well.",
+            style="yellow", markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+
 def _no_letter(ids: list[int]) -> FenghuoError:
     listed = ", ".join(map(str, ids))
     return FenghuoError(f"There is no dead letter {listed}. See fenghuo dead-letters list.")
@@ -188,7 +229,12 @@ def _facts(letter: Letter) -> list[tuple[str, str]]:
         ("offset", str(letter.offset)),
         ("log", letter.log),
         ("key", _key(letter) or "none"),
-        ("value", f"{size} (show with --value; it may be personal)"),
+        (
+            "value",
+            f"redacted {moment(letter.redacted_at)}"
+            if letter.redacted_at
+            else f"{size} (show with --value; it may be personal)",
+        ),
         ("refused", moment(letter.refused_at)),
         ("handed over", moment(letter.published_at)),
         ("replayed", moment(letter.replayed_at)),

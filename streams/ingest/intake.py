@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
@@ -13,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.counts import ALL_STRATA
 from schemas.events import EVENT_KINDS, DrugSale, EventKind, FeverVisit, model_of
 from schemas.privacy import identifier_looks_personal, privacy_of, text_looks_personal
-from schemas.raw_records import is_plain, raw_refusal
+from schemas.raw_records import is_plain, raw_refusal, redacted_value
 from schemas.refusals import Refusal, RefusalReason, refusal_from
 from streams.ingest.signals import AgeBands, SaleSignals, VisitSignals
 
@@ -279,7 +278,7 @@ def _refused(record: Any, refusal: Refusal) -> RefusedRecord:
         and text_looks_personal(value.decode("utf-8", "replace"))
     ):
         # Dead letters are copied to a topic that others read: personal data are not stored.
-        value = json.dumps({"redacted": refusal.sentence, "bytes": len(value)}).encode()
+        value = redacted_value(refusal.sentence, len(value))
     return RefusedRecord(record.offset, key, value, source, refusal)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.rows import class_row
 
+from schemas.refusals import RefusalReason
 from streams.errors import StoreError
 from streams.ingest.intake import BEYOND_RETENTION, RefusedRecord, revision_conflict
 from streams.store.limits import HOLDING
@@ -231,7 +232,8 @@ async def _insert_dead_letters(
         return
     await cursor.executemany(
         'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
-        "source_id, key, value, refused_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "source_id, key, value, refused_at, redacted_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
                 *at[:3],
@@ -242,6 +244,7 @@ async def _insert_dead_letters(
                 record.key,
                 record.value,
                 recorded_at,
+                recorded_at if record.refusal.reason is RefusalReason.PERSONAL_DATA else None,
             )
             for record in refused
         ],

@@ -55,6 +55,9 @@ class Letter(BaseModel):
     key: bytes | None
     value: bytes | None = Field(description="As it came; may be personal")
     refused_at: datetime
+    redacted_at: datetime | None = Field(
+        default=None, description="When the value was replaced, since it was personal"
+    )
     published_at: datetime | None
     replayed_at: datetime | None
 

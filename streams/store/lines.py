@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from streams.judging.periods import epi_week_start
 from streams.store.facility_names import facility_names
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from schemas.alerts import Alert
     from streams.config import Configuration
 
-__all__ = ["Cell", "FacilityCell", "HourCell", "Lines", "days_of", "read_lines"]
+__all__ = ["Cell", "FacilityCell", "HourCell", "Lines", "days_of", "read_lines", "week_of"]
 
 
 class Cell(NamedTuple):
@@ -68,8 +69,19 @@ def days_of(period: date, grain: str) -> tuple[date, date]:
     return (period - timedelta(days=6) if grain == "rolling7" else period), period
 
 
+def week_of(alert: Alert, configuration: Configuration) -> date:
+    """Return the first day of the epi week that an alert's latest period ends in."""
+    _, last = days_of(alert.last_period, alert.grain)
+    return epi_week_start(last, configuration.surveillance.epi_week)
+
+
 async def read_lines(
-    connection: AsyncConnection, alert: Alert, configuration: Configuration, *, most: int = 200
+    connection: AsyncConnection,
+    alert: Alert,
+    configuration: Configuration,
+    *,
+    most: int = 200,
+    week: bool = False,
 ) -> Lines:
     """Return the live counts of an alert's latest period in exceedance.
 
@@ -79,8 +91,12 @@ async def read_lines(
     ----------
     most
         Facilities that are given, the largest first.
+    week
+        Of the whole epi week that the period ends in.
     """
     first, last = days_of(alert.last_period, alert.grain)
+    if week:
+        first, last = days_of(week_of(alert, configuration), "week")
     zone = configuration.surveillance.zone
     values = {
         "signal": alert.signal,

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from psycopg import AsyncConnection
 
-    from schemas.counts import Grain
+    from schemas.counts import Grain, ImportGrain
     from streams.judging.periods import EpiWeek
 
-__all__ = ["Extent", "read_extent", "read_panel"]
+__all__ = ["Extent", "read_extent", "read_known_periods", "read_panel"]
 
 
 class Extent(NamedTuple):
@@ -76,13 +76,11 @@ async def read_panel(
     base: Grain = "week" if grain == "week" else "day"
     periods = periods_between(read_from, last, base)
     counts = np.full((len(regions), len(periods)), np.nan)
-    live_from = extent.first
-    if base == "week" and epi_week_start(live_from, epi_week) != live_from:
-        live_from = epi_week_start(live_from, epi_week) + timedelta(days=7)
-    live_to = epi_week_start(extent.last, epi_week) if base == "week" else extent.last
-    live = np.array([live_from <= period <= live_to for period in periods], dtype=np.bool_)
-    known = await _known_periods(connection, signal, regions, periods, base, last_day=extent.last)
-    known &= live
+    live_from = _live_from(extent, base, epi_week)
+    live = _live(periods, base, extent, epi_week)
+    known = live & await _known_periods(
+        connection, signal, regions, periods, base, last_day=extent.last
+    )
     counts[known] = 0.0
     column = {period: i for i, period in enumerate(periods)}
     row = {region: i for i, region in enumerate(regions)}
@@ -107,6 +105,64 @@ async def read_panel(
         windows = np.lib.stride_tricks.sliding_window_view(counts, 7, axis=1)
         return np.asarray(windows.sum(axis=-1))
     return counts
+
+
+async def read_known_periods(
+    connection: AsyncConnection,
+    *,
+    signal: str,
+    regions: Sequence[str],
+    base: ImportGrain,
+    first: date,
+    last: date,
+    extent: Extent,
+    epi_week: EpiWeek,
+) -> NDArray[np.bool_]:
+    """Return which days or weeks of regions have a value in a panel, shape [regions, periods].
+
+    Parameters
+    ----------
+    first, last
+        First and last period, by the date that identifies it.
+    """
+    periods = periods_between(first, last, base)
+    live = _live(periods, base, extent, epi_week)
+    known = live & await _known_periods(
+        connection, signal, regions, periods, base, last_day=extent.last
+    )
+    if known.all():
+        return known
+    column = {period: i for i, period in enumerate(periods)}
+    row = {region: i for i, region in enumerate(regions)}
+    values = {
+        "signal": signal,
+        "regions": list(regions),
+        "weekly": base == "week",
+        "first": first,
+        "last": last,
+        "last_day": last + timedelta(days=6) if base == "week" else last,
+    }
+    cursor = await connection.execute(_IMPORTED, values)
+    for region, period in await cursor.fetchall():
+        known[row[region], column[period]] = True
+    return known
+
+
+def _live_from(extent: Extent, base: Grain, epi_week: EpiWeek) -> date:
+    """Return the first period that live counts cover wholly."""
+    first = extent.first
+    if base == "week" and epi_week_start(first, epi_week) != first:
+        return epi_week_start(first, epi_week) + timedelta(days=7)
+    return first
+
+
+def _live(
+    periods: Sequence[date], base: Grain, extent: Extent, epi_week: EpiWeek
+) -> NDArray[np.bool_]:
+    """Return which periods live counts cover, shape [periods]."""
+    live_from = _live_from(extent, base, epi_week)
+    live_to = epi_week_start(extent.last, epi_week) if base == "week" else extent.last
+    return np.array([live_from <= period <= live_to for period in periods], dtype=np.bool_)
 
 
 async def _known_periods(
@@ -143,6 +199,15 @@ FROM series s, LATERAL (
            (SELECT min(day) FROM daily_counts d WHERE d.series_id = s.series_id) AS counted_from
 ) x
 WHERE s.signal = %s
+"""
+
+# An import of a day stands for its week as well.
+_IMPORTED: LiteralString = """
+SELECT DISTINCT p.ancestor, CASE WHEN %(weekly)s THEN epi_week(i.period) ELSE i.period END
+FROM region_ancestors p
+JOIN imported_counts i ON i.region = p.region AND i.signal = %(signal)s
+    AND i.period BETWEEN %(first)s AND %(last_day)s AND (%(weekly)s OR i.grain = 'day')
+WHERE p.ancestor = ANY(%(regions)s) AND (i.grain = 'day' OR i.period <= %(last)s)
 """
 
 # NOT IN looks in a hash. With NOT EXISTS a planner that knows nothing of the tables yet would go

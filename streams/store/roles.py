@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["PAGE", "WORKER", "Granted", "Rights", "grant_roles"]
 
 #: Tables that only migrations write.
-_FIXED: Final = ("_yoyo_migration", "installation", "regions", "region_ancestors", "retention")
+_FIXED: Final = (
+    "_yoyo_migration",
+    "installation",
+    "regions",
+    "region_ancestors",
+    "retention",
+    "telling_key",
+)
 _READ: Final = "SELECT"
 _WRITE: Final = "SELECT, INSERT, UPDATE, DELETE"
 _APPEND: Final = "SELECT, INSERT"

@@ -207,7 +207,39 @@ def test_ages_are_those_of_the_week_in_steps(plain: Filled) -> None:
         )
     )
     assert len(told) > 3
-    assert dict(told) == {age: value // 5 * 5 for age, value in stored.items()}
+    # A region with regions below: rounded to one of the two nearest tens, and always the same way.
+    assert {age for age, _ in told} == set(stored)
+    for age, value in told:
+        assert value is None or (value % 10 == 0 and abs(value - stored[age]) < 10)
+        assert value is not None or stored[age] < 10
+    again = rows(plain.database, "SELECT age, observed FROM screen_ages('ili', 'TW', %s)", YEAR[1])
+    assert again == told
+
+
+def test_ages_of_a_region_without_regions_below_are_in_steps(plain: Filled) -> None:
+    told: dict[str, float | None] = dict(
+        rows(plain.database, "SELECT age, observed FROM screen_ages('ili', 'TW-PEN', %s)", YEAR[1])
+    )
+    stored: dict[str, float] = dict(
+        rows(
+            plain.database,
+            "SELECT stratum, sum(value)::float8 FROM level_counts_by_week "
+            "WHERE signal = 'ili' AND region = 'TW-PEN' AND week = '2009-09-07' GROUP BY 1",
+        )
+    )
+    expected = told_parts(stored)
+    assert {age: value for age, value in told.items() if value is not None} == expected
+    assert expected
+
+
+def test_rounding_to_tens_is_right_on_average(plain: Filled) -> None:
+    found = rows(
+        plain.database,
+        "SELECT v::float8, avg(coalesce(told_tens(v, v || '|' || n), 0))::float8 "
+        "FROM generate_series(0, 30, 3) v, generate_series(1, 2000) n GROUP BY v ORDER BY v",
+    )
+    # Five standard errors: a told value varies by less than five around the exact one.
+    assert all(abs(mean - value) < 5 * 5 / 2000**0.5 for value, mean in found)
 
 
 def test_sources_are_silent_by_their_own_habits(plain: Filled) -> None:

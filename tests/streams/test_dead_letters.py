@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,6 +16,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.dead_letters import HandOver
 from streams.kafka import create_topics, dead_letter_topic
+from streams.store.letter_privacy import forget_letters
 from streams.store.pool import open_pool
 from streams.store.set_aside import list_set_aside
 from tests.support.store import rows
@@ -193,3 +195,21 @@ async def test_many_letters_go_together(database_url: str, kafka: str, topic: st
     async with open_pool(database_url, size=1) as pool, producing(kafka) as producer:
         assert await HandOver(pool, most_bytes=MEGABYTE).step(producer) == 4500
     assert [int(value) for value in values(received(kafka, topic))] == list(range(4500))
+
+
+async def test_letters_are_forgotten_after_their_time(database_url: str) -> None:
+    """Except those that Kafka has not taken."""
+    with psycopg.connect(database_url) as connection:
+        for days, published in ((100, True), (100, False), (89, True)):
+            connection.execute(
+                'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
+                "refused_at, published_at) VALUES ('c', 'visits', 0, %s, 'not_json', '', "
+                "now() - %s * interval '1 day', CASE WHEN %s THEN now() END)",
+                (days, days, published),
+            )
+    async with open_pool(database_url, size=1) as pool:
+        assert await forget_letters(pool, None) == 0
+        assert await forget_letters(pool, timedelta(days=90)) == 1
+        assert await forget_letters(pool, timedelta(days=90)) == 0
+    left = rows(database_url, 'SELECT "offset", published_at IS NULL FROM dead_letters ORDER BY 1')
+    assert left == [(89, False), (100, True)]

@@ -158,7 +158,7 @@ def test_figures(configuration: Configuration, changes: dict[str, Any], en: str,
             "；超出部分主要来自新北市（40人次，平时10人次）、高雄市（20人次，平时5.5人次）。",
         ),
         (
-            {"neighbours_judged": 6},
+            {"neighbours_judged": 6, "neighbours_awaited": 0},
             "; no neighbouring area is high.",
             "；周边地区同期未见偏高。",
         ),
@@ -201,9 +201,63 @@ def test_neighbours(configuration: Configuration, high: int, en: str, zh: str) -
     around = [
         Neighbour(region=code, observed=9, expected=3, upper=5, alarm=True) for code in codes[:high]
     ]
-    found = told(configuration, explanation=explained(neighbours=around, neighbours_judged=6))
+    found = told(
+        configuration,
+        explanation=explained(neighbours=around, neighbours_judged=6, neighbours_awaited=0),
+    )
     assert en in found[0]
     assert zh in found[1]
+
+
+@pytest.mark.parametrize(
+    ("judged", "awaited", "unknown", "high", "en", "zh"),
+    [
+        (0, 6, 0, 0, "; neighbours not judged yet", "；周边地区尚未判定"),
+        (1, 5, 0, 0, "; the one neighbouring area judged so far is not high (5 not judged yet)",
+         "；周边已判定的1个地区同期未见偏高（另有5个尚未判定）"),
+        (4, 2, 0, 0, "; none of the 4 neighbouring areas judged so far is high (2 not judged yet)",
+         "；周边已判定的4个地区同期未见偏高（另有2个尚未判定）"),
+        (4, 0, 2, 0, "; none of the 4 neighbouring areas that could be judged is high",
+         "；周边已判定的4个地区同期未见偏高"),
+        (3, 3, 0, 1, "; nearby New Taipei City is high too (3 not judged yet)",
+         "；周边的新北市同期也偏高（另有3个尚未判定）"),
+        (4, 2, 0, 4, "; 4 of 6 neighbouring areas are high too (2 not judged yet)",
+         "；周边6个地区中有4个同期也偏高（另有2个尚未判定）"),
+        (4, 0, 2, 4, "; 4 of 6 neighbouring areas are high too",
+         "；周边6个地区中有4个同期也偏高"),
+        (4, None, 0, 0, "; none of the 4 neighbouring areas that could be judged is high",
+         "；周边已判定的4个地区同期未见偏高"),
+        (0, 0, 6, 0, None, None),
+    ],
+)  # fmt: skip
+def test_of_neighbours_no_more_is_said_than_is_known(
+    configuration: Configuration,
+    judged: int,
+    awaited: int | None,
+    unknown: int,
+    high: int,
+    en: str | None,
+    zh: str | None,
+) -> None:
+    codes = ["TW-NWT", "TW-KEE", "TW-TAO", "TW-ILA"]
+    around = [
+        Neighbour(region=code, observed=9, expected=3, upper=5, alarm=True) for code in codes[:high]
+    ]
+    found = told(
+        configuration,
+        explanation=explained(
+            neighbours=around,
+            neighbours_judged=judged,
+            neighbours_awaited=awaited,
+            neighbours_unknown=unknown,
+        ),
+    )
+    if en is None or zh is None:
+        assert "neighbour" not in found[0]
+        assert "周边" not in found[1]
+    else:
+        assert found[0].endswith(f"{en}.")
+        assert found[1].endswith(f"{zh}。")
 
 
 def test_an_explanation_of_older_numbers_is_left_out(configuration: Configuration) -> None:

@@ -125,7 +125,7 @@ def empty(database: str) -> None:
         "imported_counts", "facility_counts", "facility_days", "pending_facilities",
         "pending_corrections", "pending_roll_ups", "level_counts", "facility_reports", "arrivals",
         "intake_minutes", "intake_hours", "sources", "source_days", "judging_runs", "log_ends",
-        "judging_quarantine",
+        "judging_quarantine", "explained_neighbours",
     )  # fmt: skip
     with psycopg.connect(database) as connection:
         for table in tables:

@@ -13,14 +13,15 @@ from streams.alerts.explaining.figures import (
     growth,
     largest,
 )
-from streams.alerts.explaining.neighbours import high
+from streams.alerts.explaining.neighbours import Surroundings, high
 from streams.alerts.explaining.slots import BASELINE, LATEST_WEEK, PERIOD, WEEK_BEFORE, covered
+from streams.alerts.small_cells import told_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-    from schemas.alerts import Alert, Neighbour
+    from schemas.alerts import Alert, DataQuality
     from schemas.regions import RegionRegistry
     from streams.alerts.explaining.slots import Slot
     from streams.store.panels import Extent
@@ -58,10 +59,13 @@ class Readings:
     leaves: Counts = field(default_factory=_by_slot)
     imported: dict[int, frozenset[date]] = field(default_factory=dict)
     facilities: Counts = field(default_factory=_by_slot)
+    #: Of each facility.
+    regions_of: dict[str, str] = field(default_factory=dict)
     #: Facilities that have reported in the weeks before.
     known: set[str] = field(default_factory=set)
     reports: Reports | None = None
-    neighbours: list[Neighbour] = field(default_factory=list)
+    quality: DataQuality | None = None
+    surroundings: Surroundings = field(default_factory=lambda: Surroundings((), 0, 0))
 
     def is_covered(self, number: int) -> bool:
         """Tell whether counts reach over a slot."""
@@ -113,6 +117,7 @@ def assemble(
         usual_facilities=reports.facilities if reports else 0,
         silent=reports.silent if reports else 0,
         silent_facilities=reports.silent_facilities if reports else (),
+        quality=readings.quality,
         baseline_periods=len(slots),
         facilities=largest(
             contributions(
@@ -124,9 +129,28 @@ def assemble(
         ),
         regions=largest(contributions(below.get(PERIOD, {}), below, slots)),
         age_groups=age_contributions(readings.strata, slots),
-        neighbours=high(readings.neighbours),
-        neighbours_judged=len(readings.neighbours),
+        tellable_facilities=_tellable_facilities(alert, readings),
+        tellable_ages=_tellable_ages(alert, readings, regions),
+        neighbours=high(readings.surroundings.judged),
+        neighbours_judged=len(readings.surroundings.judged),
+        neighbours_awaited=readings.surroundings.awaited,
+        neighbours_unknown=readings.surroundings.unknown,
     )
+
+
+def _tellable_facilities(alert: Alert, readings: Readings) -> tuple[str, ...]:
+    """Return the facilities whose counts may leave the database: those of epi weeks."""
+    if alert.grain != "week":
+        return ()
+    parts = readings.facilities.get(PERIOD, {})
+    return tuple(told_parts(parts, lambda name: readings.regions_of[name]))
+
+
+def _tellable_ages(alert: Alert, readings: Readings, regions: RegionRegistry) -> tuple[str, ...]:
+    """Return the age groups whose counts may: of epi weeks in regions without regions below."""
+    if alert.grain != "week" or (alert.region in regions and regions.children(alert.region)):
+        return ()
+    return tuple(told_parts(readings.strata.get(PERIOD, {})))
 
 
 def _below(code: str, leaves: Counts, regions: RegionRegistry) -> Counts:

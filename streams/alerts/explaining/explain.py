@@ -10,7 +10,8 @@ from streams.alerts.explaining.assembling import (
     facility_slots,
     leading_regions,
 )
-from streams.alerts.explaining.neighbours import neighbours_of
+from streams.alerts.explaining.neighbours import around
+from streams.alerts.explaining.quality import read_quality
 from streams.alerts.explaining.reading import (
     FacilityQuestion,
     NeighbourQuestion,
@@ -25,7 +26,7 @@ from streams.alerts.explaining.slots import PERIOD, slots_of
 from streams.store.panels import Extent, read_extent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from psycopg import AsyncConnection
@@ -44,7 +45,8 @@ async def explain(
 ) -> list[Explanation]:
     """Explain the latest numbers of alerts.
 
-    The number of statements does not depend on the number of alerts, only on that of their signals.
+    The number of statements does not depend on the number of alerts, only on that of their signals
+    and rules.
 
     Parameters
     ----------
@@ -60,7 +62,13 @@ async def explain(
     if not alerts:
         return []
     await roll_up(connection)
-    readings = await _prepare(connection, alerts, configuration, as_of)
+    extents = {
+        signal: await read_extent(connection, signal) for signal in {a.signal for a in alerts}
+    }
+    readings = _prepare(alerts, configuration, as_of, extents)
+    quality = await read_quality(connection, alerts, configuration, extents)
+    for reading, one in zip(readings, quality, strict=True):
+        reading.quality = one
     await read_counts(connection, [(alert.signal, alert.region) for alert in alerts], readings)
     facilities = [
         _facility_question(number, alert, reading, configuration)
@@ -73,28 +81,27 @@ async def explain(
             number,
             alert.numbers_rule,
             alert.last_period,
-            neighbours_of(alert.region, configuration.regions, alert.last_period),
+            around(alert, configuration.regions),
         )
         for number, alert in enumerate(alerts)
     ]
-    await read_neighbours(connection, neighbours, readings)
+    found = await read_neighbours(connection, neighbours)
+    for reading, surroundings in zip(readings, found, strict=True):
+        reading.surroundings = surroundings
     return [
         assemble(alert, reading, configuration.regions, as_of)
         for alert, reading in zip(alerts, readings, strict=True)
     ]
 
 
-async def _prepare(
-    connection: AsyncConnection,
+def _prepare(
     alerts: Sequence[Alert],
     configuration: Configuration,
     as_of: datetime,
+    extents: Mapping[str, Extent | None],
 ) -> list[Readings]:
     surveillance = configuration.surveillance
     today = as_of.astimezone(surveillance.zone).date()
-    extents = {
-        signal: await read_extent(connection, signal) for signal in {a.signal for a in alerts}
-    }
     readings = []
     for alert in alerts:
         # Without live counts any more, nothing is covered but what was imported.

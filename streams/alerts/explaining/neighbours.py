@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import asin, cos, radians, sin, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
-    from schemas.alerts import Neighbour
+    from schemas.alerts import Alert, Explanation, Neighbour
     from schemas.regions import Region, RegionRegistry
 
-__all__ = ["NEAREST", "high", "neighbours_of"]
+__all__ = ["NEAREST", "Surroundings", "around", "high", "neighbours_of"]
 
 #: Most regions that count as neighbours.
 NEAREST = 6
 #: How far above its expectation a region is high without an alarm, in Poisson standard deviations.
 _DEVIATIONS = 2.0
+#: Regions whose neighbours are remembered.
+_REMEMBERED: Final = 10_000
 
 
+class Surroundings(NamedTuple):
+    """What is known of an alert's neighbours in its period."""
+
+    judged: tuple[Neighbour, ...]
+    """Those that could be judged, nearest first."""
+    awaited: int
+    """Those without a verdict so far."""
+    unknown: int
+    """Those that were judged to have no data, or too little of it."""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What an explanation says of them: where it changes, another explanation is due."""
+        return {
+            "judged": len(self.judged),
+            "awaited": self.awaited,
+            "unknown": self.unknown,
+            "high": [[one.region, one.alarm] for one in high(self.judged)],
+        }
+
+    @staticmethod
+    def told_by(explanation: Explanation) -> dict[str, Any]:
+        """Return the same from an explanation."""
+        return {
+            "judged": explanation.neighbours_judged,
+            "awaited": explanation.neighbours_awaited,
+            "unknown": explanation.neighbours_unknown,
+            "high": [[one.region, one.alarm] for one in explanation.neighbours],
+        }
+
+
+@lru_cache(_REMEMBERED)
 def neighbours_of(code: str, registry: RegionRegistry, on: date) -> tuple[str, ...]:
     """Return the regions around one, the nearest first.
 
@@ -43,6 +78,11 @@ def neighbours_of(code: str, registry: RegionRegistry, on: date) -> tuple[str, .
         (_distance(here, other), other.code) for other in others if other.lat is not None
     )
     return tuple(other for _, other in placed[:NEAREST])
+
+
+def around(alert: Alert, registry: RegionRegistry) -> tuple[str, ...]:
+    """Return the neighbours of an alert's region, the nearest first."""
+    return neighbours_of(alert.region, registry, alert.last_period)
 
 
 def _distance(one: Region, other: Region) -> float:

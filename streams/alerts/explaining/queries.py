@@ -62,7 +62,7 @@ GROUP BY 1, 2
 """
 
 FACILITIES: Final[LiteralString] = """
-SELECT q.alert, t.number, f.source_id, f.facility_id, f.value
+SELECT q.alert, t.number, q.region, f.source_id, f.facility_id, f.value
 FROM unnest(%(alerts)s::int[], %(signals)s::text[], %(regions)s::text[])
     AS q(alert, signal, region)
 JOIN unnest(%(slot_alerts)s::int[], %(numbers)s::int[], %(firsts)s::date[], %(lasts)s::date[])
@@ -134,10 +134,10 @@ GROUP BY 1
 """
 
 NEIGHBOURS: Final[LiteralString] = """
-SELECT n.alert, n.region, v.observed, v.expected, v.upper, v.alarm
+SELECT n.alert, n.region, v.observed, v.expected, v.upper, v.alarm,
+       v.observed IS NOT NULL AND (v.alarm OR v.expected IS NOT NULL OR v.upper IS NOT NULL)
 FROM unnest(%(alerts)s::int[], %(rules)s::text[], %(periods)s::date[], %(ranks)s::int[],
             %(regions)s::text[]) AS n(alert, rule, period, rank, region)
 JOIN verdicts v ON v.rule = n.rule AND v.region = n.region AND v.period = n.period
-WHERE v.observed IS NOT NULL
 ORDER BY n.alert, n.rank
 """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 from schemas.alerts import Neighbour
 from streams.alerts.explaining.assembling import Readings, Reports
 from streams.alerts.explaining.figures import LEAST_FOR_COMPLETENESS, usual_from
+from streams.alerts.explaining.neighbours import Surroundings
 from streams.alerts.explaining.queries import COUNTS, FACILITIES, KNOWN, NEIGHBOURS, REPORTS
 from streams.alerts.explaining.slots import PERIOD
 from streams.store.facility_names import facility_names
@@ -123,13 +124,14 @@ async def read_facilities(
     counted = await _rows(connection, FACILITIES, values)
     known = await _rows(connection, KNOWN, values)
     seen: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
-    for alert, _, source, facility, _ in counted:
+    for alert, _, _, source, facility, _ in counted:
         seen[alert].add((source, facility))
     for alert, source, facility in known:
         seen[alert].add((source, facility))
     names = {alert: facility_names(facilities) for alert, facilities in seen.items()}
-    for alert, number, source, facility, value in counted:
+    for alert, number, region, source, facility, value in counted:
         name = names[alert][source, facility]
+        readings[alert].regions_of[name] = region
         of_slot = readings[alert].facilities[number]
         of_slot[name] = of_slot.get(name, 0.0) + value
     for alert, source, facility in known:
@@ -164,12 +166,12 @@ async def read_reports(
 
 
 async def read_neighbours(
-    connection: AsyncConnection, asked: Sequence[NeighbourQuestion], readings: Sequence[Readings]
-) -> None:
-    """Fill in the latest verdicts of neighbouring regions in the same period."""
+    connection: AsyncConnection, asked: Sequence[NeighbourQuestion]
+) -> list[Surroundings]:
+    """Return what the latest verdicts say of neighbouring regions in the same period."""
     wanted = [(one, rank, region) for one in asked for rank, region in enumerate(one.regions)]
-    if not wanted:
-        return
+    judged: defaultdict[int, list[Neighbour]] = defaultdict(list)
+    unknown: defaultdict[int, int] = defaultdict(int)
     values = {
         "alerts": [one.alert for one, _, _ in wanted],
         "rules": [one.rule for one, _, _ in wanted],
@@ -177,12 +179,24 @@ async def read_neighbours(
         "ranks": [rank for _, rank, _ in wanted],
         "regions": [region for _, _, region in wanted],
     }
-    for alert, region, observed, expected, upper, alarm in await _rows(
-        connection, NEIGHBOURS, values
-    ):
-        readings[alert].neighbours.append(
-            Neighbour(region=region, observed=observed, expected=expected, upper=upper, alarm=alarm)
+    found = await _rows(connection, NEIGHBOURS, values) if wanted else []
+    for alert, region, observed, expected, upper, alarm, could_be_judged in found:
+        if could_be_judged:
+            judged[alert].append(
+                Neighbour(
+                    region=region, observed=observed, expected=expected, upper=upper, alarm=alarm
+                )
+            )
+        else:
+            unknown[alert] += 1
+    return [
+        Surroundings(
+            tuple(judged[one.alert]),
+            len(one.regions) - len(judged[one.alert]) - unknown[one.alert],
+            unknown[one.alert],
         )
+        for one in asked
+    ]
 
 
 async def _rows(

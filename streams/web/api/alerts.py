@@ -21,6 +21,7 @@ from streams.store.inbox import (
 )
 from streams.store.lines import read_lines
 from streams.store.series_reading import read_series
+from streams.store.told_ages import read_told_ages
 from streams.web.access import alert_for
 from streams.web.api.lines import lines_view, told_lines_view
 from streams.web.api.models import (
@@ -159,13 +160,24 @@ async def show_lines(
 ) -> LinesView:
     """Return the counts of its latest period, by facility, age group, region and hour.
 
-    Viewers are given totals of facilities and age groups over the whole period, without days and
-    hours, in steps of five, and none below five.
+    Viewers are given totals of the whole epi week that the period ends in, without days and hours:
+    of facilities and age groups in steps of five, and none below five; age groups of a region with
+    regions below are rounded to tens.
     """
     web, exact = web_of(request), sees_all(visitor.user.role)
     async with web.database.reading() as connection:
         alert = await alert_for(connection, visitor.user, alert_id)
+        if exact:
+            lines = await read_lines(connection, alert, web.configuration, most=most)
+            return lines_view(alert_id, lines)
         lines = await read_lines(
-            connection, alert, web.configuration, most=most if exact else _MOST_FACILITIES
+            connection, alert, web.configuration, most=_MOST_FACILITIES, week=True
         )
-    return lines_view(alert_id, lines) if exact else told_lines_view(alert_id, lines, most)
+        ages = await read_told_ages(
+            connection,
+            signal=alert.signal,
+            region=alert.region,
+            week=lines.first,
+            zone=web.configuration.surveillance.zone,
+        )
+    return told_lines_view(alert_id, lines, ages, most)

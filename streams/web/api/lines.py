@@ -10,6 +10,7 @@ from streams.web.api.models import CountView, FacilityCountView, HourCountView, 
 
 if TYPE_CHECKING:
     from streams.store.lines import Lines
+    from streams.store.told_ages import ToldAges
 
 __all__ = ["lines_view", "told_lines_view"]
 
@@ -28,14 +29,11 @@ def lines_view(alert_id: int, lines: Lines) -> LinesView:
     )
 
 
-def told_lines_view(alert_id: int, lines: Lines, most: int) -> LinesView:
-    """Return the counts as viewers may see them, see `streams.alerts.small_cells`."""
+def told_lines_view(alert_id: int, lines: Lines, ages: ToldAges, most: int) -> LinesView:
+    """Return the counts of a week as viewers may see them, see `streams.alerts.small_cells`."""
     facilities: dict[tuple[str, str], float] = defaultdict(float)
     for cell in lines.facilities:
         facilities[cell.region, cell.facility] += cell.value
-    ages: dict[str, float] = defaultdict(float)
-    for age in lines.ages:
-        ages[age.name] += age.value
     told = list(told_parts(facilities, lambda one: one[0]).items())
     return LinesView(
         alert_id=alert_id,
@@ -47,7 +45,8 @@ def told_lines_view(alert_id: int, lines: Lines, most: int) -> LinesView:
         ],
         more_facilities=max(0, len(told) - most),
         ages=[
-            CountView(name=name, day=None, value=value) for name, value in told_parts(ages).items()
+            CountView(name=name, day=None, value=value)
+            for name, value in sorted(ages.values.items())
         ],
         regions=[CountView(**cell._asdict()) for cell in lines.regions],
         hours=[],

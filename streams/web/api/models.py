@@ -81,6 +81,10 @@ class AlertView(Alert):
     )
     rank: int | None = Field(description="Among all open alerts; 1: look at it first")
     rule_predictive_value: PredictiveValueView
+    not_announced_older_than_days: int | None = Field(
+        description="The limit (alerts.announce_within_days) beyond which it was too old to be "
+        "announced when it was found; null: it was announced"
+    )
     possible: list[str] = Field(description="What you can do with it now")
 
 
@@ -137,8 +141,11 @@ class CountView(_View):
     """Count of an age group or a region."""
 
     name: str
-    day: date | None = Field(description="null: the whole period, as viewers are told of ages")
-    value: float = Field(description="To viewers, the multiple of five at or below an age group's")
+    day: date | None = Field(description="null: the whole week, as viewers are told of ages")
+    value: float = Field(
+        description="Of an age group, to viewers: the multiple of five at or below it; of regions "
+        "with regions below, rounded at random to one of the two nearest tens"
+    )
 
 
 class FacilityCountView(_View):
@@ -146,7 +153,7 @@ class FacilityCountView(_View):
 
     facility: str
     region: str
-    day: date | None = Field(description="null: the whole period, as viewers are told")
+    day: date | None = Field(description="null: the whole week, as viewers are told")
     value: float = Field(description="To viewers, the multiple of five at or below it")
 
 

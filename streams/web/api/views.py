@@ -8,6 +8,7 @@ from schemas.alerts import Explained, Opened, Resumed, Updated
 from schemas.config import Title
 from streams.alerts.lifecycle import possible
 from streams.alerts.predictive_value import PredictiveValue, predictive_value
+from streams.alerts.recency import too_old_to_announce
 from streams.people.small_cells import explanation_for, for_role
 from streams.phrases import place, title
 from streams.web.api.models import AlertEventView, AlertView, PredictiveValueView
@@ -51,6 +52,7 @@ def alert_view(
         q_value=ranked.q_value,
         rank=ranked.rank,
         rule_predictive_value=value_view(values.get(alert.rule)),
+        not_announced_older_than_days=too_old_to_announce(alert, configuration.surveillance),
         possible=possible(alert.status) if user.may_act else [],
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.alerts import OPEN_STATUSES
+from streams.alerts.recency import too_old_to_announce
 from streams.web.pictures import spark
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Headline(NamedTuple):
     quiet: bool
     quiet_text: str
     taken_back: bool
+    too_old: str
+    """Says that the alert was too old to be announced; empty: it was announced."""
     risk: str
     risk_words: str
     outcome_words: str
@@ -68,6 +71,7 @@ def headline(alert: Alert, reader: Reader) -> Headline:
     """Tell who, where, what and how it stands."""
     is_open = alert.status in OPEN_STATUSES
     quiet = reader.period(alert.quiet_since, alert.grain) if alert.quiet_since else ""
+    limit = too_old_to_announce(alert, reader.configuration.surveillance)
     return Headline(
         id=alert.alert_id,
         version=alert.version,
@@ -87,6 +91,7 @@ def headline(alert: Alert, reader: Reader) -> Headline:
         quiet=is_open and alert.quiet_since is not None,
         quiet_text=reader.t("alert.ended", when=quiet) if quiet else "",
         taken_back=alert.exceedances == 0,
+        too_old=reader.t("alert.too_old", n=limit) if limit is not None else "",
         risk=alert.risk or "",
         risk_words=reader.t(f"risk.{alert.risk}") if alert.risk else "",
         outcome_words=reader.t(f"outcome.{alert.outcome}") if alert.outcome else "",

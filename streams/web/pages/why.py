@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas.counts import UNKNOWN_STRATUM
+from streams.clauses import quality_note
 from streams.phrases import percent
 from streams.web.pages.facts import Fact
 from streams.web.pictures import bar
@@ -70,6 +71,7 @@ def why(alert: Alert, reader: Reader, q_value: float | None) -> Why | None:
             _growth(told, reader),
             _completeness(told, reader),
             _around(told, reader),
+            *_quality(told, alert, reader),
             *_chance(alert, q_value, reader),
         ],
         groups=[group for group in groups if group.bars],
@@ -114,10 +116,27 @@ def _completeness(told: Explanation, reader: Reader) -> Fact:
 def _around(told: Explanation, reader: Reader) -> Fact:
     t = reader.t
     judged, high = told.neighbours_judged, len(told.neighbours)
+    awaited, unknown = told.neighbours_awaited or 0, told.neighbours_unknown
+    more = [
+        t(key, n=number)
+        for key, number in (
+            ("why.neighbours_awaited", awaited),
+            ("why.neighbours_unknown", unknown),
+        )
+        if number
+    ]
     if not judged:
-        return Fact(t("why.neighbours"), t("why.unknown"))
+        text = t("why.neighbours_not_yet" if awaited else "why.unknown")
+        return Fact(t("why.neighbours"), text, "; ".join(more))
     key = "why.neighbours_text" if high else "why.neighbours_none"
-    return Fact(t("why.neighbours"), t(key, n=high, all=judged))
+    return Fact(t("why.neighbours"), t(key, n=high, all=judged), "; ".join(more))
+
+
+def _quality(told: Explanation, alert: Alert, reader: Reader) -> list[Fact]:
+    note = quality_note(told.quality, alert.grain, reader.configuration)
+    if note is None:
+        return []
+    return [Fact(reader.t("why.quality"), note.zh if reader.lang == "zh" else note.en)]
 
 
 def _chance(alert: Alert, q_value: float | None, reader: Reader) -> list[Fact]:

@@ -51,6 +51,11 @@ READING: Final[dict[str, tuple[str, str]]] = {
     "alert.vs": ("vs {expected} expected", "预期 {expected}"),
     "alert.unread": ("Unread", "未读"),
     "alert.escalated": ("Escalated", "已升级"),
+    "alert.too_old": ("Not announced: older than {n} days", "未即时通知：早于 {n} 天"),
+    "alert.too_old_hint": (
+        "The exceedance was this old when it was found; only digests tell of it",
+        "发现时已早于该期限，仅在汇总消息中列出",
+    ),
     "alert.ended_short": ("Ended", "已回落"),
     "alert.corrected_short": ("Corrected", "已更正"),
     "alert.assigned_to": ("With {name}", "负责人：{name}"),
@@ -153,6 +158,10 @@ READING: Final[dict[str, tuple[str, str]]] = {
     "why.neighbours": ("Neighbouring areas", "周边地区"),
     "why.neighbours_text": ("{n} of {all} are high too", "{all} 个中有 {n} 个同期偏高"),
     "why.neighbours_none": ("none of {all} is high", "{all} 个均未见偏高"),
+    "why.neighbours_not_yet": ("not judged yet", "尚未判定"),
+    "why.neighbours_awaited": ("{n} more not judged yet", "另有 {n} 个尚未判定"),
+    "why.neighbours_unknown": ("{n} more without enough data", "另有 {n} 个数据不足"),
+    "why.quality": ("Data quality", "数据质量"),
     "why.chance": ("Chance alone", "偶然波动"),
     "why.chance_text": ("p {p}", "p {p}"),
     "why.q_text": (
@@ -236,12 +245,15 @@ READING: Final[dict[str, tuple[str, str]]] = {
         "{period}的计数，按机构、日期和年龄组列出。只有计数，没有个案信息。",
     ),
     "lines.lead_told": (
-        "Cases of {period} by facility and by age group, over the whole period.",
-        "{period}各机构、各年龄组的病例数，为整个时段的合计。",
+        "Cases of the whole week {period} by facility and by age group.",
+        "{period}整周各机构、各年龄组的病例数。",
     ),
     "lines.suppressed": (
-        "Counts are in steps of five. Those below five, and what would reveal them, are left out.",
-        "计数按每 5 例一档显示；少于 5 例的以及可能据以推算的不显示。",
+        (
+            "Counts are in steps of five, or rounded to tens where marked ≈. Those below five, and "
+            "what would reveal them, are left out."
+        ),
+        "计数按每 5 例一档显示，标有≈的取整到 10；少于 5 例的以及可能据以推算的不显示。",
     ),
     "lines.none_told": ("Nothing that may be shown", "没有可显示的明细"),
     "lines.none_told_hint": (

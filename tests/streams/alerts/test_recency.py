@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from schemas.alerts import SYSTEM, AlertEvent, Resumed
+from schemas.alerts import SYSTEM, AlertEvent, Resumed, Updated
 from streams.alerts.lifecycle import fold
+from streams.alerts.recency import too_old_to_announce
 from streams.alerts.watching import overdue
 from streams.notify.routing import plan
 from tests.streams.notify.support import NOW, configured
@@ -58,6 +59,25 @@ def test_what_begins_again_now_is_told_whatever_was_before(limited: Configuratio
         opened(figures=now, grain="day").model_dump(include=set(Resumed.model_fields) - {"kind"})
     )
     assert told(limited, 370, again) == {"desk", "mail"}
+
+
+def test_later_periods_of_the_past_do_not_make_an_old_alert_announced(
+    limited: Configuration,
+) -> None:
+    """200 days ago an alert opened that was 100 days old; now it is known to have gone on then."""
+    then = NOW - timedelta(days=200)
+    first, later = (NOW - timedelta(days=300)).date(), (NOW - timedelta(days=150)).date()
+    begins = opened(figures=figures(period=first), first_period=first, grain="day")
+    goes_on = Updated.model_validate(
+        begins.model_dump(include=set(Updated.model_fields) - {"kind"})
+        | {"figures": figures(period=later)}
+    )
+    alert = fold([
+        AlertEvent(alert_id=12, seq=1, at=then, actor=SYSTEM, change=begins),
+        AlertEvent(alert_id=12, seq=2, at=NOW, actor=SYSTEM, change=goes_on),
+    ])  # fmt: skip
+    assert too_old_to_announce(alert, limited.surveillance) == 60
+    assert overdue(NOW, [alert], limited.surveillance) == []
 
 
 def test_the_far_past_is_not_escalated(limited: Configuration) -> None:

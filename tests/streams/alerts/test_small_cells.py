@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +19,7 @@ from streams.alerts.small_cells import (
 )
 from streams.grafana.annotation import annotation_of
 from streams.notify.entries import make_entry
+from streams.wording import alert_sentences
 from tests.support.alerts import AS_OF, PERIOD, opened
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ parts = st.lists(
 ).map(tuple)
 
 
-def explained(**found: tuple[Contribution, ...]) -> Explained:
+def explained(**found: Any) -> Explained:
     return Explained(
         explanation=Explanation(
             as_of=AS_OF, period=PERIOD, excess=24.5, growth_per_day=None, doubling_days=None,
@@ -73,7 +74,11 @@ def test_small_parts_are_left_out_and_the_others_told_in_steps(
         for one, exact in zip(after, kept, strict=False):
             assert one.observed % 5 == 0
             assert one.observed <= exact.observed < one.observed + 5
-    same = {"facilities", "age_groups"}
+        if not after:  # large parts are named, without counts
+            assert set(getattr(outside, f"named_{name}".replace("_groups", "s"))) <= {
+                one.name for one in before if one.observed >= 5
+            }
+    same = {"facilities", "age_groups", "named_facilities", "named_ages"}
     assert outside.model_dump(exclude=same) == change.explanation.model_dump(exclude=same)
 
 
@@ -154,3 +159,31 @@ def test_other_events_are_told_as_they_are() -> None:
     _, alert = told(explained())
     plain = alert.model_copy(update={"explanation": None})
     assert alert_to_tell(plain) is plain
+
+
+def test_only_tellable_parts_are_told_and_large_ones_are_named() -> None:
+    """A part beside a small one that is not listed, or of a day or an upper region."""
+    large, other = part("H-LARGE", 41), part("H-OTHER", 12)
+    ages = (part("0-4", 30), part("5-14", 23))
+    change = explained(
+        facilities=(large, other), age_groups=ages, tellable_facilities=("H-OTHER",),
+        tellable_ages=(),
+    )  # fmt: skip
+    outside = without_small_cells(change.explanation)
+    assert [(one.name, one.observed) for one in outside.facilities] == [("H-OTHER", 10)]
+    assert outside.age_groups == outside.named_facilities == ()
+    assert outside.named_ages == ("0-4", "5-14")
+    assert outside.tellable_facilities is outside.tellable_ages is None
+
+
+def test_names_without_counts_are_put_into_words(configuration: Configuration) -> None:
+    change = explained(
+        facilities=(part("H-LARGE", 41),), age_groups=(part("0-4", 30),), tellable_facilities=(),
+        tellable_ages=(),
+    )  # fmt: skip
+    _, alert = told(change)
+    en, zh = alert_sentences(alert_to_tell(alert), configuration)
+    assert "the excess is mainly in ages 0 to 4, at H-LARGE;" in f"{en[:-1]};"
+    assert "超出部分以" in zh
+    assert "主要来自H-LARGE" in zh
+    assert "41" not in en

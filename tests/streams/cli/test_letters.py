@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from streams.errors import FenghuoError
 
@@ -58,6 +59,17 @@ def replayed(database: str) -> list[int]:
             "SELECT letter_id FROM dead_letters WHERE replayed_at IS NOT NULL ORDER BY 1"
         ).fetchall()
     return [row[0] for row in rows]
+
+
+def stored(database: str, letter_id: int) -> dict[str, Any]:
+    with psycopg.connect(database, row_factory=dict_row) as connection:
+        row = connection.execute(
+            "SELECT reason, sentence, source_id, key, value, redacted_at FROM dead_letters "
+            "WHERE letter_id = %s",
+            (letter_id,),
+        ).fetchone()
+    assert row
+    return row
 
 
 def store_head(database: str, revision: int) -> None:
@@ -217,3 +229,82 @@ def test_nothing_is_marked_when_the_broker_is_away(run: Run, database: str, topi
 def test_what_to_replay_must_be_said(run: Run, database: str, arguments: list[str]) -> None:
     with pytest.raises(FenghuoError, match=r"not both|exactly one id"):
         run("dead-letters", "replay", *arguments)
+
+
+# ---------------------------------------------------------------- redaction
+
+MOBILE, MAIL = b"138.0013.8000", b"zhang@example.com"
+
+
+def personal_letters(database: str) -> dict[str, int]:
+    """Letters as earlier releases left them."""
+    letters = {
+        "as personal": add_letter(database, "fever-clinic.visits", event(note=MAIL.decode()),
+                                  reason="personal_data"),
+        "other fault": add_letter(database, "fever-clinic.visits",
+                                  event(complaint="\u53d1\u70ed 138.0013.8000")),
+        "no json": add_letter(database, "fever-clinic.visits", b"{ " + MOBILE, reason="not_json"),
+        "key": add_letter(database, "sales", event(), key=MAIL, source="his"),
+        "clean": add_letter(database, "fever-clinic.visits", event()),
+    }  # fmt: skip
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "UPDATE dead_letters SET published_at = now() WHERE letter_id = ANY(%s)",
+            ([letters["other fault"], letters["clean"]],),
+        )
+        connection.execute(
+            "UPDATE dead_letters SET sentence = 'region \"13800138000\" is unknown.', "
+            "source_id = '13800138000' WHERE letter_id = %s",
+            (letters["key"],),
+        )
+    return letters
+
+
+def everything(database: str) -> bytes:
+    with psycopg.connect(database) as connection:
+        rows = connection.execute("SELECT d::text, key, value FROM dead_letters d").fetchall()
+    return b"".join(text.encode() + (key or b"") + (value or b"") for text, key, value in rows)
+
+
+def test_letters_are_redacted_by_command(run: Run, database: str) -> None:
+    letters = personal_letters(database)
+    before = everything(database)
+    dry = json.loads(run("dead-letters", "redact", "--dry-run", "--json").stdout)
+    assert (dry["examined"], dry["redacted"]) == (5, 4)
+    assert everything(database) == before
+
+    done = run("dead-letters", "redact")
+    assert "4 of 5 letters redacted." in done.stderr
+    assert (
+        "fever-clinic.visits.dead-letter holds copies of 1 redacted letters as they came"
+        in done.stderr
+    )
+    assert "cannot be redacted" in done.stderr
+    for secret in (MOBILE, MAIL, b"13800138000"):
+        assert secret not in everything(database)
+
+    other = stored(database, letters["other fault"])
+    assert other["reason"] == "personal_data"
+    assert other["sentence"].startswith("complaint holds what looks like a mobile number")
+    assert json.loads(other["value"])["redacted"] == other["sentence"]
+    key = stored(database, letters["key"])
+    assert (key["key"], key["source_id"], key["value"]) == (None, None, event())
+    assert (key["reason"], key["redacted_at"]) == ("unknown_region", None)
+    clean = stored(database, letters["clean"])
+    assert (clean["value"], clean["sentence"]) == (event(), "What to mend.")
+
+    again = json.loads(run("dead-letters", "redact", "--json").stdout)
+    assert again["redacted"] == 0
+    assert [(one["topic"], one["letters"]) for one in again["copies"]] == [
+        ("fever-clinic.visits.dead-letter", 1)
+    ]
+
+
+def test_a_redacted_letter_says_that_it_cannot_be_replayed(run: Run, database: str) -> None:
+    letters = personal_letters(database)
+    run("dead-letters", "redact")
+    refused = run("dead-letters", "replay", str(letters["as personal"]))
+    assert refused.exit_code == 1
+    assert "held personal data and was not kept, so it cannot be replayed" in refused.stderr
+    assert "give the corrected record with --file" in refused.stderr
+    assert "redacted" in run("dead-letters", "show", str(letters["as personal"])).stdout

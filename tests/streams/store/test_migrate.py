@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,9 @@ MIGRATIONS = [
     "0052_linking_on_request",
     "0053_access_epoch",
     "0054_brief_locks",
+    "0055_neighbours_and_age",
+    "0056_redacted_letters",
+    "0057_one_table_of_parts",
 ]
 
 
@@ -240,3 +244,36 @@ def test_alerts_from_before_the_history_get_one(plain: str, configuration: Confi
     assert found["c"].revised is None
     # They take up their lives.
     assert decide(plain, found["a"].alert_id, Verified()).status == "verifying"
+
+
+def test_old_letters_with_personal_data_are_redacted(
+    plain: str, configuration: Configuration
+) -> None:
+    """Letters that intake has redacted already stay as they are."""
+    migrate_below(plain, "0056")
+    ours = b'{"redacted": "note holds what looks like a mobile number.", "bytes": 120}'
+    with psycopg.connect(plain) as connection:
+        for offset, (reason, value, key) in enumerate(
+            (
+                ("personal_data", b'{"note": "13800138000 \xe5\x8f\x91\\n"}', b"13800138000"),
+                ("personal_data", b"\x00\xff 13800138000", b"TW-TPE"),
+                ("personal_data", None, None),
+                ("personal_data", ours, b"TW-TPE"),
+                ("unknown_region", b'{"region": "x"}', b"x"),
+            )
+        ):
+            connection.execute(
+                'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
+                "key, value, refused_at) "
+                "VALUES ('c', 'visits', 0, %s, %s, 'Why \"so\".', %s, %s, now())",
+                (offset, reason, key, value),
+            )
+    migrate(plain, configuration)
+    found = rows(
+        plain, "SELECT value, key, redacted_at > refused_at FROM dead_letters ORDER BY letter_id"
+    )
+    assert json.loads(found[0][0]) == {"redacted": 'Why "so".', "bytes": 29}
+    assert json.loads(found[1][0])["bytes"] == 14
+    assert [row[1] for row in found] == [None, None, None, b"TW-TPE", b"x"]
+    assert [row[2] for row in found] == [True, True, None, False, None]
+    assert (found[3][0], found[4][0]) == (ours, b'{"region": "x"}')

@@ -238,11 +238,18 @@ class PlainCount:
             for _, code in others
             if (alert.rule, code, alert.last_period) in self.verdicts
         }
+        known = {
+            code: (observed, expected, upper, alarm)
+            for code, (observed, expected, upper, alarm) in judged.items()
+            if observed is not None and (alarm or {expected, upper} != {None})
+        }
         return {
-            "neighbours_judged": len(judged),
+            "neighbours_judged": len(known),
+            "neighbours_awaited": len(others) - len(judged),
+            "neighbours_unknown": len(judged) - len(known),
             "neighbours": [
                 (code, *numbers)
-                for code, numbers in judged.items()
+                for code, numbers in known.items()
                 if numbers[3]
                 or (
                     numbers[1] is not None

@@ -42,7 +42,10 @@ def test_every_number_of_200_explanations_is_a_recount(demo: Demo, plain: PlainC
         for name in ("observed", "expected", "upper", "score", "p_value"):
             assert getattr(alert, name) == _near(true[name]), name
         assert told.period == alert.last_period
-        for name in ("growth_until", "baseline_periods", "neighbours_judged"):
+        for name in (
+            "growth_until", "baseline_periods", "neighbours_judged", "neighbours_awaited",
+            "neighbours_unknown",
+        ):  # fmt: skip
             assert getattr(told, name) == true[name]
         for name in (
             "excess", "latest_week", "week_before", "growth_per_day", "doubling_days",

@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import date
 
 from streams.store.line_list import Cell
+from streams.store.lines import FacilityCell, Lines
+from streams.store.told_ages import ToldAges
 from streams.web.pages.lines import lines_of, told_of
 
 DAY = date(2009, 8, 31)
@@ -18,17 +20,22 @@ def test_officers_see_exact_counts() -> None:
     assert (line.cells, line.total) == (("3", "0", "12"), "15")
 
 
-def test_viewers_see_totals_of_the_whole_period_in_steps() -> None:
+def test_viewers_see_totals_of_the_whole_week_in_steps() -> None:
     cells = [
-        Cell(date(2009, 8, day), "TW-TPE", facility, stratum, value)
-        for day, facility, stratum, value in (
-            (30, "a", "0-6", 3.0), (31, "a", "7-12", 4.0), (31, "b", "0-6", 14.0),
-            (31, "c", "65+", 2.0),
+        FacilityCell(facility, "TW-TPE", date(2009, 8, day), value)
+        for day, facility, value in (
+            (30, "a", 3.0),
+            (31, "a", 4.0),
+            (31, "b", 14.0),
+            (31, "c", 2.0),
         )
-    ]  # fmt: skip
-    facilities, ages = told_of(cells, STRATA)
+    ]
+    lines = Lines(DAY, DAY, cells, 0, [], [], [])
+    facilities, ages = told_of(lines, ToldAges({"65+": 5.0, "0-6": 15.0}, rounded=False), STRATA)
     assert [(one.name, one.told) for one in facilities] == [("b", "10–14"), ("a", "5–9")]
-    assert [(one.name, one.told) for one in ages] == [("0-6", "15–19")]
+    assert [(one.name, one.told) for one in ages] == [("0-6", "15–19"), ("65+", "5–9")]
+    _, ages = told_of(lines, ToldAges({"0-6": 20.0}, rounded=True), STRATA)
+    assert [(one.name, one.told) for one in ages] == [("0-6", "≈20")]
 
 
 def test_the_latest_day_stands_first() -> None:

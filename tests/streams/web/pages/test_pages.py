@@ -14,6 +14,7 @@ from schemas.alerts import (
     Assigned,
     Commented,
     Contribution,
+    DataQuality,
     Discarded,
     Ended,
     Escalated,
@@ -93,6 +94,40 @@ def test_a_line_tells_what_matters(officer: Browser, database: str) -> None:
     text = officer.get("/").text
     assert "With li" in text
     assert "Escalated" not in text
+
+
+def test_gaps_in_the_data_are_told(officer: Browser, database: str) -> None:
+    alert_id = open_alert(database)
+    tell(database, alert_id, explanation(quality=DataQuality(baseline=8, missing=3)))
+    note = "3 of the 8 weeks before are missing"
+    assert officer.get(f"/alerts/{alert_id}").text.count(note) == 2  # the sentence, and why
+    assert note in officer.get("/").text
+    told = officer.get(f"/api/v1/alerts/{alert_id}").json()
+    assert told["explanation"]["quality"]["missing"] == 3
+    assert note in told["sentence"]["en"]
+    assert "此前8周中缺3周" in told["sentence"]["zh"]
+
+
+def test_an_alert_too_old_to_be_announced_says_so(officer: Browser, database: str) -> None:
+    """The period lies in 2009; another alert begins this week."""
+    old = open_alert(database)
+    today = datetime.now(UTC).date()
+    recent = open_alert(
+        database, region="TW-KHH", figures=figures(period=today - timedelta(days=7)), exceedances=1
+    )
+    mark = "Not announced: older than 60 days"
+    assert officer.get("/").text.count(mark) == 1
+    assert mark in officer.get(f"/alerts/{old}").text
+    assert mark not in officer.get(f"/alerts/{recent}").text
+    told = {
+        one["alert_id"]: one["not_announced_older_than_days"]
+        for one in officer.get("/api/v1/alerts").json()["items"]
+    }
+    assert told == {old: 60, recent: None}
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE users SET locale = 'zh'")
+    assert "未即时通知：早于 60 天" in officer.get("/").text
+    assert "未即时通知：早于 60 天" in officer.get(f"/alerts/{old}").text
 
 
 def test_the_inbox_is_filtered(officer: Browser, database: str) -> None:
