@@ -276,14 +276,13 @@ def head_for(
     Parameters
     ----------
     others
-        Open alerts of the same signal and region.
+        Open alerts of the same signal and region whose rules are judged.
     """
     group = rules[alert.rule].merged_as
     heads = [
         other
         for other in others
         if other.rule != alert.rule
-        and other.rule in rules
         and rules[other.rule].merged_as == group
         and not other.over
         and (_recent(other, recent_from) or not _recent(alert, recent_from))

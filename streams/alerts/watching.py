@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import class_row
 
-from schemas.alerts import Alert, Escalated
+from schemas.alerts import OPEN_STATUSES, Alert, Ended, Escalated
+from streams.alerts.detecting import Judgement, follow_up
 from streams.alerts.journal import Journal
+from streams.alerts.members import Standing, is_judged, read_members
 from streams.alerts.recency import too_old_to_announce
-from streams.store.alerts import hold_alerts_async, write_async
+from streams.store.alerts import hold_alerts_async, read_alerts, write_async
+from streams.store.locks import JUDGING, TAKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
 
     from schemas.config import Surveillance
+    from streams.config import Configuration
 
-__all__ = ["escalate_unread", "look_again", "overdue"]
+__all__ = ["end_unjudged", "escalate_unread", "look_again", "overdue"]
 
 
 async def escalate_unread(pool: AsyncConnectionPool, surveillance: Surveillance) -> list[Alert]:
@@ -75,6 +79,58 @@ async def look_again(pool: AsyncConnectionPool, surveillance: Surveillance) -> i
         return cursor.rowcount
 
 
+async def end_unjudged(pool: AsyncConnectionPool, configuration: Configuration) -> list[Alert]:
+    """Propose to close open alerts that only rules or regions of the past keep open.
+
+    Nobody judges an alert whose rule was removed, renamed or given another signal or level, or
+    whose region has left the registry. Without an end it would take the next exceedance of what was
+    merged into it as its own, and nobody would hear of that.
+
+    Returns
+    -------
+    list of Alert
+        The alerts that have ended, as they are now.
+    """
+    rules, regions = configuration.surveillance.rules, configuration.regions
+    async with pool.connection() as connection:
+        cursor = await connection.execute(_GOING_ON)
+        concerned = {
+            head
+            for head, *member in await cursor.fetchall()
+            if not is_judged(*member, rules, regions)
+        }
+    if not concerned or not rules:
+        return []
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute(TAKE, (JUDGING,))
+        at = await hold_alerts_async(connection)
+        alerts = [
+            alert
+            for alert in await read_alerts(connection, concerned)
+            if alert.status in OPEN_STATUSES and not alert.over
+        ]
+        today = at.astimezone(configuration.surveillance.zone).date()
+        members, _ = await read_members(
+            connection,
+            {alert.alert_id: Standing(alert) for alert in alerts},
+            {},
+            rules,
+            regions,
+            today=today,
+        )
+        name, rule = next(iter(rules.items()))
+        judgement = Judgement(name, rule, configuration.version, at)
+        journal = Journal(at, alerts)
+        for alert in alerts:
+            changes = follow_up(judgement, alert, members[alert.alert_id])
+            # Others are found when the alert is judged.
+            if any(isinstance(change, Ended) for change in changes):
+                for change in changes:
+                    journal.record(alert.alert_id, change)
+        await write_async(connection, journal)
+        return journal.changed
+
+
 async def _unread(connection: AsyncConnection) -> tuple[datetime, list[Alert]]:
     """Return the database's time, and the alerts that nobody has looked at."""
     clock = await connection.execute("SELECT clock_timestamp()")
@@ -91,6 +147,19 @@ SELECT * FROM alerts
 WHERE status NOT IN ('discarded', 'closed', 'merged') AND acknowledged_at IS NULL
   AND escalated_at IS NULL AND exceedances > 0
 ORDER BY alert_id
+"""
+
+_GOING_ON = """
+WITH RECURSIVE family AS (
+    SELECT a.alert_id AS head, a.alert_id, a.rule, a.signal, a.region
+    FROM alerts a
+    WHERE a.status NOT IN ('discarded', 'closed', 'merged')
+      AND a.exceedances > 0 AND a.quiet_since IS NULL
+    UNION ALL
+    SELECT f.head, m.alert_id, m.rule, m.signal, m.region
+    FROM family f JOIN alerts m ON m.merged_into = f.alert_id AND m.status = 'merged'
+)
+SELECT head, rule, signal, region FROM family
 """
 
 # A verdict for the next period makes the row needless; an alert that has ended needs none. What was

@@ -93,6 +93,7 @@ async def _write(
         connection,
         judged,
         configuration.surveillance.rules,
+        configuration.regions,
         as_of=as_of,
         config_version=version,
         today=today,

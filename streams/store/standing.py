@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     from schemas.alerts import Severity
+    from schemas.counts import Grain
 
 __all__ = [
     "Key",
@@ -48,6 +49,8 @@ class Relative(NamedTuple):
     alert: Alert
     severity: Severity
     """As it was opened."""
+    grain: Grain
+    """Of its own rule when it was opened."""
 
 
 class Look(NamedTuple):
@@ -118,8 +121,8 @@ async def read_families(
         )
         alerts = {alert.alert_id: alert for alert in await rows.fetchall()}
     families: dict[int, list[Relative]] = defaultdict(list)
-    for head, alert_id, severity in found:
-        families[head].append(Relative(head, alerts[alert_id], severity))
+    for head, alert_id, severity, grain in found:
+        families[head].append(Relative(head, alerts[alert_id], severity, grain))
     return families
 
 
@@ -255,7 +258,7 @@ WITH RECURSIVE family AS (
     SELECT f.head, m.alert_id, f.depth + 1
     FROM family f JOIN alerts m ON m.merged_into = f.alert_id AND m.status = 'merged'
 )
-SELECT f.head, f.alert_id, e.change ->> 'severity'
+SELECT f.head, f.alert_id, e.change ->> 'severity', e.change ->> 'grain'
 FROM family f JOIN alert_events e ON e.alert_id = f.alert_id AND e.seq = 1
 ORDER BY f.head, least(f.depth, 1), f.alert_id
 """
