@@ -61,7 +61,7 @@ class Member:
         """First period after its exceedances ended; None: they go on."""
         if not self.judged:
             latest = self.found.latest
-            return latest and last_day(latest.period, self.grain) + timedelta(days=1)
+            return last_day(latest.period, self.grain) + timedelta(days=1) if latest else None
         return self.found.quiet_since if self.found.quiet >= self.ended_after else None
 
     @property

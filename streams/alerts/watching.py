@@ -96,8 +96,8 @@ async def end_unjudged(pool: AsyncConnectionPool, configuration: Configuration) 
         cursor = await connection.execute(_GOING_ON)
         concerned = {
             head
-            for head, *member in await cursor.fetchall()
-            if not is_judged(*member, rules, regions)
+            for head, rule, signal, region in await cursor.fetchall()
+            if not is_judged(rule, signal, region, rules, regions)
         }
     if not concerned or not rules:
         return []
@@ -118,8 +118,7 @@ async def end_unjudged(pool: AsyncConnectionPool, configuration: Configuration) 
             regions,
             today=today,
         )
-        name, rule = next(iter(rules.items()))
-        judgement = Judgement(name, rule, configuration.version, at)
+        judgement = Judgement(*next(iter(rules.items())), configuration.version, at)
         journal = Journal(at, alerts)
         for alert in alerts:
             changes = follow_up(judgement, alert, members[alert.alert_id])
