@@ -37,6 +37,10 @@ class Found(NamedTuple):
     quiet_since: date | None
     now: Figures | None
     """The period that the alert reported so far, as it is now."""
+    announced_now: float | None = None
+    """Count of the period that was announced last, as it is now."""
+    recent_high: float | None = None
+    """Highest count of the two weeks before the latest exceedance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ _FIRST_PAUSE: Final = timedelta(seconds=2)
 _LONGEST_PAUSE: Final = timedelta(hours=6)
 #: How long neighbours are watched after the latest explanation.
 _KEEP: Final = timedelta(days=14)
-_NEW_NUMBERS: Final = frozenset({"opened", "updated", "resumed"})
+_NEW_NUMBERS: Final = frozenset({"opened", "updated", "resumed", "worsened"})
 
 
 async def keep_rolling_up(

@@ -130,7 +130,7 @@ def _complete_to(grain: Grain, today: date) -> date:
 
 
 def _look(relative: Relative, standing: Standing, rule: Rule, today: date) -> Look:
-    alert = relative.alert
+    alert, head = relative.alert, standing.alert
     since = alert.own_first_period
     if alert.alert_id == relative.head and standing.since is not None:
         since = standing.since
@@ -138,9 +138,10 @@ def _look(relative: Relative, standing: Standing, rule: Rule, today: date) -> Lo
         Key(alert.rule, alert.region),
         since,
         alert.alert_id,
-        standing.alert.last_period,
+        head.last_period,
         rule.ended_after_periods,
         _complete_to(rule.grain, today),
+        head.announced.period if head.announced and head.announced.rule == alert.rule else None,
     )
 
 

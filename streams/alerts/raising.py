@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     from schemas.alerts import Alert, Change
-    from schemas.config import Rule
+    from schemas.config import Rule, Worsening
     from schemas.regions import RegionRegistry
     from streams.alerts.combining import Member
     from streams.store.verdicts import JudgedSeries
@@ -75,6 +75,7 @@ async def raise_alerts(
     today: date,
     recent_from: date | None,
     update_every: timedelta,
+    worsening: Worsening | None,
 ) -> list[Alert]:
     """Open, update, resume, revise, suppress and merge alerts as the stored verdicts demand.
 
@@ -92,6 +93,8 @@ async def raise_alerts(
         First day of what is announced at once; None: everything is.
     update_every
         Small changes of an alert's numbers are told at most so often.
+    worsening
+        When an alert is announced again; None: never.
 
     Returns
     -------
@@ -123,12 +126,17 @@ async def raise_alerts(
         if series.alarm.any()
     }
     divided = await _divide(
-        connection, {key: ranges[key] for key in exceeded}, signals, current, rules
+        connection,
+        {key: ranges[key] for key in exceeded},
+        signals,
+        current,
+        rules=rules,
+        worsening=worsening,
     )
     # Alerts that something of what was judged was merged into, be it in another region.
     heads = await read_heads(connection, signals)
     judgements = {
-        name: Judgement(name, rule, config_version, as_of, recent_from)
+        name: Judgement(name, rule, config_version, as_of, recent_from, worsening)
         for name, rule in rules.items()
     }
     plan = await _plan(
@@ -170,7 +178,9 @@ async def _divide(
     ranges: Mapping[Key, tuple[date, date]],
     signals: Mapping[Key, str],
     current: Mapping[Key, Alert],
+    *,
     rules: Mapping[str, Rule],
+    worsening: Worsening | None,
 ) -> dict[Key, Division]:
     if not ranges:
         return {}
@@ -184,7 +194,8 @@ async def _divide(
             found,
             current.get(key),
             formers.get(key, ()),
-            quiet_days=rules[key.rule].quiet_days,
+            rule=rules[key.rule],
+            worsening=worsening,
             noted=noted,
         )
         for key, found in exceedances.items()

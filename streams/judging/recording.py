@@ -99,4 +99,5 @@ async def _write(
         today=today,
         recent_from=None if within is None else today - timedelta(days=within),
         update_every=timedelta(seconds=configuration.surveillance.alerts.update_seconds),
+        worsening=configuration.surveillance.alerts.worsening,
     )

@@ -55,6 +55,7 @@ MIGRATIONS = [
     "0055_neighbours_and_age",
     "0056_redacted_letters",
     "0057_one_table_of_parts",
+    "0061_worsened_alerts",
 ]
 
 
