@@ -368,7 +368,7 @@ def _define_watching(app: FenghuoApp) -> None:
 def _define_health(app: FenghuoApp) -> None:
     @app.page(WORKER_PATH)
     async def health(view: Any, _: Any) -> Any:
-        status, answer = report(app.progress.oldest(), app.judging_stands_still)
+        status, answer = report(app.progress.oldest(), app.judging_stands_still, app.ingest.failing)
         return view.json(answer, status=status)
 
     def process() -> Iterator[tuple[str, str, float]]:
