@@ -94,7 +94,7 @@ def history(database: str, alert_id: int) -> list[AlertEvent]:
 
 def heard(database: str, configuration: Configuration) -> list[tuple[str, float]]:
     """Kind and count of what the routes tell."""
-    found = []
+    found: list[tuple[str, float]] = []
     for alert in alerts(database):
         events = history(database, alert.alert_id)
         for event in events:
