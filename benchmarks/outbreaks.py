@@ -92,7 +92,7 @@ def import_past(database: str, regions: Sequence[str]) -> None:
     with psycopg.connect(database) as connection:
         import_counts(connection, counts, replace=False)
         # Nothing is to be judged before events flow.
-        connection.execute("DELETE FROM pending_judgements")
+        connection.execute("DELETE FROM pending_spans")
 
 
 def _visit(region: str, number: int) -> bytes:

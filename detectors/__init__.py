@@ -8,6 +8,7 @@ Each method has a module of its own, named as its `type` (`glr` and `percentile`
 several of them need is in
 
 - `contract`, `registry`: what a detector is, and how one is found by its name;
+- `reporting`: counts of sources that come to report less often, judged as sums;
 - `seasons`, `rolling`, `glm`: years on a time axis, rolling baselines, batched regressions;
 - `_judging`: blocks of series, and the end of every rule: alarm, reason, what stays blank;
 - `_calendar`, `_panel_checks`: dates and holidays of steps; what a panel must be;
@@ -20,7 +21,8 @@ several of them need is in
 
 Other names with an underscore are parts of one method: `_farrington*`, `_hidden_markov` of `hmm`,
 `_run_lengths` of `change_point`, `_seasonal_trend` of `stl`, `_seasonal_epidemic` of `mem`,
-`_isotonic` of `outbreak_p`; `_likelihood_ratio`, `_negbin_ratio` and `_negbin_runs` of `glr`;
+`_isotonic` of `outbreak_p`, `_smoothed_counts` of `essence_ewma`; `_likelihood_ratio`,
+`_negbin_ratio` and `_negbin_runs` of `glr`;
 `_robust_season`, `_level_drift`, `_recurring_days`, `_outbreak_runs` and `_outbreak_filter` of
 `auto`; `_population` is that of `auto` and the Farringtons.
 

@@ -67,6 +67,9 @@ class Reason(IntEnum):
     continuing = 3
     """Judged, and an alarm that continues the exceedance of the steps just before: the outbreak is
     still in progress, no new one is reported. Only of methods that tell the two apart."""
+    reporting_changed = 4
+    """Judged, in alarm or not, as the sum of the days since the report before: the source has come
+    to report less often than in the baseline (:mod:`detectors.reporting`)."""
     insufficient_history = 10
     """Too few observed counts in the baseline."""
     missing_observation = 11

@@ -34,6 +34,8 @@ __all__ = ["Regression"]
 
 # A perfect fit leaves rounding, which must not make an alarm.
 _ROUNDING = 1e-6
+#: The standard error of a prediction is at least so many cases over the quantile of this tail.
+_SMALL_CASES, _SMALL_TAIL = 1.01, 0.05
 
 
 class Regression(BaseModel):
@@ -53,7 +55,9 @@ class Regression(BaseModel):
     is compared with Student's t with df degrees of freedom: an alarm if its upper tail is below
     `alpha`. This is the regression of ESSENCE with its 28 days, its guard band of 2 (so that the
     first days of an outbreak do not raise their own baseline) and its levels 0.01 (red) and 0.05
-    (yellow; set `alpha` to it, or read `p_value`).
+    (yellow; set `alpha` to it, or read `p_value`). As in NSSP's software the denominator is at
+    least 1.01 / q with q the 0.95 quantile of the same t, so that with small counts a single case
+    more than expected is never yellow.
 
     Use it for daily counts with clear days of the week and above about 10 a day. It knows no
     season beyond the line unless `harmonics` are asked for, which want a `baseline` of a year or
@@ -76,18 +80,25 @@ class Regression(BaseModel):
         of a week or seven days that hold one count as holidays; months never do.
     min_sigma
         Least value of s, in counts.
+    small_counts
+        Whether the denominator has NSSP's bound, which is in units of one case: set it to False
+        where the panel holds rates or shares.
 
     Notes
     -----
+    *Agreement.* Without `harmonics` and holidays, on complete baselines, expected counts, test
+    statistics and p-values equal those of NSSP's software (pynssp 0.1.0). Where the bound is
+    active, they differ by 0.3 %: the software takes q with one degree of freedom more.
+
     *Verdicts.* `expected` is Y^(t), `upper` is where the tail is `alpha`, `score` is T(t).
 
     *Sparse and odd input.* Missing counts, and steps before the panel, are left out. A point is
     judged from more than half of the baseline with at least 3 degrees of freedom, if the baseline
     tells its effects: on a holiday only if there was one before, on a Monday only if a Monday is
-    in the baseline; else it has `insufficient_history`. Where s = 0 (a constant baseline, or one
-    that follows the model exactly) any count above Y^(t) is an alarm, and `score` and `p_value`
-    take sqrt(max(Y^(t), 1)) for s. The p-value is exact for independent normal errors of equal
-    variance; for small counts it is nominal.
+    in the baseline; else it has `insufficient_history`. Without `small_counts`, where s = 0 (a
+    constant baseline, or one that follows the model exactly), any count above Y^(t) is an alarm,
+    and `score` and `p_value` take sqrt(max(Y^(t), 1)) for s. The p-value is exact for independent
+    normal errors of equal variance; for small counts it is nominal.
 
     *Memory* beyond the verdicts: as `BLOCK_FLOATS` in `detectors._judging` says, 16 MiB.
 
@@ -130,6 +141,10 @@ class Regression(BaseModel):
     )
     min_sigma: float = Field(
         default=0.0, ge=0, le=1e9, description="Least residual standard deviation, in counts"
+    )
+    small_counts: bool = Field(
+        default=True,
+        description="NSSP's bound for small counts; not for rates",
     )
 
     def lookback(self, grain: Grain) -> int:  # noqa: ARG002 - counts steps, however wide
@@ -195,20 +210,23 @@ class Regression(BaseModel):
         >>> Regression().conclude(
         ...     Regression().fit(panel, index, slice(None)), np.array([[3.0]]), out
         ... )
-        >>> out.upper
-        array([[3.]])
+        >>> out.upper.round(2)
+        array([[4.48]])
         """
         sigma = np.maximum(fit.sigma, self.min_sigma)
         flat = sigma == 0
         expected = np.maximum(fit.expected, 0.0)
         widen = np.sqrt(1 + fit.leverage)
         df = np.maximum(fit.df, 1.0)
-        quantile = -stdtrit(df, self.alpha)
+        if self.small_counts:
+            error = np.maximum(sigma * widen, _SMALL_CASES / -stdtrit(df, _SMALL_TAIL))
+            reach = -stdtrit(df, self.alpha) * error
+        else:
+            error = np.where(flat, np.sqrt(np.maximum(expected, 1.0)), sigma) * widen
+            reach = np.where(flat, _ROUNDING * fit.sd, -stdtrit(df, self.alpha) * error)
         with np.errstate(invalid="ignore"):
-            upper = expected + np.where(flat, _ROUNDING * fit.sd, quantile * sigma * widen)
-            score = (observed - expected) / (
-                np.where(flat, np.sqrt(np.maximum(expected, 1.0)), sigma) * widen
-            )
+            upper = expected + reach
+            score = (observed - expected) / error
         out.expected[:] = expected
         out.upper[:] = np.maximum(upper, 0.0)
         out.score[:] = score

@@ -56,16 +56,22 @@ class Switch(BaseModel):
     ----------
     min_r_squared
         Least adjusted R^2 for the regression.
-    baseline, guard, alpha, min_sigma
+    baseline, guard, alpha, min_sigma, small_counts
         Of both charts.
     smoothing, sudden
         Of the EWMA.
+    ewma_baseline
+        Of the EWMA, if it is another one.
     holidays
         Of the regression. With a baseline of 28 days a holiday seldom has a forerunner in it; the
         EWMA judges such a day.
 
     Notes
     -----
+    *Agreement.* From the 31st day on, verdicts on complete daily series equal those of NSSP's
+    software (`alert_switch` of pynssp 0.1.0) with `ewma_baseline=29`: with `B=28` its EWMA has
+    baselines of 29 counts. The default is the 28 of ESSENCE.
+
     A point is judged by the EWMA, too, where the counts do not suffice for the regression or the
     baseline does not vary. Missing counts, thresholds and reasons are as those two say.
 
@@ -106,7 +112,10 @@ class Switch(BaseModel):
         default=0.4, gt=0, le=1, description="Weight of the latest count in the EWMA"
     )
     sudden: float | None = Field(
-        default=None, gt=0, le=1, description="Weight in a second EWMA, for sudden outbreaks: 0.9"
+        default=0.9, gt=0, le=1, description="Weight in a second EWMA, for sudden outbreaks"
+    )
+    ewma_baseline: int | None = Field(
+        default=None, ge=3, le=1000, description="Steps in the baseline of the EWMA, if others"
     )
     holidays: Holidays = Field(
         default=(), description="Dates, or positions on integer time, that share one effect"
@@ -114,16 +123,19 @@ class Switch(BaseModel):
     min_sigma: float = Field(
         default=0.0, ge=0, le=1e9, description="Least standard deviation, in counts"
     )
+    small_counts: bool = Field(
+        default=True, description="NSSP's constants for small counts; not for rates"
+    )
 
-    def lookback(self, grain: Grain) -> int:  # noqa: ARG002 - counts steps, however wide
+    def lookback(self, grain: Grain) -> int:
         """Say how many steps before a judged one the verdict may depend on.
 
         Examples
         --------
         >>> Switch().lookback("day")
-        30
+        60
         """
-        return self.baseline + self.guard
+        return max(self._regression.lookback(grain), self._ewma.lookback(grain))
 
     def judge(self, panel: Panel, at: Positions | slice | None = None) -> Verdicts:
         """Judge the time positions `at` (default: all) of every series.
@@ -132,10 +144,13 @@ class Switch(BaseModel):
         --------
         >>> import numpy as np
         >>> from detectors.contract import Panel
-        >>> Switch().judge(Panel(np.zeros((1, 40))), at=np.array([39])).upper
-        array([[0.]])
+        >>> Switch().judge(Panel(np.zeros((1, 40))), at=np.array([39])).upper.round(2)
+        array([[1.21]])
         """
-        return judge_in_blocks(panel, at, self._rule, floats_per_series=self._floats)
+        times = panel.counts.shape[1]
+        return judge_in_blocks(
+            panel, at, self._rule, floats_per_series=lambda judged: self._floats(judged, times)
+        )
 
     def uses_regression(self, panel: Panel, index: Positions) -> NDArray[np.bool_]:
         """Say where the regression judges, shape `[series, judged]`; elsewhere the EWMA does.
@@ -157,17 +172,19 @@ class Switch(BaseModel):
             alpha=self.alpha,
             holidays=self.holidays,
             min_sigma=self.min_sigma,
+            small_counts=self.small_counts,
         )
 
     @property
     def _ewma(self) -> EssenceEwma:
         return EssenceEwma(
-            baseline=self.baseline,
+            baseline=self.ewma_baseline or self.baseline,
             guard=self.guard,
             alpha=self.alpha,
             smoothing=self.smoothing,
             sudden=self.sudden,
             min_sigma=self.min_sigma,
+            small_counts=self.small_counts,
         )
 
     def _fits(self, fit: BaselineFit) -> NDArray[np.bool_]:
@@ -175,8 +192,8 @@ class Switch(BaseModel):
             good: NDArray[np.bool_] = fit.adjusted_r2 >= self.min_r_squared
         return good & fit.sufficient & (fit.sd > 0)
 
-    def _floats(self, judged: int) -> int:
-        return judged * (3 * self.baseline + 120)
+    def _floats(self, judged: int, times: int) -> int:
+        return judged * (3 * self.baseline + 80) + self._ewma.floats(judged, times)
 
     def _rule(self, panel: Panel, index: Positions, out: Verdicts, series: slice) -> None:
         self._ewma.judge_block(panel, index, out, series)

@@ -99,10 +99,11 @@ class Progress:
 
 
 def judging_stands_still(state: JudgingState) -> Waiting | None:
-    """Return for how long changes have been waiting while nothing was judged; None: judging works.
+    """Return for how long live changes have waited while none was judged; None: judging works.
 
-    A single series that is set aside is no reason for a restart: judging works as long as anything
-    was judged since then.
+    History that an import left to judge may wait for hours, and judging it is no sign of life: it
+    must not hide live changes that wait. A single series that is set aside is no reason for a
+    restart: judging works as long as anything was judged since then.
 
     Examples
     --------
@@ -113,15 +114,22 @@ def judging_stands_still(state: JudgingState) -> Waiting | None:
     >>> judging_stands_still(JudgingState(now, oldest=ago(9), quarantined=None, judged=ago(1)))
     >>> judging_stands_still(JudgingState(now, oldest=ago(9), quarantined=None, judged=ago(8)))
     Waiting(what='the oldest change that is not judged', seconds=540.0)
+    >>> judging_stands_still(JudgingState(now, ago(9), None, judged=ago(8), judged_history=ago(0)))
+    Waiting(what='the oldest change that is not judged', seconds=540.0)
     >>> judging_stands_still(JudgingState(now, oldest=None, quarantined=ago(9), judged=ago(8)))
     >>> judging_stands_still(JudgingState(now, oldest=None, quarantined=ago(9), judged=ago(10)))
     Waiting(what='the oldest series that judging set aside', seconds=540.0)
     """
     limit = state.now - timedelta(seconds=STUCK_SECONDS)
-    judged = state.judged or datetime.min.replace(tzinfo=UTC)
+    never = datetime.min.replace(tzinfo=UTC)
+    judged = state.judged or never
     if state.oldest and state.oldest <= limit and judged <= limit:
         what, since = "the oldest change that is not judged", state.oldest
-    elif state.quarantined and state.quarantined <= limit and judged < state.quarantined:
+    elif (
+        state.quarantined
+        and state.quarantined <= limit
+        and max(judged, state.judged_history or never) < state.quarantined
+    ):
         what, since = "the oldest series that judging set aside", state.quarantined
     else:
         return None

@@ -124,9 +124,12 @@ def _families(found: dict[str, Rows]) -> Iterable[Metric]:
         lag.add_metric([topic, str(partition)], float(records))
     yield lag
     ((pending, oldest),) = found["pending"]
+    ((history, history_oldest),) = found["history"]
     for name, text, value in (
-        ("pending_judgements", "Changes that wait for a judge, at most 100,000", pending),
+        ("pending_judgements", "Live changes that wait for a judge, at most 100,000", pending),
         ("pending_judgement_oldest_seconds", "Age of the oldest of them", oldest),
+        ("pending_history", "Series with history that waits for a judge", history),
+        ("pending_history_oldest_seconds", "Age of the oldest of them", history_oldest),
         ("quarantined_series", "Series that cannot be judged", found["quarantined"][0][0]),
         ("dead_letters_waiting", "Letters not handed over yet", found["letters_waiting"][0][0]),
         ("roll_ups_waiting", "Batches that no sum has yet", found["roll_ups"][0][0]),

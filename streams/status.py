@@ -55,8 +55,14 @@ class Database(_Model):
     clock_skew: float = Field(
         default=0.0, description="Seconds that this machine's clock is ahead of the database's"
     )
-    pending: int = Field(description="Changes that wait for a judge")
+    pending: int = Field(description="Live changes that wait for a judge")
     pending_since: datetime | None = Field(description="When the oldest of them was noted")
+    history: int = Field(
+        default=0, description="Series with history that waits for a judge, by span of days"
+    )
+    history_since: datetime | None = Field(
+        default=None, description="When the oldest of it was noted"
+    )
 
 
 class PartitionLag(_Model):
@@ -242,7 +248,9 @@ SELECT current_setting('server_version') AS postgres,
        (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale,
        pg_database_size(current_database()) AS size_bytes,
        (SELECT count(*) FROM pending_judgements) AS pending,
-       (SELECT noted_at FROM pending_judgements ORDER BY pending_id LIMIT 1) AS pending_since
+       (SELECT noted_at FROM pending_judgements ORDER BY pending_id LIMIT 1) AS pending_since,
+       (SELECT count(*) FROM pending_spans) AS history,
+       (SELECT min(noted_at) FROM pending_spans) AS history_since
 """
 
 _JUDGED = """

@@ -189,7 +189,7 @@ def _weekly() -> Iterator[Contender]:
     yield Contender("change_point", {"type": "change_point"}, share=0.25)
     yield from _shewhart(52)
     yield from _ewma(training=104)
-    yield Contender("essence_ewma", {"type": "essence_ewma"})
+    yield Contender("essence_ewma", {"type": "essence_ewma", "sudden": None})
     yield Contender("holt_winters", {"type": "holt_winters"})
     yield Contender(
         "holt_winters, year",
@@ -204,7 +204,7 @@ def _weekly() -> Iterator[Contender]:
     yield Contender(
         "regression 3 years, season", {"type": "regression", "baseline": 156, "harmonics": 1}
     )
-    yield Contender("switch", {"type": "switch"})
+    yield Contender("switch", {"type": "switch", "sudden": None})
     yield Contender("rammie", {"type": "rammie", "window": 208})
 
 
@@ -228,7 +228,7 @@ def _on_days(weeks: dict[str, object], *, sums: bool) -> Iterator[Contender]:
         *_cusum(),
         *_shewhart(28),
         *_ewma(),
-        Contender("essence_ewma", {"type": "essence_ewma"}),
+        Contender("essence_ewma", {"type": "essence_ewma", "sudden": None}),
         Contender("essence_ewma, sudden too", {"type": "essence_ewma", "sudden": 0.9}),
         Contender("outbreak_p, window", {"type": "outbreak_p"}),
         Contender("holt_winters", {"type": "holt_winters"}),
@@ -242,7 +242,7 @@ def _on_days(weeks: dict[str, object], *, sums: bool) -> Iterator[Contender]:
         Contender("rammie", {"type": "rammie"}, share=0.5),
         Contender("regression", {"type": "regression"}),
         Contender("regression 1 year", {"type": "regression", "baseline": 364, "harmonics": 1}),
-        Contender("switch", {"type": "switch"}),
+        Contender("switch", {"type": "switch", "sudden": None}),
         Contender("switch, sudden too", {"type": "switch", "sudden": 0.9}),
         Contender("historical_limits", {"type": "historical_limits", "limit": 2.576}),
         Contender("glr_poisson", {"type": "glr_poisson", "start": FIRST}),

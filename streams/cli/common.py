@@ -11,6 +11,8 @@ from rich.console import Console
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streams.config import Configuration
 
 __all__ = [
@@ -19,8 +21,8 @@ __all__ = [
     "KafkaOption",
     "console",
     "read_config",
-    "say_doubts",
     "settings",
+    "warn",
 ]
 
 #: People read standard error; standard output is for results.
@@ -55,9 +57,9 @@ def read_config(current: Settings) -> Configuration:
     return load_configuration(current.config)
 
 
-def say_doubts(configuration: Configuration) -> None:
-    """Warn of what the configuration allows but can hardly mean, a line each."""
-    for doubt in configuration.doubts:
+def warn(doubts: Iterable[str]) -> None:
+    """Warn of what is allowed but can hardly be meant, a line each."""
+    for doubt in doubts:
         console.print(
             f"Warning: {doubt}.", style="yellow", markup=False, highlight=False, soft_wrap=True
         )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from schemas.regions import AmbiguousRegionError, Region, UnknownRegionError
-from streams.cli.common import ConfigOption, console, read_config, say_doubts, settings
+from streams.cli.common import ConfigOption, console, read_config, settings, warn
 from streams.cli.output import results, table
 from streams.errors import FenghuoError
 
-__all__ = ["register"]
+if TYPE_CHECKING:
+    from streams.config import Configuration
+
+__all__ = ["register", "warn_of_noise"]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,13 +44,21 @@ def check(config: ConfigOption = None) -> None:
             rule.severity,
         )
     results().print(shown)
-    say_doubts(checked)
+    warn(checked.doubts)
+    warn_of_noise(checked)
     console.print(
         f"{current.config} is right: {len(checked.surveillance.signals)} signals, "
         f"{len(checked.surveillance.rules)} rules, {len(checked.regions)} regions, "
         f"version {checked.version}.",
         highlight=False,
     )
+
+
+def warn_of_noise(configuration: Configuration) -> None:
+    """Name the rules that would open many alerts where nothing happens."""
+    from streams.configuration.noisy import noisy_rules  # noqa: PLC0415 - keeps --help fast
+
+    warn(noisy_rules(configuration.surveillance.rules, configuration.detectors))
 
 
 def find(

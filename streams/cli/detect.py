@@ -119,6 +119,10 @@ def detect(
     so are usual Chinese and English names. A time is a date, an epi week like 2009-W32, a month
     like 2009-07, a year or a whole number. An empty count and a time without a row are missing,
     not 0.
+
+    With most methods an alarm is a count above `upper`; cusum, glr_poisson, glr_nb and outbreak_p
+    compare what a chart has added up, change_point a probability, and drop a lower limit. The
+    command says so at its end.
     """
     from streams.detect.choosing import choose_detector, read_parameters  # noqa: PLC0415
     from streams.detect.reading import Reading  # noqa: PLC0415
@@ -152,6 +156,7 @@ def detect(
     if book is not None and plot is not None:
         _draw(book, plot, len(table.series))
     _summarise(writer, table, out)
+    _explain(chosen.type)
 
 
 def _check_places(counts: Path, out: Path, plot: Path | None) -> None:
@@ -297,6 +302,19 @@ def _draw(book: PictureBook, folder: Path, series: int) -> None:
         console.print(_NO_FONT, style="yellow", highlight=False, soft_wrap=True)
     if len(book) < series:
         console.print("They have the most alarms; --plot-all draws every series.")
+
+
+def _explain(kind: str) -> None:
+    """Say what an alarm compares, where it is not the count with `upper`."""
+    from streams.detect.decisions import DECISIONS, decision  # noqa: PLC0415
+
+    if kind in DECISIONS:
+        console.print(
+            f"An alarm of {kind}: {decision(kind)}.",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _summarise(writer: VerdictWriter, table: CountTable, out: Path) -> None:

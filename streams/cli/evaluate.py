@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from streams.cli.common import console
 from streams.cli.evaluate_compare import compare_methods
+from streams.cli.evaluate_noise import noise
 from streams.cli.output import JsonOption, print_json, results, table
 from streams.errors import FenghuoError
 
@@ -41,6 +42,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(invoke_without_command=True)
     group.callback()(evaluate)
     group.command(name="compare")(compare_methods)
+    group.command()(noise)
     app.add_typer(group, name="evaluate")
 
 

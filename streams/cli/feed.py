@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer needs it at run time
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -136,6 +135,7 @@ def import_counts(
     """
     from streams.feed.counts import read_counts  # noqa: PLC0415
     from streams.feed.rows import open_feed  # noqa: PLC0415
+    from streams.store.db_clock import local_day  # noqa: PLC0415
     from streams.store.imports import import_counts as store  # noqa: PLC0415
     from streams.tables.layout import read_mapping  # noqa: PLC0415
 
@@ -160,6 +160,8 @@ def import_counts(
         raise FenghuoError("--region, --from, --to and --yes go with --remove only.")
     if file is None:
         raise FenghuoError("Say which file to import (- is stdin), or give --remove.")
+    with open_database(current.database) as connection:
+        today = local_day(connection, configuration.surveillance.time_zone)
     with open_feed(file) as source:
         counts = read_counts(
             source,
@@ -167,7 +169,7 @@ def import_counts(
             signal=signal,
             grain=grain,
             name=str(file),
-            today=datetime.now(UTC).astimezone(configuration.surveillance.zone).date(),
+            today=today,
             columns=read_mapping(columns) if columns else None,
             decimal=decimal,
             encoding=encoding,

@@ -14,8 +14,8 @@ from streams.cli.common import (
     KafkaOption,
     console,
     read_config,
-    say_doubts,
     settings,
+    warn,
 )
 from streams.cli.db_check import check
 from streams.cli.db_repair import repair
@@ -50,7 +50,7 @@ def worker(
 
     current = settings(config=config, database=database, kafka=kafka)
     configuration = read_config(current)
-    say_doubts(configuration)
+    warn(configuration.doubts)
     check_ready(current, configuration)
     run_worker(create_app(current, configuration))
 

@@ -107,6 +107,10 @@ def _judged(found: Status) -> str:
     since = found.database.pending_since
     oldest = f", the oldest since {moment(since)}" if since else ""
     waiting = f"; {pending:,} changes wait for a judge{oldest}" if pending else ""
+    if history := found.database.history:
+        since = found.database.history_since
+        oldest = f", the oldest since {moment(since)}" if since else ""
+        waiting += f"; history of {history:,} series waits behind live changes{oldest}"
     if not judged:
         return f", nothing judged yet{waiting}"
     older = sum(v.verdicts for v in judged if v.version != found.database.config_version)

@@ -181,7 +181,8 @@ def _check_all(connection: psycopg.Connection, database: str, configuration: Con
 
 def _progress(connection: psycopg.Connection) -> tuple[int, int]:
     row = connection.execute(
-        "SELECT coalesce(sum(records), 0), (SELECT count(*) FROM pending_judgements) FROM batches"
+        "SELECT coalesce(sum(records), 0), (SELECT count(*) FROM pending_judgements) "
+        "+ (SELECT count(*) FROM pending_spans) FROM batches"
     ).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)
 

@@ -23,7 +23,9 @@ __all__ = ["detector_page", "gallery_page", "index_page", "write_pages"]
 _MADE: Final = "<!-- Made by `fenghuo detectors docs`; edit the docstring of the class instead. -->"
 _ABOUT: Final = (
     "{} methods, each on a page of its own; see them at work in the [gallery](gallery.md). "
-    "On a file: [fenghuo detect](../guides/detect.md)."
+    "On a file: [fenghuo detect](../guides/detect.md). Levels (`alpha`) of different methods are "
+    "not comparable: how many alerts the defaults of each open where nothing happens stands in "
+    "[false alarms on noise](../evaluation/noise.md)."
 )
 #: What somebody has, and which methods to look at first.
 _ADVICE: Final[Mapping[str, Sequence[str]]] = MappingProxyType(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detectors.contract import Panel
+from detectors.reporting import judge_reports
 from streams.detect.choosing import begin_at
 from streams.detect.remarks import last_counts
 from streams.detect.times import panel_grain
@@ -80,4 +81,4 @@ def judge_table(
         for begin in range(0, len(rows), size):
             chunk = rows[begin : begin + size]
             panel = make_panel(table, chunk, period=period)
-            yield Judged(chunk, detector.judge(panel, at))
+            yield Judged(chunk, judge_reports(detector, panel, at))

@@ -65,6 +65,9 @@ over all series of a data set together. `auto` is ranked by its `p_value`; anoth
   in forty of truly equal pairs gets ✓, and one in forty ✗.
 - Slow methods are run on fewer series (column *series*), and `auto` is then compared on the same
   ones: their intervals are wider.
+
+How many alerts the defaults of each method open where nothing happens:
+[false alarms on noise](noise.md).
 """
 
 _SEEDS: Final = f"""\

@@ -15,7 +15,7 @@ from detectors.evaluation.compare import Comparison, compare
 from detectors.evaluation.contenders import AUTO, Contender, contenders
 from detectors.evaluation.data_sets import DATA_SETS
 
-__all__ = ["BESIDE_R", "Plan", "SetResult", "beside_r", "compare_sets"]
+__all__ = ["BESIDE_R", "Plan", "SetResult", "beside_r", "compare_sets", "pool"]
 
 #: Simulators with figures of R, with seed and series (daily: of each size).
 BESIDE_R: Final[Mapping[str, tuple[int, int]]] = {
@@ -114,7 +114,7 @@ def compare_sets(
         Told the methods of R's tables on each simulator; without it they are not run.
     """
     results: list[SetResult] = []
-    with _pool(plan.workers) as submit:
+    with pool(plan.workers) as submit:
         firsts = {name: submit(_auto, name, plan.series(name), plan.draws) for name in plan.sets}
         tasks: dict[str, dict[str, Future[object]]] = {}
         for name, first in firsts.items():
@@ -178,7 +178,8 @@ def _other(name: str, one: Contender, ours: Run, series: int, draws: int) -> Aga
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[_Submit]:
+def pool(workers: int) -> Iterator[_Submit]:
+    """Give a function that runs tasks in other processes; in this one if `workers` is 1."""
     if workers == 1:
         yield _at_once
         return

@@ -76,6 +76,8 @@ class RefusedRecord(NamedTuple):
     value: bytes | None
     source_id: str | None
     refusal: Refusal
+    redacted: bool = False
+    """The value was personal and is replaced."""
 
 
 @dataclass(slots=True)
@@ -272,14 +274,15 @@ def _refused(record: Any, refusal: Refusal) -> RefusedRecord:
         refusal = refusal._replace(sentence=f"{refusal.sentence} {kept}")
         value = value[:MAX_RECORD_BYTES]
     source = _source_of(value)
-    if refusal.reason is RefusalReason.PERSONAL_DATA or (
+    redacted = refusal.reason is RefusalReason.PERSONAL_DATA or (
         # Nobody has read it yet.
         refusal.reason is RefusalReason.TOO_LARGE
-        and text_looks_personal(value.decode("utf-8", "replace"))
-    ):
+        and text_looks_personal(value.decode("utf-8", "replace")) is not None
+    )
+    if redacted:
         # Dead letters are copied to a topic that others read: personal data are not stored.
         value = redacted_value(refusal.sentence, len(value))
-    return RefusedRecord(record.offset, key, value, source, refusal)
+    return RefusedRecord(record.offset, key, value, source, refusal, redacted)
 
 
 _SOURCE = TypeAdapter(dict[str, Any])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from detectors.contract import Panel
+from detectors.reporting import judge_reports, reports_lookback
 from streams.judging.isolating import isolate
 from streams.judging.periods import periods_between, step_days
 from streams.judging.spans import judged_range
@@ -83,7 +84,7 @@ async def _judge(
     rule = configuration.surveillance.rules[name]
     detector = configuration.detectors[name]
     system = configuration.surveillance.epi_week
-    lookback = detector.lookback(rule.grain)
+    lookback = reports_lookback(detector, rule.grain)
     ranges = {
         region: reached
         for region, span in spans.items()
@@ -108,7 +109,7 @@ async def _judge(
     _leave_out_negative(counts, name, regions)
     periods = periods_between(read_from, last, rule.grain)
     panel = Panel(counts, dates=np.array(periods, dtype="datetime64[D]"), grain=rule.grain)
-    judging = asyncio.to_thread(detector.judge, panel, slice(lookback, None))
+    judging = asyncio.to_thread(judge_reports, detector, panel, slice(lookback, None))
     verdicts = await keep_alive(connection, judging)
     judged = periods[lookback:]
     return [

@@ -6,6 +6,10 @@ verdicts and alerts: a judge that dies leaves the rows to the next one, and a ch
 forgotten. Any number of workers may judge. A judge reads counts after it took the rows, so it sees
 at least the change that each row announced; verdicts that saw older data never replace newer ones.
 
+What an import or a repair changed waits in `pending_spans`, one row per series, and is judged in
+portions of about a second when no live change waits: the latest days first, each portion in one
+transaction with its rows. A judge that dies repeats one portion.
+
 A rule in a region that raises an error is set aside in `judging_quarantine`, and retried with a
 growing delay; everything else is judged in the same transaction.
 """
@@ -16,34 +20,31 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg_pool import PoolClosed
 
-from streams.alerts.raising import Judged
-from streams.judging.judging import judge_rule
-from streams.judging.recording import record_judged
-from streams.judging.spans import Span
-from streams.judging.work import failure, plan_work
+from streams.judging.one_look import judge_work
+from streams.judging.portions import FIRST_PORTION, next_portion
+from streams.judging.spans import Span, add_span
+from streams.judging.work import plan_history, plan_work
 from streams.store.held_updates import release_updates
-from streams.store.judging_runs import JudgingRun, note_judging
-from streams.store.locks import JUDGING, TAKE
-from streams.store.panels import read_extent
-from streams.store.quarantine import defer, quarantine, read_quarantined, release, retry_all
+from streams.store.judging_runs import HISTORY, WHOLE
+from streams.store.pending import pend_days, take_changes, take_spans
+from streams.store.quarantine import read_quarantined, retry_all
+from streams.store.verdicts import begin_look
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime
 
-    from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
 
     from streams.config import Configuration
-    from streams.judging.work import Work
-    from streams.store.quarantine import Failure
 
-__all__ = ["JudgingLoop", "judge_pending"]
+__all__ = ["JudgingLoop", "judge_history", "judge_pending"]
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,11 @@ class JudgingLoop:
         self._interval = interval
         self._alerts_changed = changed
         self._changed = asyncio.Event()
+        self._starting = True
+        self._portion = FIRST_PORTION
+        #: Spans at the head of history that could not be judged alone.
+        self._skip = 0
+        self._history_rests: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
         """Tell that counts have changed."""
@@ -88,33 +94,81 @@ class JudgingLoop:
 
     async def run(self) -> None:
         """Judge until the pool is closed; the database being away only delays."""
-        starting = True
-        while True:
-            began = time.monotonic()
-            try:
-                async with self._pool.connection() as connection:
-                    if starting:
-                        await retry_all(connection)
-                    await release_updates(connection)
-                starting = False
-                more = await judge_pending(
-                    self._pool, self._configuration, changed=self._alerts_changed
-                )
-            except PoolClosed:
-                return
-            except psycopg.OperationalError as error:
-                log.warning("Judging waits for the database: %s", error)
-                more = 0
-            except Exception:
-                # What is wrong with single series is dealt with below. This must not stop the
-                # counting either; the series stay pending, which makes the worker unhealthy.
-                log.exception("Judging failed; the changed series wait")
-                await asyncio.sleep(_AFTER_FAILURE_SECONDS)
-                more = 0
-            if more < _TAKEN_AT_ONCE:
+        try:
+            while True:
+                began = time.monotonic()
+                taken = await self._judge_live()
+                if taken is not None and taken >= _TAKEN_AT_ONCE:
+                    continue
                 # Under a flood the same series change again and again: judging leaves most of the
                 # time to counting.
-                await self._pause(_REST * (time.monotonic() - began))
+                rest = _REST * (time.monotonic() - began)
+                if taken is None or not await self._judge_portion():
+                    await self._pause(rest)
+        except PoolClosed:
+            return
+        finally:
+            if self._history_rests is not None:
+                self._history_rests.cancel()
+
+    async def _judge_live(self) -> int | None:
+        """Return the rows taken; None after a failure."""
+        try:
+            async with self._pool.connection() as connection:
+                if self._starting:
+                    await retry_all(connection)
+                await release_updates(connection)
+            self._starting = False
+            return await judge_pending(
+                self._pool, self._configuration, changed=self._alerts_changed
+            )
+        except PoolClosed:
+            raise
+        except psycopg.OperationalError as error:
+            log.warning("Judging waits for the database: %s", error)
+        except Exception:
+            # What is wrong with single series is dealt with below. This must not stop the counting
+            # either; the series stay pending, which makes the worker unhealthy.
+            log.exception("Judging failed; the changed series wait")
+            await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+        return None
+
+    async def _judge_portion(self) -> bool:
+        """Judge some history unless it rests; return whether there may be more of it.
+
+        Its rest ends with the commits in flight, and live changes are looked at meanwhile.
+        """
+        if self._history_rests is not None and not self._history_rests.done():
+            return False
+        began = time.monotonic()
+        try:
+            judged = await judge_history(
+                self._pool,
+                self._configuration,
+                self._portion,
+                skip=self._skip,
+                changed=self._alerts_changed,
+            )
+        except PoolClosed:
+            raise
+        except Exception as error:
+            if isinstance(error, psycopg.OperationalError):
+                log.warning("Judging of history waits for the database: %s", error)
+            else:
+                log.exception("Judging of history failed; it waits, live changes go on")
+                # Nothing that one span does may keep the others waiting.
+                self._skip += self._portion == 1
+            self._portion = 1
+            self._history_rests = asyncio.ensure_future(asyncio.sleep(_AFTER_FAILURE_SECONDS))
+            return False
+        if not judged:
+            self._skip = 0
+            return False
+        seconds = time.monotonic() - began
+        self._portion = next_portion(judged, seconds)
+        self._history_rests = asyncio.ensure_future(self._rest(_REST * seconds))
+        await asyncio.wait([self._history_rests], timeout=self._interval)
+        return True
 
     async def _pause(self, seconds: float) -> None:
         # Other workers' commits and a dead judge's leavings are found without being woken.
@@ -134,7 +188,10 @@ async def judge_pending(
     *,
     changed: Callable[[], None] = lambda: None,
 ) -> int:
-    """Judge the series that changed, in one transaction.
+    """Judge the series that changed live, in one transaction.
+
+    Where more waits than one look takes, days of which nobody is told at once
+    (`alerts.announce_within_days`) are left to `judge_history`.
 
     Parameters
     ----------
@@ -147,117 +204,81 @@ async def judge_pending(
         Rows taken from `pending_judgements`.
     """
     async with pool.connection() as connection, connection.transaction():
-        taken, spans = await _take(connection)
+        days = await take_changes(connection, _TAKEN_AT_ONCE)
+        taken = sum(one.rows for one in days)
         quarantined = await read_quarantined(connection)
-        as_of = await _database_time(connection)
-        work = plan_work(spans, quarantined, configuration, as_of)
-        if not any(work):
+        look = await begin_look(connection)
+        old = []
+        if taken >= _TAKEN_AT_ONCE:
+            recent_from = _recent_from(configuration, look.as_of)
+            old = [one for one in days if one.day < recent_from]
+            days = [one for one in days if one.day >= recent_from]
+            await pend_days(connection, old)
+        spans = _spans((one.signal, one.region, Span(one.day, one.day)) for one in days)
+        work = plan_work(spans, quarantined, configuration, look.as_of)
+        if not any(work) and not old:
             return taken
-        judged = await _judge(connection, work, configuration)
-        # The numbers of an alert come from all verdicts of its series, those included that another
-        # judge is about to write: only one writes at a time.
-        await connection.execute(TAKE, (JUDGING,))
-        alerts, unstored = await record_judged(connection, judged.found, configuration, as_of=as_of)
-        failed = [*work.failures, *judged.failed, *_failures(unstored, work, configuration)]
-        await _set_aside(connection, work, failed)
-        if judged.found or not failed:
-            # After setting aside: health compares the times.
-            await note_judging(connection, judged.runs, taken)
+        # Also where all was old: it tells that the queue moves on.
+        alerts = await judge_work(
+            connection, work, configuration, look=look, taken=taken, queue=WHOLE
+        )
     if alerts:
         changed()
     return taken
 
 
-class _RulesJudged(NamedTuple):
-    found: list[Judged]
-    failed: list[Failure]
-    runs: list[JudgingRun]
+async def judge_history(
+    pool: AsyncConnectionPool,
+    configuration: Configuration,
+    most: int,
+    *,
+    skip: int = 0,
+    changed: Callable[[], None] = lambda: None,
+) -> int:
+    """Judge a portion of what imports and repairs changed, in one transaction.
 
+    Parameters
+    ----------
+    most
+        Rows to take from `pending_spans`, one per series and span.
+    skip
+        Rows at its head to leave.
+    changed
+        Called after it, when alerts have changed.
 
-async def _judge(
-    connection: AsyncConnection, work: Work, configuration: Configuration
-) -> _RulesJudged:
-    rules = configuration.surveillance.rules
-    extents = {
-        signal: await read_extent(connection, signal)
-        for signal in {rules[name].signal for name in work.spans}
-    }
-    judged = _RulesJudged([], [], [])
-    for name, spans in work.spans.items():
-        rule = rules[name]
-        began = time.monotonic()
-        series, failed = await judge_rule(
-            connection, name, spans, extent=extents[rule.signal], configuration=configuration
-        )
-        if series:
-            judged.found.append(Judged(name, rule, series))
-        judged.failed.extend(_failures([(name, *one) for one in failed], work, configuration))
-        periods = sum(len(one.periods) for one in series)
-        judged.runs.append(JudgingRun(name, periods, time.monotonic() - began))
-    return judged
-
-
-def _failures(
-    failed: Sequence[tuple[str, str, Exception]], work: Work, configuration: Configuration
-) -> list[Failure]:
-    """Describe what failed, given as rule, region and error, and write it to the log."""
-    rules = configuration.surveillance.rules
-    errors: dict[tuple[str, type[Exception]], list[tuple[str, Exception]]] = defaultdict(list)
-    for rule, region, error in failed:
-        errors[rule, type(error)].append((region, error))
-    for (rule, _), affected in errors.items():
-        region, error = affected[0]
-        log.error(
-            "Rule %s cannot be judged in %d region(s), among them %s. They are set aside and "
-            "retried later; the other series go on.",
-            rule,
-            len(affected),
-            region,
-            exc_info=error,
-        )
-    return [
-        failure(rules[rule].signal, rule, region, work.spans[rule][region], error)
-        for rule, region, error in failed
-    ]
-
-
-async def _set_aside(connection: AsyncConnection, work: Work, failed: Sequence[Failure]) -> None:
-    keys = {(one.signal, one.rule, one.region) for one in failed}
-    judged = [one for one in work.retried if (one.signal, one.rule, one.region) not in keys]
-    for unknown in work.failures:
-        log.error("A change of signal %s is set aside: %s", unknown.signal, unknown.reason)
-    for one in judged:
-        log.info("Rule %s in region %s is no longer set aside", one.rule, one.region)
-    await release(connection, judged)
-    await quarantine(connection, failed)
-    await defer(connection, work.deferred)
-
-
-async def _database_time(connection: AsyncConnection) -> datetime:
-    """Return the time before which everything that is read from now on was known.
-
-    The database's clock is one for all judges, so that the later look wins.
+    Returns
+    -------
+    int
+        Rows taken.
     """
-    cursor = await connection.execute("SELECT clock_timestamp()")
-    row = await cursor.fetchone()
-    assert row is not None  # noqa: S101 - a query without FROM gives one row
-    as_of: datetime = row[0]
-    return as_of
+    async with pool.connection() as connection, connection.transaction():
+        found = await take_spans(connection, most, skip=skip)
+        if not found:
+            return 0
+        quarantined = await read_quarantined(connection)
+        look = await begin_look(connection)
+        spans = _spans((one.signal, one.region, Span(one.first_day, one.last_day)) for one in found)
+        work = plan_history(spans, quarantined, configuration, look.as_of)
+        # Also where there is nothing to judge: it tells that history moves on.
+        alerts = await judge_work(
+            connection, work, configuration, look=look, taken=len(found), queue=HISTORY
+        )
+    if alerts:
+        changed()
+    return len(found)
 
 
-async def _take(
-    connection: AsyncConnection,
-) -> tuple[int, dict[str, dict[str, Span]]]:
-    cursor = await connection.execute(
-        "WITH taken AS (DELETE FROM pending_judgements WHERE pending_id IN ("
-        "SELECT pending_id FROM pending_judgements ORDER BY pending_id LIMIT %s "
-        "FOR UPDATE SKIP LOCKED) RETURNING signal, region, day) "
-        "SELECT signal, region, min(day), max(day), count(*) FROM taken GROUP BY 1, 2",
-        (_TAKEN_AT_ONCE,),
-    )
-    changed: dict[str, dict[str, Span]] = defaultdict(dict)
-    taken = 0
-    for signal, region, first, last, count in await cursor.fetchall():
-        changed[signal][region] = Span(first, last)
-        taken += count
-    return taken, changed
+def _spans(changed: Iterable[tuple[str, str, Span]]) -> dict[str, dict[str, Span]]:
+    """Return the changed days by signal and region."""
+    spans: dict[str, dict[str, Span]] = defaultdict(dict)
+    for signal, region, span in changed:
+        add_span(spans[signal], region, span)
+    return spans
+
+
+def _recent_from(configuration: Configuration, at: datetime) -> date:
+    """Return the first day of what is announced at once."""
+    within = configuration.surveillance.alerts.announce_within_days
+    if within is None:
+        return date.min
+    return at.astimezone(configuration.surveillance.zone).date() - timedelta(days=within)

@@ -12,13 +12,12 @@ from streams.store.verdicts import store_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from psycopg import AsyncConnection
 
     from schemas.alerts import Alert
     from streams.config import Configuration
-    from streams.store.verdicts import JudgedSeries
+    from streams.store.verdicts import JudgedSeries, Look
 
 __all__ = ["Recorded", "record_judged"]
 
@@ -43,7 +42,7 @@ async def record_judged(
     judged: Sequence[Judged],
     configuration: Configuration,
     *,
-    as_of: datetime,
+    look: Look,
 ) -> Recorded:
     """Write verdicts and change alerts, in savepoints of the caller's transaction.
 
@@ -59,7 +58,7 @@ async def record_judged(
         ordered = [Judged(one.name, one.rule, parts[one.name]) for one in judged]
         async with connection.transaction():
             return await _write(
-                connection, [one for one in ordered if one.series], configuration, as_of
+                connection, [one for one in ordered if one.series], configuration, look
             )
 
     async def write_parts(parts: Sequence[_Part]) -> list[Alert]:
@@ -82,19 +81,19 @@ async def _write(
     connection: AsyncConnection,
     judged: Sequence[Judged],
     configuration: Configuration,
-    as_of: datetime,
+    look: Look,
 ) -> list[Alert]:
     version = configuration.version
     for name, _, series in judged:
-        await store_verdicts(connection, name, series, as_of=as_of, config_version=version)
-    today = as_of.astimezone(configuration.surveillance.zone).date()
+        await store_verdicts(connection, name, series, look=look, config_version=version)
+    today = look.as_of.astimezone(configuration.surveillance.zone).date()
     within = configuration.surveillance.alerts.announce_within_days
     return await raise_alerts(
         connection,
         judged,
         configuration.surveillance.rules,
         configuration.regions,
-        as_of=as_of,
+        as_of=look.as_of,
         config_version=version,
         today=today,
         recent_from=None if within is None else today - timedelta(days=within),

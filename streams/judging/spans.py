@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from streams.judging.periods import EpiWeek
     from streams.store.panels import Extent
 
-__all__ = ["Span", "add_span", "judged_range", "lift"]
+__all__ = ["Span", "add_span", "judged_range", "lift", "of_level"]
 
 
 class Span(NamedTuple):
@@ -49,6 +49,17 @@ def lift(rule: Rule, changed: Mapping[str, Span], registry: RegionRegistry) -> d
         if region is not None:
             add_span(spans, region.code, span)
     return spans
+
+
+def of_level(rule: Rule, changed: Mapping[str, Span], registry: RegionRegistry) -> dict[str, Span]:
+    """Return the changed days of those regions that are of the rule's level themselves.
+
+    Parameters
+    ----------
+    changed
+        By region of any level; the registry holds all of them.
+    """
+    return {code: span for code, span in changed.items() if registry[code].level == rule.level}
 
 
 def judged_range(span: Span, rule: Rule, lookback: int, extent: Extent, system: EpiWeek) -> Span:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from streams.judging.spans import Span, add_span, lift
+from streams.judging.spans import Span, add_span, lift, of_level
 from streams.store.quarantine import EVERY_RULE, Deferred, Failure
 
 if TYPE_CHECKING:
@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from streams.config import Configuration
     from streams.store.quarantine import Quarantined
 
-__all__ = ["Work", "failure", "plan_work"]
+__all__ = ["Work", "failure", "plan_history", "plan_work"]
+
+#: Most series that were set aside and are retried in one look: after an import or a restart there
+#: may be thousands, and live changes wait for the look to end.
+_RETRIED_AT_ONCE: Final = 200
 
 
 class Work(NamedTuple):
-    """One look at the queue."""
+    """One look at a queue."""
 
     spans: dict[str, dict[str, Span]]
     """Changed days by rule and region, in the order of the configuration."""
@@ -36,7 +40,7 @@ def plan_work(
     configuration: Configuration,
     now: datetime,
 ) -> Work:
-    """Decide what is judged.
+    """Decide what of the live changes is judged, and what is retried.
 
     Parameters
     ----------
@@ -45,8 +49,9 @@ def plan_work(
     quarantined
         Everything that is set aside.
     """
-    work = Work({}, [one for one in quarantined if one.retry_at <= now], [], [])
-    waiting = {(q.signal, q.rule, q.region) for q in quarantined if q.retry_at > now}
+    due = sorted((one for one in quarantined if one.retry_at <= now), key=lambda one: one.retry_at)
+    work = Work({}, due[:_RETRIED_AT_ONCE], [], [])
+    waiting = _waiting(quarantined, now)
     by_signal = {signal: dict(regions) for signal, regions in changed.items()}
     for one in work.retried:
         if one.rule == EVERY_RULE:
@@ -60,11 +65,52 @@ def plan_work(
         for one in work.retried:
             if (one.rule, one.signal) == (name, rule.signal):
                 add_span(spans, one.region, Span(one.first_day, one.last_day))
-        for region in [r for r in spans if (rule.signal, name, r) in waiting]:
-            work.deferred.append(Deferred(rule.signal, name, region, *spans.pop(region)))
-        if spans:
-            work.spans[name] = spans
+        _plan_rule(name, rule.signal, spans, waiting, work)
     return work
+
+
+def plan_history(
+    changed: Mapping[str, Mapping[str, Span]],
+    quarantined: Sequence[Quarantined],
+    configuration: Configuration,
+    now: datetime,
+) -> Work:
+    """Decide what of a portion of history is judged; the look at live changes retries.
+
+    Parameters
+    ----------
+    changed
+        Changed days by signal and region. A region stands for itself: those above have their own.
+    quarantined
+        Everything that is set aside.
+    """
+    work = Work({}, [], [], [])
+    waiting = _waiting(quarantined, now)
+    by_signal = {signal: dict(regions) for signal, regions in changed.items()}
+    rules = configuration.surveillance.rules
+    for signal in {rule.signal for rule in rules.values()} & by_signal.keys():
+        _leave_out_unknown(signal, by_signal[signal], waiting, configuration, work)
+    for name, rule in rules.items():
+        spans = of_level(rule, by_signal.get(rule.signal, {}), configuration.regions)
+        _plan_rule(name, rule.signal, spans, waiting, work)
+    return work
+
+
+def _waiting(quarantined: Sequence[Quarantined], now: datetime) -> set[tuple[str, str, str]]:
+    return {(one.signal, one.rule, one.region) for one in quarantined if one.retry_at > now}
+
+
+def _plan_rule(
+    name: str,
+    signal: str,
+    spans: dict[str, Span],
+    waiting: set[tuple[str, str, str]],
+    work: Work,
+) -> None:
+    for region in [code for code in spans if (signal, name, code) in waiting]:
+        work.deferred.append(Deferred(signal, name, region, *spans.pop(region)))
+    if spans:
+        work.spans[name] = spans
 
 
 def _leave_out_unknown(

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg.rows import class_row
 
-from schemas.refusals import RefusalReason
 from streams.errors import StoreError
 from streams.ingest.intake import BEYOND_RETENTION, RefusedRecord, revision_conflict
 from streams.store.limits import HOLDING
@@ -244,7 +243,7 @@ async def _insert_dead_letters(
                 record.key,
                 record.value,
                 recorded_at,
-                recorded_at if record.refusal.reason is RefusalReason.PERSONAL_DATA else None,
+                recorded_at if record.redacted else None,
             )
             for record in refused
         ],

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from streams.errors import StoreError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import psycopg
     from psycopg import AsyncConnection
 
@@ -18,6 +20,7 @@ __all__ = [
     "clock_skew",
     "clock_skew_of",
     "describe",
+    "local_day",
 ]
 
 #: Seconds beyond which a worker does not run: it would refuse live events as from the future, and
@@ -62,6 +65,14 @@ def check_skew(seconds: float) -> None:
             f"{describe(seconds)} Live events would be refused as from the future or as too old. "
             "Set the clocks (NTP), then start again."
         )
+
+
+def local_day(connection: psycopg.Connection, zone: str) -> date:
+    """Return the day that it is in a time zone, by the database's clock."""
+    row = connection.execute("SELECT (clock_timestamp() AT TIME ZONE %s)::date", (zone,)).fetchone()
+    assert row is not None  # noqa: S101 - a query without FROM gives one row
+    day: date = row[0]
+    return day
 
 
 def describe(seconds: float) -> str | None:

@@ -45,6 +45,11 @@ QUERIES: Final = {
                coalesce(extract(epoch FROM clock_timestamp() - (
                    SELECT noted_at FROM pending_judgements ORDER BY pending_id LIMIT 1))::float8, 0)
     """,
+    "history": """
+        SELECT count(*),
+               coalesce(extract(epoch FROM clock_timestamp() - min(noted_at))::float8, 0)
+        FROM pending_spans
+    """,
     "roll_ups": """
         SELECT count(*) FROM (SELECT FROM pending_roll_ups LIMIT 100000) p
     """,

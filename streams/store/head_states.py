@@ -160,6 +160,8 @@ WITH RECURSIVE family AS (
     JOIN (
         SELECT signal, region FROM pending_judgements
         UNION
+        SELECT signal, region FROM pending_spans
+        UNION
         SELECT signal, region FROM judging_quarantine
     ) p ON p.signal = f.signal AND p.region = r.region
 )

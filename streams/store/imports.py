@@ -193,7 +193,7 @@ CREATE TEMPORARY TABLE importing (
     last    date,
     PRIMARY KEY (signal, region, grain, period, stratum)
 ) ON COMMIT DROP;
-CREATE TEMPORARY TABLE touched (signal text, region text, period date) ON COMMIT DROP
+CREATE TEMPORARY TABLE touched (signal text, region text, grain text, period date) ON COMMIT DROP
 """
 
 _CHOOSE = """
@@ -222,7 +222,7 @@ WITH gone AS (
     DELETE FROM imported_counts c USING importing i
     WHERE c.signal = i.signal AND c.region = i.region AND c.grain = i.grain
       AND c.period = i.period AND c.stratum = i.stratum
-    RETURNING c.signal, c.region, c.period
+    RETURNING c.signal, c.region, c.grain, c.period
 )
 INSERT INTO touched SELECT * FROM gone
 """
@@ -244,7 +244,7 @@ WITH gone AS (
           SELECT FROM importing n
           WHERE n.signal = c.signal AND n.region = c.region AND n.grain = c.grain
             AND n.period = c.period AND n.stratum = c.stratum)
-    RETURNING c.signal, c.region, c.period
+    RETURNING c.signal, c.region, c.grain, c.period
 )
 INSERT INTO touched SELECT * FROM gone
 """
@@ -258,9 +258,9 @@ WITH stored AS (
     ON CONFLICT (signal, region, stratum, grain, period)
     DO UPDATE SET value = EXCLUDED.value, imported_at = EXCLUDED.imported_at
     WHERE c.value <> EXCLUDED.value
-    RETURNING c.signal, c.region, c.period, c.xmax = 0 AS added
+    RETURNING c.signal, c.region, c.grain, c.period, c.xmax = 0 AS added
 ), noted AS (
-    INSERT INTO touched SELECT signal, region, period FROM stored
+    INSERT INTO touched SELECT signal, region, grain, period FROM stored
 )
 SELECT count(*) FILTER (WHERE added), count(*) FILTER (WHERE NOT added) FROM stored
 """
@@ -299,7 +299,24 @@ ORDER BY s.region, s.period
 LIMIT 1
 """
 
+# Gaps as in pend_spans, which does the same with what waits already: here it bounds the arrays.
 _JUDGE_AGAIN = """
-INSERT INTO pending_judgements (signal, region, day)
-SELECT DISTINCT signal, region, period FROM touched ORDER BY 1, 2, 3
+WITH step AS (
+    SELECT signal, region, grain, period,
+           period - lag(period) OVER (PARTITION BY signal, region, grain ORDER BY period)
+               - CASE grain WHEN 'week' THEN 7 ELSE 1 END AS unchanged
+    FROM touched
+), place AS (
+    SELECT signal, region, grain, period,
+           count(*) FILTER (WHERE unchanged > 28)
+               OVER (PARTITION BY signal, region, grain ORDER BY period) AS span
+    FROM step
+), span AS (
+    SELECT signal, region, min(period) AS first_day,
+           max(period) + CASE grain WHEN 'week' THEN 6 ELSE 0 END AS last_day
+    FROM place
+    GROUP BY signal, region, grain, span
+)
+SELECT pend_spans(array_agg(signal), array_agg(region), array_agg(first_day), array_agg(last_day))
+FROM span
 """

@@ -9,10 +9,12 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
-__all__ = ["WHOLE", "JudgingRun", "note_judging"]
+__all__ = ["HISTORY", "WHOLE", "JudgingRun", "note_judging"]
 
 #: In place of a rule: a look at the queue with all its rules; its periods are the rows taken.
 WHOLE: Final = "*"
+#: The same of a portion of history; no rule's name begins like that.
+HISTORY: Final = "*history"
 
 
 class JudgingRun(NamedTuple):
@@ -24,8 +26,10 @@ class JudgingRun(NamedTuple):
     """For reading the counts and running the detector."""
 
 
-async def note_judging(connection: AsyncConnection, runs: Sequence[JudgingRun], taken: int) -> None:
-    """Add a look at the queue to the latest ten minutes; rules with nothing to judge are left out.
+async def note_judging(
+    connection: AsyncConnection, runs: Sequence[JudgingRun], taken: int, *, queue: str = WHOLE
+) -> None:
+    """Add a look at a queue to the latest ten minutes; rules with nothing to judge are left out.
 
     The caller holds the lock `JUDGING`, so that judges do not wait for each other's rows.
 
@@ -33,8 +37,10 @@ async def note_judging(connection: AsyncConnection, runs: Sequence[JudgingRun], 
     ----------
     taken
         Rows that were taken from the queue.
+    queue
+        `WHOLE` or `HISTORY`.
     """
-    whole = JudgingRun(WHOLE, taken, sum(run.seconds for run in runs))
+    whole = JudgingRun(queue, taken, sum(run.seconds for run in runs))
     told = [whole, *(run for run in runs if run.periods)]
     columns = [list(column) for column in zip(*told, strict=True)]
     await connection.execute(_FORGET)

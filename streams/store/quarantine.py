@@ -80,11 +80,13 @@ class JudgingState(NamedTuple):
 
     now: datetime
     oldest: datetime | None
-    """Since when the oldest change has been waiting."""
+    """Since when the oldest live change has been waiting; history waits elsewhere."""
     quarantined: datetime | None
     """Since when the first of the failing series has been set aside."""
     judged: datetime | None
-    """When anything was judged for the last time."""
+    """When live changes were judged for the last time."""
+    judged_history: datetime | None = None
+    """When a portion of history was judged for the last time."""
 
 
 def delay_after(failures: int) -> timedelta:
@@ -192,5 +194,6 @@ _STATE = """
 SELECT clock_timestamp(),
        (SELECT noted_at FROM pending_judgements ORDER BY pending_id LIMIT 1),
        (SELECT min(since) FROM judging_quarantine),
-       (SELECT max(last_at) FROM judging_runs WHERE rule = '*')
+       (SELECT max(last_at) FROM judging_runs WHERE rule = '*'),
+       (SELECT max(last_at) FROM judging_runs WHERE rule = '*history')
 """

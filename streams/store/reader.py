@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from psycopg import errors, sql
 
 from streams.errors import StoreError
-from streams.store.hardening import keep_server_safe, open_databases
+from streams.store.hardening import harden, keep_server_safe, open_databases
 from streams.store.role_making import make_role, refuse_powerful, schema_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def grant_reader(connection: psycopg.Connection, name: str, password: str | None
                 connection.execute(sql.SQL(statement).format(role=role, schema=schema))
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role))
             tables = _grant(connection, role)
+            # A database restored by pg_restore has lost what was revoked from PUBLIC.
+            harden(connection)
             safe = keep_server_safe(connection)
             elsewhere = open_databases(connection, name)
         except errors.InsufficientPrivilege as error:

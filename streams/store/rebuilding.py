@@ -146,11 +146,16 @@ WITH summed AS MATERIALIZED (
     INSERT INTO daily_counts AS d (series_id, day, value)
     SELECT series_id, day, change FROM error ORDER BY 1, 2
     ON CONFLICT (series_id, day) DO UPDATE SET value = d.value + EXCLUDED.value
-), judged AS (
-    INSERT INTO pending_judgements (signal, region, day)
-    SELECT DISTINCT s.signal, s.region, e.day FROM error e JOIN series s USING (series_id)
+), changed AS (
+    SELECT s.signal, s.region, min(e.day) AS first, max(e.day) AS last
+    FROM error e JOIN series s USING (series_id)
+    GROUP BY 1, 2
+), judged AS MATERIALIZED (
+    SELECT pend_spans(array_agg(c.signal), array_agg(c.region), array_agg(c.first),
+                      array_agg(c.last))
+    FROM changed c
 )
-SELECT count(*) FROM error
+SELECT count(*) FROM error CROSS JOIN judged
 """
 
 _FACILITIES_EXTENT: Final = """

@@ -138,8 +138,8 @@ VALUES (%s, %s, %s, %s)
 """
 
 _JUDGE: Final = """
-INSERT INTO pending_judgements (signal, region, day)
-SELECT %s, %s, d.day FROM daily_counts d WHERE d.series_id = %s
+SELECT pend_spans(array_agg(%s::text), array_agg(%s::text), array_agg(d.day), array_agg(d.day))
+FROM daily_counts d WHERE d.series_id = %s
 """
 
 # A restored sequence may stand below numbers that counts carry.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,19 @@ if TYPE_CHECKING:
 
     from detectors.contract import Verdicts
 
-__all__ = ["BELOW_MIN_CASES", "JudgedSeries", "store_verdicts"]
+__all__ = ["BELOW_MIN_CASES", "JudgedSeries", "Look", "begin_look", "store_verdicts"]
 
 #: Reason of a verdict whose exceedance stays below the rule's minimum of cases.
 BELOW_MIN_CASES = "below_min_cases"
+
+
+class Look(NamedTuple):
+    """A judge's look at the counts."""
+
+    as_of: datetime
+    """Everything that was committed before, by the database's clock, it has seen."""
+    number: int
+    """Later looks have higher numbers, whatever the clock does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +88,26 @@ class JudgedSeries:
         )
 
 
+async def begin_look(connection: AsyncConnection) -> Look:
+    """Begin a look: the changes to judge have been taken, and no count has been read yet.
+
+    A later look has then seen all that this one was asked to judge, and its verdicts may stay.
+    """
+    cursor = await connection.execute("SELECT clock_timestamp(), nextval('judging_looks')")
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 - a query without FROM gives one row
+    return Look(*row)
+
+
 async def store_verdicts(
     connection: AsyncConnection,
     rule: str,
     judged: Sequence[JudgedSeries],
     *,
-    as_of: datetime,
+    look: Look,
     config_version: str,
 ) -> None:
-    """Write verdicts; one that saw newer data is never replaced."""
+    """Write verdicts; one of a later look is never replaced."""
     rows = sorted(
         (
             (series.region, series.periods[i], *numbers, bool(series.alarm[i]), series.reason[i])
@@ -100,7 +120,7 @@ async def store_verdicts(
     if not rows:
         return
     columns = [list(column) for column in zip(*rows, strict=True)]
-    await connection.execute(_UPSERT, (rule, as_of, config_version, *columns))
+    await connection.execute(_UPSERT, (rule, *look, config_version, *columns))
 
 
 def _numbers(series: JudgedSeries, i: int) -> tuple[float | None, ...]:
@@ -110,15 +130,16 @@ def _numbers(series: JudgedSeries, i: int) -> tuple[float | None, ...]:
 
 # An exceedance stays where its period has become unknown: a silence takes nothing back.
 _UPSERT = """
-INSERT INTO verdicts AS v (rule, as_of, config_version, region, period, observed, expected, upper,
-                           score, p_value, alarm, reason)
-SELECT %s, %s, %s, *
+INSERT INTO verdicts AS v (rule, as_of, look, config_version, region, period, observed, expected,
+                           upper, score, p_value, alarm, reason)
+SELECT %s, %s, %s, %s, *
 FROM unnest(%s::text[], %s::date[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
             %s::float8[], %s::boolean[], %s::text[])
 ON CONFLICT (rule, region, period) DO UPDATE SET
     observed = EXCLUDED.observed, expected = EXCLUDED.expected, upper = EXCLUDED.upper,
     score = EXCLUDED.score, p_value = EXCLUDED.p_value, alarm = EXCLUDED.alarm,
-    reason = EXCLUDED.reason, as_of = EXCLUDED.as_of, config_version = EXCLUDED.config_version
-WHERE v.as_of <= EXCLUDED.as_of
+    reason = EXCLUDED.reason, as_of = EXCLUDED.as_of, look = EXCLUDED.look,
+    config_version = EXCLUDED.config_version
+WHERE v.look <= EXCLUDED.look
   AND NOT (v.alarm AND EXCLUDED.reason = 'missing_observation')
 """

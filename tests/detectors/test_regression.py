@@ -107,12 +107,24 @@ def test_a_line_by_hand() -> None:
     assert verdicts.score[0, 0] == pytest.approx(2.4 / np.sqrt(1.6 / 3 * 2.1))
 
 
-def test_a_perfect_fit_is_told_and_only_alarms_above_the_model() -> None:
+@pytest.mark.parametrize(("small", "alarms"), [(True, [0, 0, 1]), (False, [0, 1, 1])])
+def test_a_perfect_fit_is_told_and_only_alarms_above_the_model(
+    *, small: bool, alarms: list[int]
+) -> None:
     counts = np.resize([9.0, 7, 7, 6, 8, 2, 1], 40)
-    data = Panel(np.stack([counts, counts + np.eye(40)[39]]))
-    verdicts = Regression().judge(data, slice(-1, None))
+    data = Panel(np.stack([counts + more * np.eye(40)[39] for more in (0, 1, 2)]))
+    verdicts = Regression(small_counts=small).judge(data, slice(-1, None))
     assert (verdicts.reason == Reason.constant_baseline).all()
-    assert verdicts.alarm[:, 0].tolist() == [False, True]
+    assert verdicts.alarm[:, 0].tolist() == [bool(alarm) for alarm in alarms]
+
+
+def test_one_case_more_than_expected_is_not_yellow() -> None:
+    # 28 days without a case: the bound is 1.01 cases at the level of 0.05.
+    counts = np.zeros((3, 40))
+    counts[:, -1] = 1.0, 1.02, 2.0
+    yellow = Regression(alpha=0.05).judge(Panel(counts), slice(-1, None))
+    assert yellow.alarm[:, 0].tolist() == [False, True, True]
+    assert yellow.upper[:, 0] == pytest.approx(1.01)
 
 
 def test_the_guard_band_keeps_an_outbreak_out_of_its_baseline() -> None:

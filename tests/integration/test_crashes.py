@@ -158,7 +158,12 @@ def test_ten_kills_lose_nothing_and_double_nothing(
                 "committing everything",
             )
             wait_until(
-                lambda: not progress.value("SELECT count(*) FROM pending_judgements"),
+                lambda: (
+                    not progress.value(
+                        "SELECT (SELECT count(*) FROM pending_judgements) "
+                        "+ (SELECT count(*) FROM pending_spans)"
+                    )
+                ),
                 workers,
                 producer,
                 "judging everything",

@@ -45,7 +45,10 @@ class Feed:
         return self.value(query) == self.published
 
     def is_judged(self) -> bool:
-        return not self.value("SELECT count(*) FROM pending_judgements")
+        return not self.value(
+            "SELECT (SELECT count(*) FROM pending_judgements) "
+            "+ (SELECT count(*) FROM pending_spans)"
+        )
 
     def has_batches_of(self, worker: Worker) -> bool:
         return self.value("SELECT count(*) FROM batches WHERE worker = %s", worker.name) > 0

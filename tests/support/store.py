@@ -118,8 +118,8 @@ def empty(database: str) -> None:
     """Delete all that came in; series numbers stay. Quicker than TRUNCATE where there is little."""
     tables = (
         "stream_offsets", "batches", "batch_sources", "event_heads", "events", "count_history",
-        "hourly_counts", "daily_counts", "dead_letters", "pending_judgements", "verdicts", "alerts",
-        "alert_events", "alert_followers", "held_updates",
+        "hourly_counts", "daily_counts", "dead_letters", "pending_judgements", "pending_spans",
+        "verdicts", "alerts", "alert_events", "alert_followers", "held_updates",
         "notifications", "notification_deliveries", "notification_lanes",
         "grafana_annotations", "set_aside",
         "imported_counts", "facility_counts", "facility_days", "pending_facilities",

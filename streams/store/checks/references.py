@@ -50,7 +50,8 @@ _PENDING: Final = """
 SELECT CASE WHEN r.code IS NULL THEN
            format('a judgement of region %%s waits, which the registry lacks', p.region)
        END AS problem
-FROM pending_judgements p LEFT JOIN regions r ON r.code = p.region
+FROM (SELECT region FROM pending_judgements UNION ALL SELECT region FROM pending_spans) p
+LEFT JOIN regions r ON r.code = p.region
 UNION ALL
 SELECT CASE WHEN b.batch_id IS NULL THEN
            format('batch %%s waits in pending_roll_ups and does not exist', p.batch_id) END

@@ -171,7 +171,8 @@ def test_only_tellable_parts_are_told_and_large_ones_are_named() -> None:
     )  # fmt: skip
     outside = without_small_cells(change.explanation)
     assert [(one.name, one.observed) for one in outside.facilities] == [("H-OTHER", 10)]
-    assert outside.age_groups == outside.named_facilities == ()
+    assert outside.age_groups == ()
+    assert outside.named_facilities == ()
     assert outside.named_ages == ("0-4", "5-14")
     assert outside.tellable_facilities is outside.tellable_ages is None
 

@@ -147,6 +147,36 @@ def test_standard_input_and_a_file_of_the_detector(run: Run, tmp_path: Path) -> 
     np.testing.assert_array_equal([float(row["upper"] or "nan") for row in rows], upper)
 
 
+def test_it_says_what_an_alarm_compares_where_it_is_not_the_threshold(run: Run) -> None:
+    counts = ("time,count\n" + "".join(f"{i},{3 + i % 3}\n" for i in range(140))).encode()
+    for kind, said in (
+        ("cusum", "the count is at least `upper` and not 0"),
+        ("change_point", "the probability of a recent upward change is above `threshold`"),
+        ("drop", "the count is below a lower limit"),
+    ):
+        found = run("detect", "-", "--detector", kind, "--out", "-", stdin=counts)
+        assert f"An alarm of {kind}: {said}" in found.stderr
+    ears = run("detect", "-", "--detector", "ears", "--out", "-", stdin=counts)
+    assert "An alarm of" not in ears.stderr
+
+
+def test_a_source_that_turns_to_weekly_reports_is_told(run: Run, tmp_path: Path) -> None:
+    # The kind of a file from use: daily counts of 30, then a week's count every Thursday.
+    rng = np.random.default_rng(20)
+    daily = rng.poisson(30, 500)
+    days = np.datetime64("2022-01-01") + np.arange(500)
+    thursday = (days - np.datetime64("2022-01-06")).astype(int) % 7 == 0
+    counts = np.where(np.arange(500) < 300, daily, np.where(thursday, rng.poisson(210, 500), 0))
+    lines = [f"{day},MN,{count}" for day, count in zip(days, counts, strict=True)]
+    path, out = tmp_path / "counts.csv", tmp_path / "v.csv"
+    path.write_text("\n".join(["time,region,count", *lines]), encoding="utf-8")
+    found = run("detect", path, "--detector", "switch", "--out", out)
+    later = [row for row in rows_of(out)[300:440] if row["observed"] != "0"]
+    assert [row["alarm"] for row in later].count("true") <= 2
+    assert {row["reason"] for row in later[1:]} == {"reporting_changed"}
+    assert "reporting_changed" in found.stderr
+
+
 def test_pictures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plots_module, "MOST_PLOTS", 2)
     path, plots = tmp_path / "counts.csv", tmp_path / "new" / "plots"

@@ -39,6 +39,24 @@ def test_a_detector_that_does_not_exist_is_refused(app: typer.Typer) -> None:
     assert str(found.exception).startswith("--detectors eras: no such detector or method; did you")
 
 
+def test_false_alarms_on_noise(app: typer.Typer, tmp_path: Path) -> None:
+    out = tmp_path / "noise.md"
+    command = ["evaluate", "noise", "--detectors", "shewhart,ears", "--scale", "0.05"]
+    found = CliRunner().invoke(app, [*command, "--workers", "1", "--out", str(out)])
+    assert found.exit_code == 0, found.output
+    page = out.read_text(encoding="utf-8")
+    assert "**Levels are not comparable.**" in page
+    assert "| [shewhart](../detectors/shewhart.md) | `alpha` 0.00135 | 6 | " in page
+    assert "`method: C2`, `baseline: 84`, `lag: 7`" in page
+    rows = json.loads(CliRunner().invoke(app, [*command, "--workers", "1", "--json"]).stdout)
+    assert {row["grain"] for row in rows} == {"day", "rolling7", "week"}
+    for row in rows:
+        low, high = row["interval"]
+        assert low <= row["alerts_per_series_year"] <= high
+    wrong = CliRunner().invoke(app, ["evaluate", "noise", "--detectors", "eras"])
+    assert str(wrong.exception).startswith("--detectors eras: there are auto, ")
+
+
 def test_json(app: typer.Typer) -> None:
     found = CliRunner().invoke(
         app,

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from streams.errors import FenghuoError
 
@@ -148,6 +149,27 @@ def test_the_running_day_is_not_imported(run: Run, database: str, tmp_path: Path
         run("import-counts", file, "--signal", "ili", "--grain", "day")
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT FROM imported_counts").fetchone() is None
+
+
+def test_which_day_it_is_tells_the_database(run: Run, database: str, tmp_path: Path) -> None:
+    """The clock of the machine on which the command runs may be wrong, and no count is hidden."""
+    today = datetime.now(UTC).astimezone(ZoneInfo("Asia/Taipei")).date()
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql "
+            "AS 'SELECT pg_catalog.clock_timestamp() - make_interval(days => 10)'"
+        )
+    behind = make_conninfo(database, options="-c search_path=public,pg_catalog")
+    file = tmp_path / "counts.csv"
+    file.write_text(f"period,region,count\n{today - timedelta(days=5)},TW-TPE,9\n")
+    command = ("import-counts", file, "--signal", "ili", "--grain", "day", "--database", behind)
+    try:
+        with pytest.raises(FenghuoError, match=r"has not ended, today is"):
+            run(*command)
+    finally:
+        with psycopg.connect(database) as connection:
+            connection.execute("DROP FUNCTION public.clock_timestamp()")
+    assert run(*command).exit_code == 0
 
 
 def test_nothing_is_imported_if_a_row_is_bad(run: Run, database: str, tmp_path: Path) -> None:

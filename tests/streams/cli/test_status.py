@@ -62,6 +62,21 @@ def status(run: Run) -> dict[str, Any]:
     return found
 
 
+def test_history_that_waits_is_told_apart(run: Run, database: str, topics: Any) -> None:
+    """Its age is not that of live changes, which would look stuck."""
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "SELECT pend_spans('{ili}', '{TW-TPE}', '{2009-01-01}', '{2009-08-04}', "
+            "now() - interval '5 hours')"
+        )
+    found = status(run)["database"]
+    assert (found["pending"], found["pending_since"], found["history"]) == (0, None, 2)
+    assert datetime.fromisoformat(found["history_since"]) < NOW - timedelta(hours=4)
+    shown = " ".join(run("status").stdout.split())
+    assert "history of 2 series waits behind live changes, the oldest since" in shown
+    assert "changes wait for a judge" not in shown
+
+
 def test_what_the_database_holds(run: Run, database: str, topics: Any) -> None:
     fill(database)
     found = status(run)

@@ -24,7 +24,9 @@ def test_every_page_links_and_picture_exists(tmp_path: Path) -> None:
     assert all(path.stat().st_size < 40_000 for path in written)
     for page in tmp_path.glob("*.md"):
         for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
-            inside = link.replace("../guides/", str(GUIDES) + "/")
+            inside = link.replace("../guides/", f"{GUIDES}/").replace(
+                "../evaluation/", f"{GUIDES.parent}/evaluation/"
+            )
             assert (tmp_path / inside).exists(), f"{page.name} links to {link}"
 
 

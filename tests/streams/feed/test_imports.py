@@ -43,9 +43,13 @@ def stored(connection: psycopg.Connection) -> list[tuple[object, ...]]:
 
 
 def pending(connection: psycopg.Connection) -> list[tuple[object, ...]]:
-    return connection.execute(
-        "SELECT signal, region, day FROM pending_judgements ORDER BY 1, 2, 3"
+    """Spans of days that wait for a judge, without those of the nation above."""
+    assert connection.execute("SELECT count(*) FROM pending_judgements").fetchone() == (0,)
+    found = connection.execute(
+        "SELECT region, first_day, last_day FROM pending_spans WHERE signal = 'ili' ORDER BY 1, 2"
     ).fetchall()
+    assert {region for region, *_ in found} >= ({"TW"} if found else set())
+    return [row for row in found if row[0] != "TW"]
 
 
 def add_live(
@@ -76,31 +80,30 @@ def test_counts_are_stored_and_their_series_judged_again(connection: psycopg.Con
         ("TW-TPE", "all", "week", MONDAY + timedelta(7), 2.5),
     ]
     assert pending(connection) == [
-        ("ili", "TW-KHH", MONDAY),
-        ("ili", "TW-TPE", MONDAY),
-        ("ili", "TW-TPE", MONDAY + timedelta(7)),
+        ("TW-KHH", MONDAY, MONDAY + timedelta(6)),
+        ("TW-TPE", MONDAY, MONDAY + timedelta(13)),
     ]
 
 
 def test_importing_again_changes_only_what_differs(connection: psycopg.Connection) -> None:
     import_counts(connection, [count(1), count(2, region="TW-KHH")], replace=False)
-    connection.execute("DELETE FROM pending_judgements")
+    connection.execute("DELETE FROM pending_spans")
 
     done = import_counts(connection, [count(1), count(3, region="TW-KHH")], replace=False)
 
     assert (done.counts, done.added, done.changed) == (2, 0, 1)
     assert [row[-1] for row in stored(connection)] == [3, 1]
-    assert pending(connection) == [("ili", "TW-KHH", MONDAY)]
+    assert pending(connection) == [("TW-KHH", MONDAY, MONDAY + timedelta(6))]
 
 
 def test_other_strata_of_the_period_are_replaced(connection: psycopg.Connection) -> None:
     import_counts(connection, [count(1, stratum="0-6"), count(2, stratum="7-12")], replace=False)
-    connection.execute("DELETE FROM pending_judgements")
+    connection.execute("DELETE FROM pending_spans")
 
     import_counts(connection, [count(3)], replace=False)
 
     assert stored(connection) == [("TW-TPE", "all", "week", MONDAY, 3)]
-    assert pending(connection) == [("ili", "TW-TPE", MONDAY)]
+    assert pending(connection) == [("TW-TPE", MONDAY, MONDAY + timedelta(6))]
 
 
 @pytest.mark.parametrize("day", [MONDAY, MONDAY + timedelta(6)])
@@ -192,7 +195,7 @@ def test_an_import_is_taken_back(connection: psycopg.Connection, grain: ImportGr
     period = MONDAY + timedelta(7)
     import_counts(connection, [count(12, period=period, grain=grain)], replace=True)
     assert levels(connection) != before
-    connection.execute("DELETE FROM pending_judgements")
+    connection.execute("DELETE FROM pending_spans")
     chosen = Chosen("ili", grain, ("TW-TPE",), period, period)
 
     planned = remove_imports(connection, chosen, dry_run=True)
@@ -202,7 +205,8 @@ def test_an_import_is_taken_back(connection: psycopg.Connection, grain: ImportGr
 
     assert remove_imports(connection, chosen, dry_run=False) == planned
     assert stored(connection) == kept
-    assert pending(connection) == [("ili", "TW-TPE", period)]
+    last = period + timedelta(6 if grain == "week" else 0)
+    assert pending(connection) == [("TW-TPE", period, last)]
     assert levels(connection) == before
     assert remove_imports(connection, chosen, dry_run=False) == (0, 0, None, None, 0, 0)
     assert levels(connection) == before

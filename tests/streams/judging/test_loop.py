@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from detectors import Ears
 from schemas.alerts import Change, Closed, Discarded, Monitored, Suppressed, Verified
 from streams.config import load_configuration
 from streams.judging import loop
-from streams.judging.loop import JudgingLoop, judge_pending
+from streams.judging.loop import JudgingLoop, judge_history, judge_pending
 from streams.store.alerts import get_alert, get_history, list_alerts
 from streams.store.decisions import act
 from streams.store.pool import open_pool
@@ -187,11 +188,40 @@ def test_late_data_judge_the_periods_again_whose_baseline_holds_them(
     live(database_url, TAIPEI, {day(10): 7})
     judge(database_url, county)
     after = verdicts(database_url)
-    assert [p for p in after if after[p] != before[p]] == [day(i) for i in range(10, 18)]
+    # Daily verdicts look back far enough to see how the source reported.
+    assert [p for p in after if after[p] != before[p]] == [day(i) for i in range(10, 30)]
     live(database_url, TAIPEI, {day(28): 7})
     judge(database_url, county)
     changed = [p for p, v in verdicts(database_url).items() if v != after[p]]
     assert changed == [day(28), day(29)]  # and not beyond the last day of data
+
+
+def test_late_data_judge_no_week_whose_baseline_does_not_hold_them(
+    database_url: str, rules: Configuration
+) -> None:
+    weekly = only(rules, "nation-week")
+    live(database_url, TAIPEI, steady(56))
+    judge(database_url, weekly)
+    before = verdicts(database_url, "nation-week", "TW")
+    live(database_url, TAIPEI, {day(10): 7})
+    judge(database_url, weekly)
+    after = verdicts(database_url, "nation-week", "TW")
+    assert [p for p in after if after[p] != before[p]] == [day(7 * i) for i in range(1, 5)]
+
+
+def test_a_source_that_turns_to_weekly_reports_opens_one_alert(
+    database_url: str, county: Configuration
+) -> None:
+    daily = {day(i): 30 + i % 5 for i in range(120)}
+    weekly = {day(i): 224 for i in range(126, 190, 7)}
+    live(database_url, TAIPEI, daily | weekly | {day(168): 600})
+    live(database_url, KAOHSIUNG, {day(i): 30 + i % 5 for i in range(190)})
+    configuration = replace(county, detectors={"county-day": Ears(method="C2", baseline=56)})
+    judge(database_url, configuration)
+    found = verdicts(database_url)
+    assert [p for p, (_, alarm, *_) in found.items() if alarm] == [day(126), day(168)]
+    changed = [p for p, (*_, reason, _) in found.items() if reason == "reporting_changed"]
+    assert changed == [day(i) for i in range(133, 190, 7)]
 
 
 def test_verdicts_do_not_depend_on_the_order_of_arrival(
@@ -422,6 +452,22 @@ async def test_a_judge_that_lost_its_connection_leaves_its_work_to_the_next(
     assert len(alerts(database_url)) == 1
 
 
+async def test_a_later_look_counts_though_the_clock_was_set_back(
+    database_url: str, county: Configuration
+) -> None:
+    """202 cases stood beside a verdict on 2 of them, and nothing was pending."""
+    async with pool(database_url) as judges:
+        live(database_url, TAIPEI, steady(20) | {day(20): 4})
+        assert await judge_pending(judges, county) == 21
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE verdicts SET as_of = as_of + interval '1 day'")
+        live(database_url, TAIPEI, {day(20): 70})
+        assert await judge_pending(judges, county) == 1
+    observed, alarm, *_ = verdicts(database_url)[day(20)]
+    assert (observed, alarm) == (70, True)
+    assert len(alerts(database_url)) == 1
+
+
 async def test_an_older_look_never_replaces_a_newer_one(
     database_url: str, county: Configuration
 ) -> None:
@@ -497,6 +543,8 @@ async def test_judges_at_the_same_time_open_one_alert_and_agree(
             taken = 0
             while got := await judge_pending(opened, rules):
                 taken += got
+            while await judge_history(opened, rules, 1):
+                pass
         return taken
 
     assert sum(await asyncio.gather(*(work() for _ in range(4)))) == 3 * 24

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from streams.config import load_configuration
 from streams.health import judging_stands_still
 from streams.judging.isolating import isolate
 from streams.judging.loop import JudgingLoop, judge_pending
+from streams.judging.spans import Span
+from streams.judging.work import plan_work
 from streams.store.alerts import list_alerts
 from streams.store.pool import open_pool
-from streams.store.quarantine import list_quarantined, read_judging_state
+from streams.store.quarantine import Quarantined, list_quarantined, read_judging_state
 from tests.support.counted import live
 from tests.support.events import KAOHSIUNG, NEW_TAIPEI, TAIPEI
 from tests.support.store import rows
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.config import Configuration
-    from streams.store.quarantine import JudgingState, Quarantined
+    from streams.store.quarantine import JudgingState
 
 RULES = """\
 name: judged
@@ -267,6 +269,26 @@ def test_verdicts_that_cannot_be_stored_are_set_aside(
     (one,) = set_aside(database_url)
     assert (one.rule, one.region) == ("one", TAIPEI)
     assert "no such verdict" in one.reason
+
+
+def test_what_is_due_is_retried_in_parts(rules: Configuration) -> None:
+    """After a restart everything is due, and live changes wait for the look to end."""
+    now = datetime(2025, 4, 1, tzinfo=UTC)
+    due = [
+        Quarantined(
+            signal="ili", rule="one", region=f"R{i}", first_day=START, last_day=START, reason="",
+            failures=1, since=now, retry_at=now - timedelta(seconds=i), changes=1,
+        )
+        for i in range(500)
+    ]  # fmt: skip
+    work = plan_work({}, due, rules, now)
+    assert [one.region for one in work.retried] == [f"R{i}" for i in range(499, 299, -1)]
+    assert set(work.spans["one"]) == {one.region for one in work.retried}
+    # A live change of one of the others is judged, not put off.
+    changed = {"ili": {TAIPEI: Span(START, START)}}
+    others = [one.model_copy(update={"region": TAIPEI}) for one in due[:1]] + due[1:]
+    work = plan_work(changed, others, rules, now)
+    assert (TAIPEI in work.spans["one"], work.deferred) == (True, [])
 
 
 # ---------------------------------------------------------------- health

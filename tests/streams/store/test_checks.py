@@ -134,6 +134,10 @@ DAMAGE: dict[str, tuple[LiteralString, set[str]]] = {
         "INSERT INTO pending_judgements (signal, region, day) VALUES ('ili', 'XX', '2025-03-03')",
         {"pending"},
     ),
+    "history of no region": (
+        "SELECT pend_spans('{ili}', '{XX}', '{2025-03-03}', '{2025-03-03}')",
+        {"pending"},
+    ),
     "pending batch": (
         "INSERT INTO pending_facilities (batch_id, first_at, last_at) VALUES (99, now(), now())",
         {"pending"},

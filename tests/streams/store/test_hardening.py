@@ -216,3 +216,17 @@ def test_databases_elsewhere_are_named(database_url: str, reader: psycopg.Connec
     with psycopg.connect(database_url) as connection:
         assert "postgres" in open_databases(connection, reader.info.user)
         assert connection.info.dbname not in open_databases(connection, reader.info.user)
+
+
+def test_the_reader_of_a_restored_database_gets_no_temporary_objects(database_url: str) -> None:
+    name = f"reader_{uuid.uuid4().hex[:10]}"
+    with psycopg.connect(database_url) as connection:
+        database = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("GRANT TEMP ON DATABASE {} TO PUBLIC").format(database))
+        grant_reader(connection, name, None)
+        may = connection.execute(
+            "SELECT has_database_privilege(%s, current_database(), 'TEMP')", (name,)
+        ).fetchone()
+        role = sql.Identifier(name)
+        connection.execute(sql.SQL("DROP OWNED BY {}; DROP ROLE {}").format(role, role))
+    assert may == (False,)

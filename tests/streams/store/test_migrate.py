@@ -49,12 +49,14 @@ MIGRATIONS = [
     "0047_retention",
     "0048_as_of",
     "0049_facilities_by_source",
+    "0050_pending_spans",
     "0052_linking_on_request",
     "0053_access_epoch",
     "0054_brief_locks",
     "0055_neighbours_and_age",
     "0056_redacted_letters",
     "0057_one_table_of_parts",
+    "0059_looks",
     "0061_worsened_alerts",
 ]
 
@@ -212,6 +214,49 @@ def test_batches_that_wait_bring_their_changes_along(plain: str) -> None:
     migrate_below(plain, "9")
     assert rows(plain, changes) == before
     assert rows(plain, "SELECT count(*) FROM pending_roll_ups") == [(3,)]
+
+
+def test_history_that_waits_becomes_spans(plain: str) -> None:
+    migrate_below(plain, "0050")
+    with psycopg.connect(plain) as connection:
+        connection.execute(
+            "INSERT INTO regions (code, name_zh, name_en, level, parent) "
+            "VALUES ('TW', '臺灣', 'Taiwan', 'nation', NULL), "
+            "('TW-TPE', '臺北市', 'Taipei City', 'county', 'TW')"
+        )
+        connection.execute(
+            "INSERT INTO region_ancestors (region, ancestor, level) VALUES ('TW', 'TW', 'nation'), "
+            "('TW-TPE', 'TW-TPE', 'county'), ('TW-TPE', 'TW', 'nation')"
+        )
+        # Three years of an import, a single day long before, an unknown region; live changes.
+        connection.execute(
+            "INSERT INTO pending_judgements (signal, region, day, noted_at) "
+            "SELECT s, 'TW-TPE', current_date - n, now() - interval '2 hours' "
+            "FROM generate_series(30, 1100) n, unnest(ARRAY['ili', 'fever']) s "
+            "UNION ALL SELECT 'ili', 'TW-TPE', current_date - 1200, now() "
+            "UNION ALL SELECT 'ili', 'TW-XXX', current_date - 1200, now() "
+            "UNION ALL SELECT 'ili', 'TW-TPE', current_date - n, now() - interval '1 minute' "
+            "FROM unnest(ARRAY[0, 0, 27]) n"
+        )
+    migrate_below(plain, "9")
+    assert rows(
+        plain,
+        "SELECT current_date - day, count(*), min(now() - noted_at) < '1 hour' "
+        "FROM pending_judgements GROUP BY 1 ORDER BY 1",
+    ) == [(0, 2, True), (27, 1, True)]
+    assert rows(
+        plain,
+        "SELECT signal, region, current_date - first_day, current_date - last_day, "
+        "now() - noted_at > '1 hour' FROM pending_spans ORDER BY 1, 2, 4",
+    ) == [
+        ("fever", "TW", 1100, 30, True),
+        ("fever", "TW-TPE", 1100, 30, True),
+        ("ili", "TW", 1100, 30, True),
+        ("ili", "TW", 1200, 1200, True),
+        ("ili", "TW-TPE", 1100, 30, True),
+        ("ili", "TW-TPE", 1200, 1200, True),
+        ("ili", "TW-XXX", 1200, 1200, True),
+    ]
 
 
 def test_alerts_from_before_the_history_get_one(plain: str, configuration: Configuration) -> None:

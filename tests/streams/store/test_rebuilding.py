@@ -117,14 +117,19 @@ async def test_batches_of_a_worker_that_wrote_no_roll_ups_are_made_up_for(
         await deliver(running, [(1, HERE), (1, HERE._replace(event=1, day=2))], at)
     with psycopg.connect(database_url) as connection:
         connection.execute("TRUNCATE pending_roll_ups, pending_facilities, daily_counts")
-        connection.execute("TRUNCATE pending_judgements")
+        connection.execute("TRUNCATE pending_judgements, pending_spans")
     done = await asyncio.to_thread(rebuilt, database_url)
     assert {one.part for one in done} == set(Part)
     assert all(one.done <= one.slices for one in done)
     assert is_true(database_url)
     assert levels_are_true(database_url)
-    days = rows(database_url, "SELECT DISTINCT region, day::text FROM pending_judgements")
-    assert sorted(days) == [(TAIPEI, "2025-03-01"), (TAIPEI, "2025-03-02")]
+    days = rows(
+        database_url, "SELECT DISTINCT region, first_day::text, last_day::text FROM pending_spans"
+    )
+    assert sorted(days) == [
+        ("TW", "2025-03-01", "2025-03-02"),
+        (TAIPEI, "2025-03-01", "2025-03-02"),
+    ]
 
 
 async def test_commits_go_on_while_roll_ups_are_rebuilt(

@@ -41,7 +41,7 @@ async def test_lost_series_are_named_and_nothing_is_invented(
     assert done.exit_code == 0, done.output
     assert counts(database_url) == before
     assert ("ili", NEW_TAIPEI) in rows(
-        database_url, "SELECT DISTINCT signal, region FROM pending_judgements"
+        database_url, "SELECT DISTINCT signal, region FROM pending_spans"
     )
     assert_consistent(database_url)
 

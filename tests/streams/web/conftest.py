@@ -48,7 +48,7 @@ def database(web_database: str) -> str:
     with psycopg.connect(web_database) as connection:
         connection.execute(
             "TRUNCATE users, web_sessions, api_tokens, sign_in_failures, alerts, alert_events, "
-            "verdicts, pending_judgements RESTART IDENTITY CASCADE"
+            "verdicts, pending_judgements, pending_spans RESTART IDENTITY CASCADE"
         )
     return web_database
 
