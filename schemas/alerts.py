@@ -550,6 +550,5 @@ class Alert(_Model):
     @property
     def unread_since(self) -> datetime:
         """When it was announced, the last time."""
-        return max(
-            at for at in (self.opened_at, self.resumed_at, self.worsened_at) if at is not None
-        )
+        again = [at for at in (self.resumed_at, self.worsened_at) if at is not None]
+        return max(again, default=self.opened_at)
