@@ -17,6 +17,7 @@ __all__ = [
     "Alert",
     "AlertEvent",
     "AlertStatus",
+    "Announced",
     "Assessed",
     "Assigned",
     "Change",
@@ -45,6 +46,7 @@ __all__ = [
     "Suppressed",
     "Updated",
     "Verified",
+    "Worsened",
     "change_adapter",
 ]
 
@@ -260,6 +262,28 @@ class Updated(_Numbers):
     kind: Literal["updated"] = "updated"
 
 
+class Announced(_Model):
+    """The figures of an alert that were announced last: when it opened, resumed or worsened."""
+
+    period: date = Field(description="First day of the period")
+    observed: float
+    grain: Grain
+    rule: str = Field(description="Rule of the figures")
+    worsened: tuple[datetime, ...] = Field(
+        default=(), description="When it worsened within the day before the last time"
+    )
+
+
+class Worsened(_Numbers):
+    """The count of an open alert is a multiple of what was last announced.
+
+    The alert is to be looked at again, as after `resumed`; its status stays.
+    """
+
+    kind: Literal["worsened"] = "worsened"
+    before: Announced = Field(description="The figures that were announced last")
+
+
 class Resumed(_Numbers):
     """An exceedance began on an open alert whose exceedances had ended, or were taken back.
 
@@ -414,6 +438,7 @@ Change = Annotated[
     Opened
     | Updated
     | Resumed
+    | Worsened
     | Revised
     | Ended
     | Suppressed
@@ -511,8 +536,14 @@ class Alert(_Model):
     )
     begun_to: date | None = Field(
         default=None,
-        description="Last day of the latest exceedance when it opened, or resumed the last time: "
-        "by its age then it was announced or not",
+        description="Last day of the latest exceedance when it opened, resumed or worsened the "
+        "last time: by its age then it was announced or not",
+    )
+    worsened_at: datetime | None = Field(
+        default=None, description="When its count became a multiple of what was announced"
+    )
+    announced: Announced | None = Field(
+        default=None, description="The figures that were announced last"
     )
     updated_at: datetime
 
@@ -529,4 +560,5 @@ class Alert(_Model):
     @property
     def unread_since(self) -> datetime:
         """When it was announced, the last time."""
-        return self.resumed_at or self.opened_at
+        again = [at for at in (self.resumed_at, self.worsened_at) if at is not None]
+        return max(again, default=self.opened_at)

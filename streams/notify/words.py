@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from schemas.alerts import Absorbed, Ended, Revised
+from schemas.alerts import Absorbed, Ended, Revised, Worsened
 from schemas.config import Title
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ KIND_WORDS: Final[Mapping[str, Title]] = {
     "opened": Title(en="new alert", zh="新预警"),
     "updated": Title(en="new numbers", zh="数据更新"),
     "resumed": Title(en="above the threshold again", zh="再次超过阈值"),
+    "worsened": Title(en="risen sharply since it was last announced", zh="较上次通知大幅上升"),
     "revised": Title(en="gone after corrections", zh="数据更正后不再超阈值"),
     "ended": Title(en="exceedances have ended, closing is proposed", zh="超阈值已结束，建议关闭"),
     "suppressed": Title(en="exceedance without a new alert", zh="再次超阈值（不另发预警）"),
@@ -89,6 +90,9 @@ def event_words(change: Change, alert: Alert) -> Title:
                 en=f"raised from {was.en} to {now.en}, {words.en}",
                 zh=f"级别由{was.zh}升为{now.zh}，{words.zh}",
             )
+        case Worsened(before=before) if before.grain == (change.grain or alert.grain):
+            numbers = f"{before.observed:,.0f} → {change.figures.observed:,.0f}"
+            return Title(en=f"{words.en} ({numbers})", zh=f"{words.zh}（{numbers}）")
     return words
 
 

@@ -63,11 +63,17 @@ class NeighbourQuestion(NamedTuple):
 
 
 async def roll_up(connection: AsyncConnection) -> int:
-    """Bring the counts by facility up to date with the commits; return how many batches came in."""
+    """Bring the counts by facility up to date with the commits; return how many batches came in.
+
+    A few batches in each transaction: the lock is not held for long.
+    """
     batches = 0
-    while taken := await roll_up_some(connection):
+    while True:
+        async with connection.transaction():
+            taken = await roll_up_some(connection)
+        if not taken:
+            return batches
         batches += taken
-    return batches
 
 
 async def roll_up_some(connection: AsyncConnection) -> int:

@@ -58,6 +58,7 @@ MIGRATIONS = [
     "0057_one_table_of_parts",
     "0059_looks",
     "0060_usual_in_steps",
+    "0061_worsened_alerts",
 ]
 
 
