@@ -134,7 +134,8 @@ GROUP BY 1
 """
 
 NEIGHBOURS: Final[LiteralString] = """
-SELECT n.alert, n.region, v.observed, v.expected, v.upper, v.alarm
+SELECT n.alert, n.region, v.observed, v.expected, v.upper, v.alarm,
+       v.reason = 'incomplete'
 FROM unnest(%(alerts)s::int[], %(rules)s::text[], %(periods)s::date[], %(ranks)s::int[],
             %(regions)s::text[]) AS n(alert, rule, period, rank, region)
 JOIN verdicts v ON v.rule = n.rule AND v.region = n.region AND v.period = n.period

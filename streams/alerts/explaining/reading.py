@@ -177,11 +177,18 @@ async def read_neighbours(
         "ranks": [rank for _, rank, _ in wanted],
         "regions": [region for _, _, region in wanted],
     }
-    for alert, region, observed, expected, upper, alarm in await _rows(
+    for alert, region, observed, expected, upper, alarm, incomplete in await _rows(
         connection, NEIGHBOURS, values
     ):
         readings[alert].neighbours.append(
-            Neighbour(region=region, observed=observed, expected=expected, upper=upper, alarm=alarm)
+            Neighbour(
+                region=region,
+                observed=observed,
+                expected=expected,
+                upper=upper,
+                alarm=alarm,
+                incomplete=incomplete,
+            )
         )
 
 

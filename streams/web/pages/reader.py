@@ -87,9 +87,11 @@ class Reader:
         """Name a period."""
         return self.of(period_name(period, grain, self.configuration))
 
-    def number(self, value: float | None) -> str:
-        """Write a number."""
-        return "–" if value is None else amount(value)
+    def number(self, value: float | None, *, incomplete: bool = False) -> str:
+        """Write a number, with a sign before it where it is a lower bound."""
+        if value is None:
+            return "–"
+        return f"≥{amount(value)}" if incomplete else amount(value)
 
     def sentence(self, alert: Alert) -> str:
         """Tell an alert in a sentence."""

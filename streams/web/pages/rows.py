@@ -112,7 +112,7 @@ def make_row(
     return Row(
         headline=told,
         reasons=reader.reasons(alert),
-        observed=reader.number(alert.observed),
+        observed=reader.number(alert.observed, incomplete=alert.incomplete),
         expected="" if alert.expected is None else reader.number(alert.expected),
         ratio=reader.ratio(alert.observed, alert.expected),
         spark=spark(points, course),

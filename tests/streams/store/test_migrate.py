@@ -53,6 +53,7 @@ MIGRATIONS = [
     "0053_access_epoch",
     "0054_brief_locks",
     "0059_looks",
+    "0063_incomplete",
 ]
 
 
