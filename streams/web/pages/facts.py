@@ -52,7 +52,7 @@ def figures(alert: Alert, reader: Reader) -> list[Figure]:
         Figure(reader.of(Words.EXPECTED), reader.number(alert.expected)),
         Figure(reader.of(Words.UPPER), reader.number(alert.upper)),
         Figure(reader.of(Words.EXCESS), reader.number(excess, incomplete=alert.incomplete),
-               reader.ratio(alert.observed, alert.expected)),
+               reader.ratio(alert.observed, alert.expected, incomplete=alert.incomplete)),
         Figure(t("figure.exceedances"), str(alert.exceedances), grain),
         Figure(t("figure.peak"), reader.number(alert.peak, incomplete=alert.incomplete
                and alert.peak == alert.observed)),
