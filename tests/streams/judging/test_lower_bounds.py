@@ -13,6 +13,7 @@ import pytest
 
 from detectors.contract import Panel, Reason
 from detectors.registry import DETECTORS, parse_detector
+from streams.alerts.following import explain_changed
 from streams.config import load_configuration
 from streams.judging.loop import judge_pending
 from streams.judging.lower_bounds import judge_panel
@@ -361,6 +362,24 @@ def test_a_low_lower_bound_says_nothing_and_ends_nothing(
     assert alerts_of(database_url, "s")[0].quiet_since is None
     judged(database_url, configured, dict.fromkeys(range(98, 105), 5.0))
     assert alerts_of(database_url, "s")[0].quiet_since == day(91)
+
+
+def test_the_explanation_of_a_lower_bound_tells_no_growth(
+    database_url: str, configured: Configuration
+) -> None:
+    judged(database_url, configured, QUIET | without_outage(60, range(84, 91)))
+
+    async def explain() -> None:
+        async with worker(database_url, configured) as at_work:
+            await explain_changed(at_work.pool, configured)
+
+    asyncio.run(explain())
+    (alert,) = alerts_of(database_url, "s")
+    told = alert.explanation
+    assert told is not None
+    assert (told.period, told.incomplete) == (day(84), True)
+    assert told.excess == pytest.approx(300 - (alert.expected or 0))
+    assert (told.growth_per_day, told.doubling_days) == (None, None)
 
 
 def test_a_correction_takes_an_exceedance_of_a_lower_bound_back(
