@@ -81,6 +81,11 @@ class Figures(_Model):
     upper: float | None = Field(default=None, description="Alarm threshold")
     score: float | None = None
     p_value: float | None = None
+    incomplete: bool = Field(
+        default=False,
+        description="Days of the period are missing: observed is the sum of those that arrived, "
+        "a lower bound",
+    )
 
 
 class Contribution(_Model):
@@ -106,6 +111,7 @@ class Neighbour(_Model):
     expected: float | None
     upper: float | None
     alarm: bool = Field(description="In exceedance; else only well above what is expected")
+    incomplete: bool = Field(default=False, description="observed is a lower bound")
 
 
 class DataQuality(_Model):
@@ -137,6 +143,11 @@ class Explanation(_Model):
 
     as_of: datetime
     period: date = Field(description="The period that is explained: the latest in exceedance")
+    incomplete: bool = Field(
+        default=False,
+        description="Days of the period are missing: the excess is a lower bound, and growth is "
+        "not computed",
+    )
     excess: float | None = Field(description="Observed less expected")
     growth_until: date | None = Field(
         default=None, description="Last whole day of the period; later ones are still coming in"
@@ -505,6 +516,11 @@ class Alert(_Model):
     upper: float | None = Field(description="Alarm threshold of that period")
     score: float | None = None
     p_value: float | None = None
+    incomplete: bool = Field(
+        default=False,
+        description="Days of that period are missing: observed is the sum of those that arrived, "
+        "a lower bound",
+    )
     peak: float = Field(description="Highest count among the periods in exceedance")
     revised: Figures | None = Field(
         default=None, description="The latest period as corrections left it, without exceedance"

@@ -272,6 +272,7 @@ def may_wait(alert: Alert, changes: Sequence[Change]) -> bool:
         and (told.detector, told.config_version) == (alert.detector, alert.config_version)
         and (told.leading_rule, told.severity or alert.severity)
         == (alert.leading_rule, alert.severity)
+        and alert.incomplete == new.incomplete
         and _near(alert.observed, new.observed)
         and _near(alert.peak, told.peak)
         and _near(alert.expected, new.expected)
@@ -293,6 +294,7 @@ def _reported(alert: Alert) -> Figures:
         upper=alert.upper,
         score=alert.score,
         p_value=alert.p_value,
+        incomplete=alert.incomplete,
     )
 
 

@@ -247,6 +247,7 @@ def figure_fields(figures: Figures) -> dict[str, Any]:
         "upper": figures.upper,
         "score": figures.score,
         "p_value": figures.p_value,
+        "incomplete": figures.incomplete,
     }
 
 

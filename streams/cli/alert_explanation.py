@@ -33,7 +33,7 @@ def explanation_facts(alert: Alert, configuration: Configuration) -> list[tuple[
         for one in told.neighbours
     )
     facts = [
-        ("excess", number(told.excess)),
+        ("excess", f"{'at least ' if told.incomplete else ''}{number(told.excess)}"),
         ("growth", _growth(told)),
         ("completeness", _completeness(told)),
         ("facilities", _parts(told.facilities)),

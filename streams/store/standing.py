@@ -172,8 +172,8 @@ async def read_exceedances(
     """Return the exceedances in ranges of periods, in order."""
     wanted = sorted(ranges)
     cursor = await connection.execute(
-        "SELECT rule, region, v.period, v.observed, v.expected, v.upper, v.score, v.p_value "
-        "FROM unnest(%s::text[], %s::text[], %s::date[], %s::date[]) "
+        "SELECT rule, region, v.period, v.observed, v.expected, v.upper, v.score, v.p_value, "
+        "v.reason = 'incomplete' FROM unnest(%s::text[], %s::text[], %s::date[], %s::date[]) "
         "AS k(rule, region, first, last) JOIN verdicts v USING (rule, region) "
         "WHERE v.alarm AND v.period BETWEEN k.first AND k.last ORDER BY 1, 2, 3",
         (
@@ -210,10 +210,10 @@ async def find(connection: AsyncConnection, looks: Sequence[Look]) -> list[Found
             exceedances,
             first,
             peak,
-            _figures(numbers[:6]) if exceedances else None,
+            _figures(numbers[:7]) if exceedances else None,
             quiet,
             quiet_since,
-            _figures(numbers[6:]) if numbers[7] is not None else None,
+            _figures(numbers[7:]) if numbers[8] is not None else None,
             announced,
             recent,
         )
@@ -240,7 +240,7 @@ async def new_ids(connection: AsyncConnection, count: int) -> list[int]:
 
 
 def _figures(numbers: Iterable[Any]) -> Figures:
-    period, observed, expected, upper, score, p_value = numbers
+    period, observed, expected, upper, score, p_value, incomplete = numbers
     return Figures(
         period=period,
         observed=observed,
@@ -248,6 +248,7 @@ def _figures(numbers: Iterable[Any]) -> Figures:
         upper=upper,
         score=score,
         p_value=p_value,
+        incomplete=incomplete,
     )
 
 
@@ -320,7 +321,9 @@ _FIND = """
 SELECT x.exceedances, x.first_period, x.peak, q.quiet, q.quiet_since,
        s.observed, r.observed,
        x.last_period, l.observed, l.expected, l.upper, l.score, l.p_value,
-       n.period, n.observed, n.expected, n.upper, n.score, n.p_value
+       l.reason = 'incomplete',
+       n.period, n.observed, n.expected, n.upper, n.score, n.p_value,
+       n.reason = 'incomplete'
 FROM ROWS FROM (unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::date[], %s::int[],
                       %s::date[], %s::date[]))
     WITH ORDINALITY AS k(rule, region, since, alert_id, reported, ended_after, complete_to,

@@ -389,3 +389,31 @@ def test_growth_says_which_days_and_is_none_of_days_before_the_exceedance(
     else:
         assert found[0].endswith(en)
         assert found[1].endswith(zh)
+
+
+def test_a_lower_bound_is_called_one(configuration: Configuration) -> None:
+    title = configuration.surveillance.signals["ili"].title
+    en, zh = told(configuration, incomplete=True, observed=193.0, expected=42.0, upper=57.8)
+    assert en == (
+        f"{title.en} in Taipei City: at least 193 visits in week 35 of 2025 (25–31 August) in the "
+        "days that have arrived, at least 4.5 times the 42 expected and above the alarm threshold "
+        "of 58."
+    )
+    assert zh == (
+        f"2025年第35周（8月25日至31日），臺北市{title.zh}就诊至少193人次（部分日期的数据尚未到达），"
+        "至少为预期（42人次）的4.5倍，超过预警阈值（58人次）。"
+    )
+
+
+@pytest.mark.parametrize(
+    ("observed", "en", "zh"),
+    [
+        (43, "at least 43% more than the 30 expected", "至少比预期（30例）高43%"),
+        (56, "at least 86% more than the 30 expected", "至少比预期（30例）高86%"),
+        (59, "at least 1.9 times the 30 expected", "至少为预期（30例）的1.9倍"),
+        (359, "at least 11 times the 30 expected", "至少为预期（30例）的11倍"),
+    ],
+)
+def test_the_multiple_of_a_lower_bound_is_rounded_down(observed: float, en: str, zh: str) -> None:
+    counted = Unit("case", "cases", "例")
+    assert comparison(observed, 30, counted, incomplete=True) == (en, zh)

@@ -186,11 +186,16 @@ async def read_neighbours(
         "regions": [region for _, _, region in wanted],
     }
     found = await _rows(connection, NEIGHBOURS, values) if wanted else []
-    for alert, region, observed, expected, upper, alarm, could_be_judged in found:
+    for alert, region, observed, expected, upper, alarm, incomplete, could_be_judged in found:
         if could_be_judged:
             judged[alert].append(
                 Neighbour(
-                    region=region, observed=observed, expected=expected, upper=upper, alarm=alarm
+                    region=region,
+                    observed=observed,
+                    expected=expected,
+                    upper=upper,
+                    alarm=alarm,
+                    incomplete=incomplete,
                 )
             )
         else:

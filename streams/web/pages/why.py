@@ -69,7 +69,7 @@ def why(alert: Alert, reader: Reader, q_value: float | None) -> Why | None:
         period=reader.period(told.period, alert.grain),
         older=told.period != alert.last_period,
         facts=[
-            Fact(t("why.excess"), _signed(told.excess, reader)),
+            Fact(t("why.excess"), _signed(told, reader)),
             _growth(told, reader),
             _completeness(told, reader),
             _around(told, reader),
@@ -81,15 +81,17 @@ def why(alert: Alert, reader: Reader, q_value: float | None) -> Why | None:
     )
 
 
-def _signed(value: float | None, reader: Reader) -> str:
+def _signed(told: Explanation, reader: Reader) -> str:
+    value = told.excess
     if value is None:
         return reader.t("why.unknown")
-    return f"+{reader.number(value)}" if value > 0 else reader.number(value)
+    sign = "≥" if told.incomplete else ""
+    return f"{sign}{'+' if value > 0 else ''}{reader.number(value)}"
 
 
 def _growth(told: Explanation, reader: Reader) -> Fact:
     t = reader.t
-    if told.latest_week is None or told.week_before is None:
+    if told.incomplete or told.latest_week is None or told.week_before is None:
         return Fact(t("why.growth"), t("why.unknown"))
     text = t("why.growth_text", now=reader.number(told.latest_week),
              before=reader.number(told.week_before))  # fmt: skip
@@ -209,7 +211,8 @@ def _neighbours(told: Explanation, reader: Reader, signal: str) -> Group:
     top = max((max(one.observed, one.expected or 0) for one in parts), default=0.0)
     bars = []
     for one in parts:
-        now, usual = reader.number(one.observed), reader.number(one.expected)
+        now = reader.number(one.observed, incomplete=one.incomplete)
+        usual = reader.number(one.expected)
         text = reader.t("why.bar_expected", now=now, usual=usual)
         name = f"{reader.place(one.region)} ◆" if one.alarm else reader.place(one.region)
         drawing = bar(one.observed, one.expected, top, f"{name}: {text}")

@@ -259,6 +259,14 @@ def test_a_corrected_alert_shows_both_values(run: Run, database: str) -> None:
     assert "2009-W32: from 45 to nothing" in run("alerts", "show", gone).stdout
 
 
+def test_a_lower_bound_is_called_one(run: Run, database: str) -> None:
+    alert = open_alert(database, figures=figures(193, incomplete=True))
+    shown = run("alerts", "show", alert).stdout
+    assert "at least 193 (counts of some days are missing)" in shown
+    assert "in the days that have arrived" in shown
+    assert "≥193" in run("alerts", "list").stdout
+
+
 def test_the_history_tells_who_when_and_why(run: Run, database: str) -> None:
     alert = add_alert(database)
     decide(database, alert, Verified(note="asked the clinic"), actor="wang")

@@ -59,6 +59,7 @@ MIGRATIONS = [
     "0059_looks",
     "0060_usual_in_steps",
     "0061_worsened_alerts",
+    "0063_incomplete",
 ]
 
 
