@@ -13,7 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["outbreak_runs"]
+    from detectors.contract import FloatArray
+
+__all__ = ["outbreak_runs", "run_of", "total_between"]
 
 
 def outbreak_runs(
@@ -24,8 +26,8 @@ def outbreak_runs(
 ) -> NDArray[np.bool_]:
     """Extend outlying counts to the run of high counts around each.
 
-    A run with more than `longest` known counts is no outbreak but a new level: none of its counts
-    is returned, outlying or not. Missing counts do not end a run.
+    Of a run with more than `longest` known counts none is returned, outlying or not.
+    Missing counts do not end a run.
 
     Parameters
     ----------
@@ -40,15 +42,23 @@ def outbreak_runs(
     array([[1, 1, 0, 0, 0, 0]])
     """
     inside = outlying | high | ~known
-    first, last = _runs(inside)
+    first, last = run_of(inside)
     found: NDArray[np.bool_] = (
-        inside & (_between(outlying, first, last) > 0) & (_between(known, first, last) <= longest)
+        inside
+        & (total_between(outlying, first, last) > 0)
+        & (total_between(known, first, last) <= longest)
     )
     return found
 
 
-def _runs(inside: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the first and the last step of the run that each step inside one lies in."""
+def run_of(inside: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give the first and the last step of the run that each step inside one lies in.
+
+    Examples
+    --------
+    >>> run_of(np.array([[True, True, False, True]]))[1][:, [0, 1, 3]]
+    array([[1, 1, 3]])
+    """
     steps = inside.shape[1]
     step = np.arange(steps)
     before = np.maximum.accumulate(np.where(inside, -1, step), axis=1)
@@ -56,14 +66,20 @@ def _runs(inside: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]
     return before + 1, after - 1
 
 
-def _between(
-    where: NDArray[np.bool_], first: NDArray[np.intp], last: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Count in each row from `first` to `last`, both included."""
-    total = np.zeros((where.shape[0], where.shape[1] + 1), dtype=np.intp)
-    np.cumsum(where, axis=1, out=total[:, 1:])
+def total_between(
+    values: NDArray[np.bool_] | FloatArray, first: NDArray[np.intp], last: NDArray[np.intp]
+) -> FloatArray:
+    """Add up in each row from `first` to `last`, both included.
+
+    Examples
+    --------
+    >>> total_between(np.array([[1.0, 2.0, 4.0]]), np.array([[0, 1]]), np.array([[1, 2]]))
+    array([[3., 6.]])
+    """
+    total = np.zeros((values.shape[0], values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=total[:, 1:])
     upper = np.take_along_axis(total, np.maximum(last + 1, first), axis=1)
     # Steps outside any run may point past the end.
-    begin = np.minimum(first, where.shape[1])
-    found: NDArray[np.intp] = upper - np.take_along_axis(total, begin, axis=1)
+    begin = np.minimum(first, values.shape[1])
+    found: FloatArray = upper - np.take_along_axis(total, begin, axis=1)
     return found

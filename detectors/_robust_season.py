@@ -18,12 +18,11 @@ Outbreaks of the past are left out: a count whose Anscombe residual
 
 is above :math:`3 + 0.7\sqrt{\phi/\mu}` has weight 0 in the next fit; the second term allows for
 the skewness of small counts. In the last two fits, so have the counts of the run around it whose
-residuals are above 1, unless the run has lasted for more than half a year and is a new level
-(`detectors._outbreak_runs`). Then the level of the latest steps is followed as far as levels of
-the past have lasted (`detectors._level_drift`), and dates that come every year with a count of
-their own get it (`detectors._recurring_days`). Time is counted back from the judged step, so that
-all series and steps share one design, and the normal equations of all of them are one matrix
-product.
+residuals are above 1, unless the run has lasted for more than half a year
+(`detectors._outbreak_runs`). Outbreaks that are so large a part of the history that they hide each
+other are taken out before, by `detectors._lasting_outbreaks`. Then the level
+of the latest steps is followed as far as levels of the past have lasted (`detectors._level_drift`),
+and dates that come every year with a count of their own get it (`detectors._recurring_days`).
 """
 
 from __future__ import annotations
@@ -32,7 +31,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from detectors._lasting_outbreaks import counts_to_keep
 from detectors._level_drift import follow_level
+from detectors._log_linear import ETA, Problems, Terms, dispersion_of
 from detectors._outbreak_runs import outbreak_runs
 from detectors._recurring_days import recurring_factors
 
@@ -49,57 +50,10 @@ _OUTLYING = 3.0
 _SKEWED = (0.0, 0.0, 0.7, 0.7)
 #: Residual down to which the counts around an outlying one belong to the same outbreak.
 _SHOULDER = 1.0
-#: Prior standard deviations: of the trend in a year, of the harmonics, of the weekdays (whose
-#: week-ends may be all but empty).
-_TREND_SD, _SEASON_SD, _WEEKDAY_SD = 0.2, (0.7, 0.35), 3.0
-#: Years before the judged step at which the level is written.
-_CENTRE = 2.5
 #: Least share of the counts that are free while the terms' true number is not known.
 _FREE = 0.5
 #: The dispersion of few counts is itself uncertain: Student's t has this much more in its tails.
 _UNCERTAIN = 4.0
-#: A ridge that keeps columns without any information at 0, in units of one count.
-_RIDGE = 1e-6
-#: Largest logarithm of a mean: counts reach 1e100.
-_ETA = 231.0
-
-
-class Terms(NamedTuple):
-    """Which terms the log-linear model has."""
-
-    #: Steps in a year.
-    period: float
-    harmonics: int
-    trend: bool
-    weekdays: bool
-    #: By how much the weight of a step falls with each step in the average of the latest ones.
-    memory: float = 0.7
-    #: Longest outbreak in years, beyond which a run of high counts is a new level; 0 where
-    #: outlying counts are left out one by one.
-    longest: float = 0.5
-
-    def design(self, back: FloatArray) -> FloatArray:
-        """Return the design of steps that lie `back` before the judged one, shape [step, term]."""
-        columns = [np.ones_like(back)]
-        if self.trend:
-            columns.append(1.0 - back / (_CENTRE * self.period))
-        for order in range(1, self.harmonics + 1):
-            angle = 2.0 * np.pi * order * back / self.period
-            columns += [np.cos(angle), np.sin(angle)]
-        if self.weekdays:
-            columns += [(back % 7 == day).astype(np.float64) - 1.0 / 7.0 for day in range(1, 7)]
-        return np.stack(columns, axis=1)
-
-    def precision(self) -> FloatArray:
-        """Return the diagonal of Lambda, shape [term]."""
-        spread = [np.inf]
-        if self.trend:
-            spread.append(_TREND_SD * _CENTRE)
-        for order in range(self.harmonics):
-            spread += [_SEASON_SD[order]] * 2
-        if self.weekdays:
-            spread += [_WEEKDAY_SD] * 6
-        return 1.0 / np.array(spread) ** 2
 
 
 class Baseline(NamedTuple):
@@ -108,70 +62,6 @@ class Baseline(NamedTuple):
     means: FloatArray
     #: phi of a new count, the uncertainty of the mean included.
     dispersion: FloatArray
-
-
-class _Problems(NamedTuple):
-    """Counts and design of some windows; arrays of shape `[problem, step]` but for the design."""
-
-    y: FloatArray
-    known: FloatArray
-    #: log n; None without exposure.
-    offset: FloatArray | None
-    x: FloatArray
-    #: Products of two columns, each pair once, and where in a matrix they belong.
-    square: FloatArray
-    place: np.ndarray[tuple[int, ...], np.dtype[np.intp]]
-    precision: FloatArray
-    #: Steps that an outbreak lasts at most.
-    longest: float
-
-    @classmethod
-    def of(
-        cls, counts: FloatArray, guard: int, terms: Terms, offset: FloatArray | None
-    ) -> _Problems:
-        window = counts.shape[1]
-        x = terms.design(np.arange(window + guard, guard, -1, dtype=np.float64))
-        one, two = np.triu_indices(x.shape[1])
-        place = np.empty((x.shape[1], x.shape[1]), dtype=np.intp)
-        place[one, two] = place[two, one] = np.arange(one.size)
-        known = ~np.isnan(counts)
-        return cls(
-            y=np.where(known, counts, 0.0),
-            known=known.astype(np.float64),
-            offset=None if offset is None else offset[:, :window],
-            x=x,
-            square=x[:, one] * x[:, two],
-            place=place,
-            precision=terms.precision(),
-            longest=terms.longest * terms.period,
-        )
-
-    def log_means(self, beta: FloatArray) -> FloatArray:
-        eta = beta @ self.x.T
-        if self.offset is not None:
-            eta = eta + self.offset
-        return np.clip(eta, -_ETA, _ETA)
-
-    def normal(self, working: FloatArray, phi: FloatArray) -> FloatArray:
-        """N, shape `[problem, term, term]`."""
-        prior = phi[:, None, None] * np.diag(self.precision)
-        ridge = _RIDGE * np.eye(self.precision.size)
-        normal: FloatArray = (working @ self.square)[:, self.place] + prior + ridge
-        return normal
-
-    def improve(
-        self, beta: FloatArray, weight: FloatArray, phi: FloatArray, steps: int
-    ) -> FloatArray:
-        """Improve the coefficients by Fisher scoring."""
-        for _ in range(steps):
-            mean = np.exp(self.log_means(beta))
-            normal = self.normal(weight * mean, phi)
-            gradient = (weight * (self.y - mean)) @ self.x - phi[:, None] * self.precision * beta
-            change = np.linalg.solve(normal, gradient[..., None])[..., 0]
-            # A step that would change a term by more than e^2 is held back; far off, the curvature
-            # misleads.
-            beta = beta + np.clip(change, -2.0, 2.0)
-        return beta
 
 
 def fit_baseline(
@@ -204,7 +94,9 @@ def fit_baseline(
         shape `[predict + 1, year, problem]`, 0 where they do not.
     """
     offset = None if exposure is None else np.log(exposure)
-    job = _Problems.of(counts, guard, terms, offset)
+    job = Problems.of(counts, guard, terms, offset)
+    if terms.block:
+        job = job._replace(known=job.known * counts_to_keep(job, guard, terms))
     at_risk = job.known.sum(axis=1)
     if job.offset is not None:
         at_risk = (job.known * np.exp(job.offset)).sum(axis=1)
@@ -215,16 +107,16 @@ def fit_baseline(
     inverse = np.linalg.inv(job.normal(weight * mean, phi))
     open_terms = (np.diagonal(inverse, axis1=1, axis2=2) * job.precision).sum(axis=1)
     free = np.maximum(weight.sum(axis=1) - (beta.shape[1] - phi * open_terms), 1.0)
-    phi = _dispersion(job, mean, weight, free)
+    phi = dispersion_of(job, mean, weight, free)
     followed, factor = follow_level(job.y, mean, weight, phi, guard + 1, terms.memory)
-    phi = _dispersion(job, followed, weight, free) * (1.0 + _UNCERTAIN / free)
+    phi = dispersion_of(job, followed, weight, free) * (1.0 + _UNCERTAIN / free)
     ahead = terms.design(np.arange(predict, -1, -1, dtype=np.float64))
     eta = beta @ ahead.T + np.log(factor)[:, None]
     # Zeros alone do not prove a rate of 0: half a case in the window is what they leave open.
     eta = np.maximum(eta, np.log(0.5 / at_risk)[:, None])
     if offset is not None:
         eta = eta + offset[:, -predict - 1 :]
-    means = np.exp(np.clip(eta, -_ETA, _ETA)).T
+    means = np.exp(np.clip(eta, -ETA, ETA)).T
     if dates is not None:
         special = recurring_factors(job.y, followed, job.known, phi, dates - guard)
         means = means * special
@@ -235,16 +127,16 @@ def fit_baseline(
 
 
 def _without_outbreaks(
-    job: _Problems, beta: FloatArray
+    job: Problems, beta: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Coefficients, weights (0 for outlying and missing counts) and dispersion."""
     count = job.known.sum(axis=1)
     # The dispersion around the plain mean is too large, and so holds the first fit's terms near 0
     # where there is little else to hold them.
-    phi = _dispersion(job, np.exp(job.log_means(beta)), job.known, count)
+    phi = dispersion_of(job, np.exp(job.log_means(beta)), job.known, count)
     beta = job.improve(beta, job.known, phi, _FIRST_FIT)
     eta, weight = job.log_means(beta), job.known
-    phi = _dispersion(job, np.exp(eta), weight, _free(count, beta))
+    phi = dispersion_of(job, np.exp(eta), weight, _free(count, beta))
     power = np.cbrt(job.y) ** 2
     for skewed in _SKEWED:
         residual = 1.5 * (power - np.exp(eta * (2.0 / 3.0))) * np.exp(eta / -6.0)
@@ -257,7 +149,7 @@ def _without_outbreaks(
         weight = job.known * ~outlying
         beta = job.improve(beta, weight, phi, _REFIT_STEPS)
         eta = job.log_means(beta)
-        phi = _dispersion(job, np.exp(eta), weight, _free(weight.sum(axis=1), beta))
+        phi = dispersion_of(job, np.exp(eta), weight, _free(weight.sum(axis=1), beta))
     return beta, weight, phi
 
 
@@ -265,10 +157,3 @@ def _free(count: FloatArray, beta: FloatArray) -> FloatArray:
     """Degrees of freedom while it is not known how far the prior holds the terms."""
     free: FloatArray = np.maximum(count - beta.shape[1], np.maximum(_FREE * count, 1.0))
     return free
-
-
-def _dispersion(
-    job: _Problems, mean: FloatArray, weight: FloatArray, free: FloatArray
-) -> FloatArray:
-    phi: FloatArray = (weight * (job.y - mean) ** 2 / mean).sum(axis=1) / free
-    return np.maximum(phi, 1.0)

@@ -44,11 +44,13 @@ class _Ways(NamedTuple):
     memory: float
     #: Years of history that are used at most.
     years: int
-    #: Longest outbreak in years, as in `Terms`. The peak of a season that two harmonics do not
-    #: follow is a run of days as well.
+    #: Longest run around an outlying count in years, as in `Terms`. The peak of a season that two
+    #: harmonics do not follow is a run of days as well.
     longest: float
     #: Steps that must suffice where most of the history is missing.
     recent: int
+    #: Steps that are added up where lasting outbreaks are looked for.
+    block: int
 
 
 _WEEKLY: Final = Course(
@@ -77,11 +79,11 @@ _ALONE: Final = Course(
     scores=(-2.71, -1.92, -1.23, -0.52, 0.36, 1.84, 3.86, 5.90),
 )
 _WAYS: Final[dict[Grain, _Ways]] = {
-    "day": _Ways(_DAILY, guard=3, memory=0.9, years=3, longest=0.0, recent=56),
+    "day": _Ways(_DAILY, guard=3, memory=0.9, years=3, longest=0.0, recent=56, block=7),
     # Neighbouring sums share days: each is weighed alone.
-    "rolling7": _Ways(_ALONE, guard=7, memory=0.9, years=3, longest=0.0, recent=56),
-    "week": _Ways(_WEEKLY, guard=3, memory=0.7, years=10, longest=0.5, recent=26),
-    "month": _Ways(_MONTHLY, guard=2, memory=0.5, years=10, longest=0.5, recent=12),
+    "rolling7": _Ways(_ALONE, guard=7, memory=0.9, years=3, longest=0.0, recent=56, block=7),
+    "week": _Ways(_WEEKLY, guard=3, memory=0.7, years=10, longest=0.5, recent=26, block=2),
+    "month": _Ways(_MONTHLY, guard=2, memory=0.5, years=10, longest=0.5, recent=12, block=1),
 }
 _HARMONICS: Final = 2
 #: Fewest observed counts, and share of the window that must be observed.
@@ -120,9 +122,13 @@ class Auto(BaseModel):
     the formula.
 
     *Outbreaks that last.* An outlying count of the past is left out of the baseline, with weeks and
-    months together with the whole run of high counts around it, so that a long outbreak stays in
-    alarm as long as its counts are high. A run of more than half a year is taken for a new level:
-    the baseline then follows it.
+    months together with the whole run of high counts around it. A high level of six weeks (three
+    weeks of days, three months) or more is looked for as a whole, however large a part of the
+    history it is, and left out: for good once counts have come back, and for a year while it lasts,
+    so that the outbreak stays in alarm. What has lasted for more than a year is a new level: the
+    baseline then begins anew with it, and the alarms end. This needs a year of other counts, at
+    least as many as those left out, and an excess that stands out from how the level of the other
+    counts wanders (`detectors._lasting_outbreaks`); a strong season is no outbreak.
 
     Use it where nothing is known about a series, and where an outbreak may last some steps. It
     assumes that outbreaks are rare in the history and that the seasons are alike; where epidemics
@@ -165,6 +171,9 @@ class Auto(BaseModel):
     Noufaily A, Enki DG, Farrington P, Garthwaite P, Andrews N, Charlett A (2013). An improved
     algorithm for outbreak detection in multiple surveillance systems. Statistics in Medicine 32,
     1206-1222 (reweighting by Anscombe residuals).
+
+    Fokianos K, Fried R (2010). Interventions in INGARCH processes. Journal of Time Series Analysis
+    31, 210-225 (level shifts of counts, found one after the other by score tests).
 
     Shiryaev AN (1963). On optimum methods in quickest detection problems. Theory of Probability and
     Its Applications 8, 22-46 (averaging over the time of onset).
@@ -308,6 +317,7 @@ def _choices(
                 weekdays=week,
                 memory=ways.memory,
                 longest=ways.longest,
+                block=ways.block,
             )
             found.append((terms, length, these.nonzero()[0]))
     return [choice for choice in found if choice[2].size]

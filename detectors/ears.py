@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtr
 
+from detectors._outlying_baseline import baseline_without_outliers
 from detectors.contract import (
     FloatArray,
     Grain,
@@ -78,6 +79,12 @@ class Ears(BaseModel):
     min_sigma
         Least value of s(t), in counts. With more than 0 there is no special case for baselines
         that do not vary.
+    outliers
+        Leaves counts out of the baseline that lie further above its median than this many robust
+        standard deviations, max(1.4826 MAD, sqrt(max(median, 1))) (Hampel's identifier; Davies and
+        Gather 1993). C1 to C3 as published leave none out: after an outbreak m(t) and s(t) stay
+        high, and a second wave goes unseen, for as long as the baseline is. Set it to 4 with
+        baselines of some weeks; with 7 counts there is little to tell an outlier by.
     c3_rule
         `surveillance` does what the R package of that name (1.20.3) does, deduced from its
         numbers: `upper` is Y(t) + s(t) [z - S(t)], at least 0, with S(t) the sum over t - 1 and
@@ -115,6 +122,9 @@ class Ears(BaseModel):
     Hutwagner L, Thompson W, Seeman GM, Treadwell T (2003). The bioterrorism preparedness and
     response Early Aberration Reporting System (EARS). Journal of Urban Health 80, i89-i96.
 
+    Davies L, Gather U (1993). The identification of multiple outliers. Journal of the American
+    Statistical Association 88, 782-792.
+
     Fricker RD, Hegler BL, Dunfee DA (2008). Comparing syndromic surveillance detection methods:
     EARS' versus a CUSUM-based methodology. Statistics in Medicine 27, 3407-3429.
 
@@ -151,6 +161,13 @@ class Ears(BaseModel):
         ge=0,
         le=1e9,
         description="Least standard deviation of the baseline, in counts; 0.5 or 1 if sparse",
+    )
+    outliers: float | None = Field(
+        default=None,
+        ge=2,
+        le=100,
+        description="Robust standard deviations above the baseline's median from which its counts "
+        "are left out; by default none are, as published",
     )
     c3_rule: Literal["surveillance", "published"] = Field(
         default="surveillance",
@@ -286,9 +303,13 @@ class Ears(BaseModel):
 
     def _chart(self, counts: FloatArray, index: Positions) -> _Chart:
         """Standardise the counts at `index` by their baselines."""
-        observed, base = judged_and_baseline(
-            counts, index, length=self.baseline, lag=self.effective_lag
-        )
+        length, lag = self.baseline, self.effective_lag
+        if self.outliers is None:
+            observed, base = judged_and_baseline(counts, index, length=length, lag=lag)
+        else:
+            observed, base = baseline_without_outliers(
+                counts, index, length=length, lag=lag, limit=self.outliers
+            )
         sufficient = base.observed >= max(3, self.baseline // 2 + 1)
         sd = np.maximum(base.sd, self.min_sigma)
         flat = sd == 0

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors._lasting_outbreaks import counts_to_keep
+from detectors._log_linear import Problems, Terms
 from detectors._outbreak_filter import Course, exceeded_before, limit_of, prepare, score_of
 from detectors._recurring_days import recurring_factors
 from detectors.auto import Auto
@@ -70,14 +72,109 @@ def test_the_pandemic_of_2009_in_taiwan_is_in_alarm_throughout() -> None:
     assert (verdicts.upper < 3 * verdicts.expected).all()
 
 
-def test_what_lasts_for_more_than_half_a_year_is_a_new_level() -> None:
+def lasting(
+    level: float,
+    onset: int,
+    length: int,
+    *,
+    factor: float = 3.0,
+    season: float = 0.0,
+    seed: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weeks `factor` times as high for `length` weeks from `onset` on; with their usual means."""
+    week = np.arange(onset + length + 60)
+    usual = level * (1 + season * np.cos(2 * np.pi * (week - 2) / 52))
+    mean = usual.copy()
+    mean[onset : onset + length] *= factor
+    counts = np.random.default_rng(seed).poisson(mean).astype(np.float64)
+    return counts[None, :], usual
+
+
+def longest_silence(alarm: np.ndarray) -> int:
+    return max((len(part) for part in "".join("01"[int(a)] for a in alarm).split("1")), default=0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    level=st.floats(50, 1000),
+    onset=st.integers(130, 250),
+    length=st.integers(1, 52),
+    factor=st.floats(3, 8),
+    season=st.sampled_from([0.0, 0.5]),
+    seed=st.integers(0, 1000),
+)
+def test_a_plateau_of_up_to_a_year_has_no_silence(
+    level: float, onset: int, length: int, factor: float, season: float, seed: int
+) -> None:
+    counts, _ = lasting(level, onset, length, factor=factor, season=season, seed=seed)
+    at = slice(onset, onset + length)
+    alarm = Auto().judge(Panel(counts, grain="week", period=52), at).alarm[0]
+    assert longest_silence(alarm) <= 1
+
+
+@pytest.mark.parametrize(("level", "season"), [(30, 0.0), (300, 0.0), (300, 0.8)])
+def test_an_outbreak_in_the_year_after_a_long_one_is_found_as_if_it_had_not_been(
+    level: float, season: float
+) -> None:
+    counts, usual = lasting(level, 100, 50, season=season)
+    rng = np.random.default_rng(8)
+    counts[0, 202:208] = rng.poisson(2.5 * usual[202:208])
+    without = counts.copy()
+    without[0, 100:150] = rng.poisson(usual[100:150])
+    panels = [Panel(each, grain="week", period=52) for each in (counts, without)]
+    after, never = (Auto().judge(panel, slice(190, 208)) for panel in panels)
+    assert after.alarm[0, 12:].all()
+    assert (after.upper[0] < 1.3 * never.upper[0]).all()
+    np.testing.assert_array_equal(after.alarm, never.alarm)
+
+
+@pytest.mark.parametrize("level", [20, 200])
+def test_days_of_an_outbreak_of_months_stay_in_alarm(level: float) -> None:
+    day = np.arange(900)
+    usual = level * (1 + 0.6 * np.cos(2 * np.pi * (day - 15) / 365.25))
+    usual *= np.array([1.3, 1.1, 1, 1, 1, 0.8, 0.5])[day % 7]
+    mean = np.where(day >= 800, 3 * usual, usual)
+    counts = np.random.default_rng(3).poisson(mean).astype(np.float64)[None, :]
+    dates = np.datetime64("2021-01-04") + day
+    alarm = Auto().judge(Panel(counts, dates=dates), slice(800, None)).alarm[0]
+    assert alarm.mean() > 0.9
+    assert longest_silence(alarm) <= 2
+
+
+def test_what_lasts_for_more_than_a_year_is_a_new_level() -> None:
     rng = np.random.default_rng(1)
-    counts = rng.poisson(10.0, (20, 400)).astype(np.float64)
-    counts[:, 320:] = rng.poisson(40.0, (20, 80))
-    verdicts = Auto().judge(Panel(counts, grain="week", period=52), slice(320, None))
-    assert verdicts.alarm[:, :20].all()
-    assert verdicts.alarm[:, 45:].mean() < 0.05
-    np.testing.assert_allclose(verdicts.expected[:, 60:].mean(), 40.0, rtol=0.1)
+    counts = rng.poisson(10.0, (6, 420)).astype(np.float64)
+    counts[:, 300:] = rng.poisson(40.0, (6, 120))
+    verdicts = Auto().judge(Panel(counts, grain="week", period=52), slice(300, None))
+    assert max(map(longest_silence, verdicts.alarm[:, :52])) <= 1
+    assert verdicts.alarm[:, :52].mean() > 0.99
+    assert verdicts.alarm[:, 64:].mean() < 0.05
+    np.testing.assert_allclose(verdicts.expected[:, 70:].mean(), 40.0, rtol=0.1)
+    # The old level is no part of the new history: the spread is that of 40 a week.
+    assert (verdicts.upper[:, 70:] < 75).mean() > 0.95
+
+
+def test_an_outbreak_within_a_new_level_is_found() -> None:
+    rng = np.random.default_rng(2)
+    counts = rng.poisson(10.0, (3, 330)).astype(np.float64)
+    counts[:, 150:] = rng.poisson(40.0, (3, 180))
+    counts[:, 300:] = rng.poisson(120.0, (3, 30))
+    verdicts = Auto().judge(Panel(counts, grain="week", period=52), slice(300, None))
+    assert max(map(longest_silence, verdicts.alarm)) <= 1
+    assert verdicts.alarm.mean() > 0.85
+
+
+def test_strong_seasons_and_noise_lose_no_counts() -> None:
+    rng = np.random.default_rng(4)
+    week = np.arange(300)
+    peak = np.exp(1.2 * np.cos(2 * np.pi * week / 52.18))
+    strength = np.repeat(rng.uniform(0.7, 1.5, (30, 6)), 52, axis=1)[:, :300]
+    counts = rng.poisson(20 * (1 + (peak - 1) * strength).clip(0.3)).astype(np.float64)
+    counts[:10] = rng.poisson(np.array([0.5, 5.0] * 5)[:, None], (10, 300))
+    terms = Terms(52.18, 2, trend=True, weekdays=False, block=2)
+    kept = counts_to_keep(Problems.of(counts, 3, terms, None), 3, terms)
+    assert kept[:10].all()
+    assert kept.mean() > 0.99
 
 
 @settings(max_examples=60, deadline=None)

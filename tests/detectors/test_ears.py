@@ -342,3 +342,32 @@ def test_ears_is_a_detector_and_immutable() -> None:
 def test_wrong_parameters_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         Ears.model_validate(wrong)
+
+
+def test_outliers_of_the_baseline_are_left_out_by_hampel_s_rule() -> None:
+    rng = np.random.default_rng(11)
+    counts = rng.poisson(20.0, (3, 160)).astype(np.float64)
+    counts[:, 60:75] *= 5
+    counts[1, 40:50] = np.nan
+    at = np.arange(100, 160)
+    verdicts = Ears(method="C2", baseline=84, lag=7, outliers=4).judge(Panel(counts), at)
+    for row in range(3):
+        for place, step in enumerate(at):
+            past = counts[row, step - 91 : step - 7]
+            past = past[~np.isnan(past)]
+            middle = np.median(past)
+            spread = 1.4826 * np.median(np.abs(past - middle))
+            kept = past[past <= middle + 4 * max(spread, np.sqrt(middle))]
+            assert kept.size < past.size - 5 or step > 150
+            np.testing.assert_allclose(verdicts.expected[row, place], kept.mean())
+            np.testing.assert_allclose(
+                verdicts.upper[row, place], kept.mean() + 3.0902 * kept.std(ddof=1), rtol=1e-4
+            )
+
+
+def test_outliers_left_out_do_not_make_a_history_insufficient() -> None:
+    counts = np.full((1, 11), np.nan)
+    counts[0, 6:] = 3.0, 50, 4, 5, 6
+    given = Ears(method="C2", baseline=7, lag=0, outliers=4).judge(Panel(counts), np.array([10]))
+    assert given.reason[0, 0] == Reason.ok
+    np.testing.assert_allclose(given.expected, 4.0)

@@ -50,6 +50,24 @@ def test_rolling_rules_open_about_one_alert_a_year_on_noise(
     assert 0.2 < opened / (SERIES * DAYS / 365.25) < most
 
 
+@pytest.mark.parametrize("factor", [3, 4])
+def test_the_county_rule_sees_a_second_wave(factor: int) -> None:
+    # A wave of eight days at six times the level; 27 days later one of 30 days.
+    text = (files("streams") / "data" / "fenghuo.yaml").read_text("utf-8")
+    rule = YAML(typ="safe").load(text)["rules"]["ili-county"]
+    rng = np.random.default_rng(2)
+    days = rng.poisson(6, (20, 306)).astype(np.float64)
+    days[:, 150:158] = rng.poisson(36, (20, 8))
+    days[:, 185:215] = rng.poisson(6 * factor, (20, 30))
+    sums = np.lib.stride_tricks.sliding_window_view(days, 7, axis=1).sum(axis=-1)
+    dates = np.datetime64("2025-01-01") + np.arange(sums.shape[1])
+    panel = Panel(sums, dates=dates, grain="rolling7")
+    verdicts = parse_detector(rule["detector"]).judge(panel, at=slice(183, 209))
+    assert verdicts.alarm[:, 5:].mean() > 0.6
+    assert verdicts.alarm[:, 3:15].all(axis=1).mean() > 0.8
+    assert np.median(verdicts.upper[:, :8]) < 2 * 42
+
+
 def configuration(tmp_path: Path, *options: str) -> Configuration:
     path = tmp_path / "written.yaml"
     found = CliRunner().invoke(app, ["init", *options, str(path)])
