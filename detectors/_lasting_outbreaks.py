@@ -94,7 +94,7 @@ def counts_to_keep(job: Problems, guard: int, terms: Terms) -> NDArray[np.bool_]
     while rows.size and window >= terms.period + _LEAST * block:
         coarse = _blocks(job._replace(known=job.known * kept), guard, terms, rows)
         out, beta = _spans(coarse)
-        hit = out.any(axis=1).nonzero()[0]
+        hit = np.flatnonzero(out.any(axis=1))
         rows, coarse = rows[hit], coarse.rows(hit)
         if not rows.size:
             break

@@ -15,8 +15,8 @@ from schemas.alerts import OPEN_STATUSES, Explained
 from streams.alerts.explaining import explain, roll_up, roll_up_some
 from streams.alerts.explaining.neighbours import Surroundings, around
 from streams.alerts.explaining.reading import NeighbourQuestion, read_neighbours
-from streams.alerts.portions import FIRST_PORTION, next_portion
 from streams.errors import describe
+from streams.portions import next_portion
 from streams.store.alert_history import ahead, begin_following, follow, followed_to, set_event_aside
 from streams.store.alerts import append_many, read_alerts
 from streams.store.explained_neighbours import (
@@ -56,6 +56,8 @@ _FIRST_PAUSE: Final = timedelta(seconds=2)
 _LONGEST_PAUSE: Final = timedelta(hours=6)
 #: How long neighbours are watched after the latest explanation.
 _KEEP: Final = timedelta(days=14)
+#: Events in the first portion: how long one takes is not known yet.
+_FIRST_PORTION = 16
 _NEW_NUMBERS: Final = frozenset({"opened", "updated", "resumed", "worsened"})
 
 
@@ -100,7 +102,7 @@ async def explain_changed(pool: AsyncConnectionPool, configuration: Configuratio
     """
     explained = 0
     known: dict[int, int] = {}
-    portion = FIRST_PORTION
+    portion = _FIRST_PORTION
     while True:
         began = time.monotonic()
         try:
@@ -183,7 +185,7 @@ async def renew_explanations(pool: AsyncConnectionPool, configuration: Configura
     moment after the alert: by then the sentence must say so.
     """
     renewed, after = 0, 0
-    portion = FIRST_PORTION
+    portion = _FIRST_PORTION
     while True:
         began = time.monotonic()
         async with pool.connection() as connection, connection.transaction():

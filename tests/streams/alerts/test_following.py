@@ -153,7 +153,7 @@ async def test_an_alert_that_ends_its_session_is_set_aside_alone(
 async def test_changes_in_several_portions_are_explained_once(
     database_url: str, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "FIRST_PORTION", 1)
+    monkeypatch.setattr(following, "_FIRST_PORTION", 1)
     one = open_alert(database_url)
     tell(database_url, one, updated(50), updated(60))
     async with open_pool(database_url, size=1) as pool:
