@@ -17,6 +17,7 @@ __all__ = [
     "Alert",
     "AlertEvent",
     "AlertStatus",
+    "Announced",
     "Assessed",
     "Assigned",
     "Change",
@@ -45,6 +46,7 @@ __all__ = [
     "Suppressed",
     "Updated",
     "Verified",
+    "Worsened",
     "change_adapter",
 ]
 
@@ -79,6 +81,11 @@ class Figures(_Model):
     upper: float | None = Field(default=None, description="Alarm threshold")
     score: float | None = None
     p_value: float | None = None
+    incomplete: bool = Field(
+        default=False,
+        description="Days of the period are missing: observed is the sum of those that arrived, "
+        "a lower bound",
+    )
 
 
 class Contribution(_Model):
@@ -104,6 +111,7 @@ class Neighbour(_Model):
     expected: float | None
     upper: float | None
     alarm: bool = Field(description="In exceedance; else only well above what is expected")
+    incomplete: bool = Field(default=False, description="observed is a lower bound")
 
 
 class DataQuality(_Model):
@@ -135,6 +143,11 @@ class Explanation(_Model):
 
     as_of: datetime
     period: date = Field(description="The period that is explained: the latest in exceedance")
+    incomplete: bool = Field(
+        default=False,
+        description="Days of the period are missing: the excess is a lower bound, and growth is "
+        "not computed",
+    )
     excess: float | None = Field(description="Observed less expected")
     growth_until: date | None = Field(
         default=None, description="Last whole day of the period; later ones are still coming in"
@@ -180,10 +193,20 @@ class Explanation(_Model):
     tellable_ages: tuple[str, ...] | None = Field(
         default=None, description="The same of age groups"
     )
+    steps: int | None = Field(
+        default=None,
+        description="Counts of facilities and age groups are told in steps of so many, observed "
+        "and expected alike: of steps of five, 10 stands for 10 to 14. None: they are exact",
+    )
     named_facilities: tuple[str, ...] = Field(
-        default=(), description="Facilities that make up a good part, where counts are not told"
+        default=(),
+        description="Facilities that make up a good part of the excess by exact counts, where "
+        "these are not told",
     )
     named_ages: tuple[str, ...] = Field(default=(), description="The same of age groups")
+    spread: bool = Field(
+        default=False, description="No facility makes up a good part, where counts are not exact"
+    )
     neighbours: tuple[Neighbour, ...] = Field(
         default=(), description="The high ones, nearest first"
     )
@@ -248,6 +271,28 @@ class Updated(_Numbers):
     """New or revised counts changed the numbers of an open alert."""
 
     kind: Literal["updated"] = "updated"
+
+
+class Announced(_Model):
+    """The figures of an alert that were announced last: when it opened, resumed or worsened."""
+
+    period: date = Field(description="First day of the period")
+    observed: float
+    grain: Grain
+    rule: str = Field(description="Rule of the figures")
+    worsened: tuple[datetime, ...] = Field(
+        default=(), description="When it worsened within the day before the last time"
+    )
+
+
+class Worsened(_Numbers):
+    """The count of an open alert is a multiple of what was last announced.
+
+    The alert is to be looked at again, as after `resumed`; its status stays.
+    """
+
+    kind: Literal["worsened"] = "worsened"
+    before: Announced = Field(description="The figures that were announced last")
 
 
 class Resumed(_Numbers):
@@ -404,6 +449,7 @@ Change = Annotated[
     Opened
     | Updated
     | Resumed
+    | Worsened
     | Revised
     | Ended
     | Suppressed
@@ -470,6 +516,11 @@ class Alert(_Model):
     upper: float | None = Field(description="Alarm threshold of that period")
     score: float | None = None
     p_value: float | None = None
+    incomplete: bool = Field(
+        default=False,
+        description="Days of that period are missing: observed is the sum of those that arrived, "
+        "a lower bound",
+    )
     peak: float = Field(description="Highest count among the periods in exceedance")
     revised: Figures | None = Field(
         default=None, description="The latest period as corrections left it, without exceedance"
@@ -501,8 +552,14 @@ class Alert(_Model):
     )
     begun_to: date | None = Field(
         default=None,
-        description="Last day of the latest exceedance when it opened, or resumed the last time: "
-        "by its age then it was announced or not",
+        description="Last day of the latest exceedance when it opened, resumed or worsened the "
+        "last time: by its age then it was announced or not",
+    )
+    worsened_at: datetime | None = Field(
+        default=None, description="When its count became a multiple of what was announced"
+    )
+    announced: Announced | None = Field(
+        default=None, description="The figures that were announced last"
     )
     updated_at: datetime
 
@@ -519,4 +576,5 @@ class Alert(_Model):
     @property
     def unread_since(self) -> datetime:
         """When it was announced, the last time."""
-        return self.resumed_at or self.opened_at
+        again = [at for at in (self.resumed_at, self.worsened_at) if at is not None]
+        return max(again, default=self.opened_at)

@@ -206,6 +206,16 @@ class Rule(_Model):
         return self.group or self.signal
 
 
+class Worsening(_Model):
+    """When a count is so much higher than an earlier one that people must hear of it."""
+
+    times: float = Field(default=2, gt=1, description="Multiple of the earlier count")
+    cases: float = Field(default=10, ge=1, description="More cases than before, at least")
+    per_day: int = Field(
+        default=6, ge=1, description="An alert worsens at most so often within 24 hours"
+    )
+
+
 class AlertHandling(_Model):
     """What holds for the alerts of all rules."""
 
@@ -225,6 +235,11 @@ class AlertHandling(_Model):
         ge=1,
         description="Exceedances that are older when they are found are stored but not announced "
         "at once: only digests take them, and they are not escalated; null: no limit",
+    )
+    worsening: Worsening | None = Field(
+        default=Worsening(),
+        description="An open alert is announced again when its count is a multiple of what was "
+        "last announced; such a count also ends the quiet period after closing; null: never",
     )
     risk_matrix: RiskMatrix = Field(
         default=RISK_MATRIX,

@@ -169,7 +169,7 @@ class Route(_Model):
     signals: tuple[str, ...] = Field(default=(), description="Omitted: all")
     rules: tuple[str, ...] = Field(default=(), description="Omitted: all")
     severities: tuple[Severity, ...] = Field(default=(), description="Omitted: all")
-    on: tuple[Kind, ...] = ("opened", "resumed", "escalated", "revised")
+    on: tuple[Kind, ...] = ("opened", "resumed", "worsened", "escalated", "revised")
     during: Name | None = Field(default=None, description="Only in this window")
     outside: Name | None = Field(default=None, description="Only outside this window")
     to: Annotated[tuple[Name, ...], BeforeValidator(_several)] = Field(

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from schemas.counts import last_day
 from streams.defang import defang
-from streams.phrases import Sentences, ages, amount, listed, percent, place, plain, unit, when
+from streams.phrases import (
+    Sentences,
+    ages,
+    amount,
+    listed,
+    percent,
+    place,
+    plain,
+    stepped,
+    unit,
+    when,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +26,7 @@ if TYPE_CHECKING:
     from schemas.counts import Grain
     from streams.config import Configuration
 
-__all__ = ["explaining_clauses", "quality_note"]
+__all__ = ["explaining_clauses", "main_ages", "main_facilities", "quality_note", "spread"]
 
 #: A facility or region is named if it makes up this part of the excess.
 _WORTH_NAMING = 0.15
@@ -39,7 +51,7 @@ def explaining_clauses(
     None stands for what the explanation leaves open.
     """
     return [
-        _growth(explanation),
+        _growth(alert, explanation, configuration),
         _origin(alert, explanation, configuration),
         _nearby(explanation, configuration),
         _completeness(explanation),
@@ -47,30 +59,56 @@ def explaining_clauses(
     ]
 
 
-def _growth(explanation: Explanation) -> Sentences | None:
+def _growth(
+    alert: Alert, explanation: Explanation, configuration: Configuration
+) -> Sentences | None:
+    """Tell the growth from 7 days to the next, and which days these are.
+
+    They end with the last whole day. Where the exceedance reaches beyond it, they may have fallen
+    before it came: then only a rise is told.
+    """
     latest, before = explanation.latest_week, explanation.week_before
     if explanation.growth_per_day is None or not latest or not before:
         return None
     ratio = latest / before
+    until, last = explanation.growth_until, last_day(alert.last_period, alert.grain)
+    if until is not None and until < last and ratio < 1 + _STEADY:
+        return None
+    if until == last and alert.grain != "day":
+        # The sentence has named these days.
+        days = Sentences("in these 7 days", "这7天")
+    elif until is not None:
+        day = when(alert.last_period, "day", configuration, since=until)
+        days = Sentences(f"in the 7 days to {day.en}", f"截至{day.zh}的7天")
+    else:
+        days = Sentences("in the latest 7 whole days", "最近完整7天")
+    return _change(ratio, explanation.doubling_days, days)
+
+
+def _change(ratio: float, doubling: float | None, days: Sentences) -> Sentences:
     if ratio >= _LEAP:
+        times = round(ratio)
         return Sentences(
-            f"{amount(round(ratio))} times as many in the latest 7 days as in the 7 days before",
-            f"近7天为前7天的{plain(round(ratio))}倍",
+            f"{amount(times)} times as many {days.en} as in the 7 days before",
+            f"{days.zh}为前7天的{plain(times)}倍",
         )
-    days = explanation.doubling_days
-    if days is not None and days <= _SLOWEST_DOUBLING:
+    if doubling is not None and doubling <= _SLOWEST_DOUBLING:
         return Sentences(
-            f"doubling about every {round(days)} days", f"近期约每{round(days)}天翻一番"
+            f"doubling about every {round(doubling)} days by the count {days.en} and the 7 before",
+            f"按{days.zh}与前7天相比，约每{round(doubling)}天翻一番",
         )
     if abs(ratio - 1) < _STEADY:
-        return Sentences("about the same as the week before", "与前一周基本持平")
+        return Sentences(
+            f"about as many {days.en} as in the 7 days before", f"{days.zh}与前7天基本持平"
+        )
     if ratio > 1:
         return Sentences(
-            f"up {percent(ratio - 1)} on the week before", f"较前一周上升{percent(ratio - 1)}"
+            f"{percent(ratio - 1)} more {days.en} than in the 7 days before",
+            f"{days.zh}较前7天上升{percent(ratio - 1)}",
         )
     return Sentences(
-        f"already falling, down {percent(1 - ratio)} on the week before",
-        f"较前一周已下降{percent(1 - ratio)}",
+        f"{percent(1 - ratio)} fewer {days.en} than in the 7 days before",
+        f"{days.zh}较前7天下降{percent(1 - ratio)}",
     )
 
 
@@ -79,51 +117,77 @@ def _origin(
 ) -> Sentences | None:
     """Tell which ages and places the excess comes from."""
     counted = unit(alert, configuration)
-    groups = [one.name for one in _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)]
-    groups = groups or list(explanation.named_ages)
-    whole = explanation.excess or 0.0
+    groups = main_ages(explanation)
     if explanation.regions:
-        parts = explanation.regions
-        places = _outstanding(parts, _WORTH_NAMING, whole, most=3)
-        names = [place(one.name, configuration) for one in places]
-        spread = Sentences("many areas", "多个地区")
+        whole = explanation.excess or 0.0
+        regions = _outstanding(explanation.regions, _WORTH_NAMING, whole, most=3)
+        shown: list[tuple[Sentences, Sentences | None]] = [
+            (place(one.name, configuration), _against(one, counted.zh)) for one in regions
+        ]
+        everywhere = not regions and any(one.expected is not None for one in explanation.regions)
+        which, many = "in", Sentences("many areas", "多个地区")
     else:
-        parts = explanation.facilities
-        places = _outstanding(parts, _WORTH_NAMING, whole)
-        names = [Sentences(defang(one.name), defang(one.name)) for one in places]
-        spread = Sentences("many facilities", "多家机构")
+        by_name = {one.name: one for one in explanation.facilities}
+        shown = [
+            (
+                Sentences(defang(name), defang(name)),
+                _against(by_name[name], counted.zh, explanation.steps) if name in by_name else None,
+            )
+            for name in main_facilities(explanation)
+        ]
+        everywhere, which = spread(explanation), "at"
+        many = Sentences("many facilities", "多家机构")
     en, zh = [], []
     if groups:
         told = ages(groups)
         en.append(f"mainly in {told.en}")
         zh.append(f"以{told.zh}为主")
-    if places:
-        shown = [(name, _against(one, counted.zh)) for name, one in zip(names, places, strict=True)]
-        which = "in" if explanation.regions else "at"
+    if shown:
         en.append(
             (f"{which} " if groups else f"mainly {which} ")
-            + listed([f"{name.en} ({numbers.en})" for name, numbers in shown], "and")
+            + listed([f"{name.en} ({n.en})" if n else name.en for name, n in shown], "and")
         )
-        zh.append("主要来自" + "、".join(f"{name.zh}（{numbers.zh}）" for name, numbers in shown))
-    elif explanation.named_facilities and not explanation.regions:
-        known = [defang(name) for name in explanation.named_facilities]
-        en.append(("at " if groups else "mainly at ") + listed(known, "and"))
-        zh.append("主要来自" + "、".join(known))
-    elif any(one.expected is not None for one in parts):
-        en.append(f"spread over {spread.en}")
-        zh.append(f"分布于{spread.zh}")
+        zh.append(
+            "主要来自" + "、".join(f"{name.zh}（{n.zh}）" if n else name.zh for name, n in shown)
+        )
+    elif everywhere:
+        en.append(f"spread over {many.en}")
+        zh.append(f"分布于{many.zh}")
     if not en:
         return None
     return Sentences(f"the excess is {', '.join(en)}", f"超出部分{'，'.join(zh)}")
 
 
-def _against(one: Contribution, counted: str) -> Sentences:
-    now, now_zh = amount(one.observed), f"{plain(one.observed)}{counted}"
+def main_ages(explanation: Explanation) -> tuple[str, ...]:
+    """Return the age groups that make up a good part of the excess, by exact counts."""
+    if explanation.steps is not None:
+        return explanation.named_ages
+    found = _outstanding(explanation.age_groups, _WORTH_NAMING_AGE)
+    return tuple(one.name for one in found)
+
+
+def main_facilities(explanation: Explanation) -> tuple[str, ...]:
+    """Return the facilities that make up a good part of the excess, by exact counts."""
+    if explanation.steps is not None:
+        return explanation.named_facilities
+    found = _outstanding(explanation.facilities, _WORTH_NAMING, explanation.excess or 0.0)
+    return tuple(one.name for one in found)
+
+
+def spread(explanation: Explanation) -> bool:
+    """Tell whether no facility makes up a good part of the excess, by exact counts."""
+    if explanation.steps is not None:
+        return explanation.spread
+    known = any(one.expected is not None for one in explanation.facilities)
+    return known and not main_facilities(explanation)
+
+
+def _against(one: Contribution, counted: str, steps: int | None = None) -> Sentences:
+    now = stepped(one.observed, steps)
     if one.expected is None:
-        return Sentences(f"{now}, new there", f"{now_zh}，此前无报告")
-    return Sentences(
-        f"{now}, usually {amount(one.expected)}", f"{now_zh}，平时{plain(one.expected)}{counted}"
-    )
+        return Sentences(f"{now.en}, new there", f"{now.zh}{counted}，此前无报告")
+    usual = stepped(one.expected, steps)
+    return Sentences(f"{now.en}, usually {usual.en}", f"{now.zh}{counted}，平时{usual.zh}{counted}")
 
 
 def _outstanding(

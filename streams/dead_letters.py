@@ -17,6 +17,7 @@ from streams.kafka import dead_letter_topic
 from streams.notify.limits import Backoff
 from streams.sending import Outgoing, concerns_one_record, is_too_large, send_all
 from streams.store.letters_waiting import mark_handed_over, set_letter_aside, take_waiting
+from streams.store.limits import keep_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,13 +94,15 @@ class HandOver:
     async def _hand_over(
         self, connection: AsyncConnection, producer: Any, letters: Sequence[WaitingLetter]
     ) -> int:
-        outcomes = await send_all(producer, [_record(letter) for letter in letters])
+        # A slow broker takes longer than the server lets a transaction be silent.
+        sending = send_all(producer, [_record(letter) for letter in letters])
+        outcomes = await keep_alive(connection, sending)
         done: list[tuple[int, str | None]] = []
         for letter, outcome in zip(letters, outcomes, strict=True):
             note = _without(letter, "value") if letter.value is None and letter.size else None
             error = outcome
             if error is not None and is_too_large(error):
-                note, error = await _send_bare(producer, letter)
+                note, error = await keep_alive(connection, _send_bare(producer, letter))
             if error is None:
                 self._paused.pop(letter.topic, None)
                 done.append((letter.letter_id, note))

@@ -12,7 +12,17 @@ __all__ = ["ConfigError", "FenghuoError", "StoreError", "UnavailableError", "des
 
 
 class FenghuoError(Exception):
-    """Base of all errors whose text tells what, where and how to mend it."""
+    """Base of all errors whose text tells what, where and how to mend it.
+
+    Parameters
+    ----------
+    zh
+        The same in Chinese, for errors that the page shows.
+    """
+
+    def __init__(self, *args: object, zh: str | None = None) -> None:
+        super().__init__(*args)
+        self.zh = zh
 
 
 class ConfigError(FenghuoError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streams.store.quarantine import JudgingState
 
 __all__ = [
+    "FAILING_SECONDS",
     "LOOPBACK",
     "STUCK_SECONDS",
     "WORKER_PATH",
@@ -40,6 +41,8 @@ LOOPBACK: Final = "127.0.0.1"
 WORKER_PATH: Final = "/health/"
 #: Far beyond any commit and any rebalance that goes well.
 STUCK_SECONDS: Final = 300.0
+#: A restart of the database is over by then; counts are late by as much.
+FAILING_SECONDS: Final = 60.0
 #: Longest wait for an answer; a loop that does not turn for so long misses its session as well.
 _ANSWER_SECONDS: Final = 5.0
 
@@ -133,7 +136,9 @@ def judging_stands_still(state: JudgingState) -> Waiting | None:
     return Waiting(what, (state.now - since).total_seconds())
 
 
-def report(oldest: Waiting | None, judging: Waiting | None = None) -> tuple[int, dict[str, str]]:
+def report(
+    oldest: Waiting | None, judging: Waiting | None = None, failing: Waiting | None = None
+) -> tuple[int, dict[str, str]]:
     """Return HTTP status and answer of a worker.
 
     Parameters
@@ -142,6 +147,8 @@ def report(oldest: Waiting | None, judging: Waiting | None = None) -> tuple[int,
         What has been in progress for longest.
     judging
         The result of `judging_stands_still`.
+    failing
+        For how long every commit has failed, and why.
 
     Examples
     --------
@@ -153,7 +160,12 @@ def report(oldest: Waiting | None, judging: Waiting | None = None) -> tuple[int,
     503
     >>> report(None, Waiting("the oldest change that is not judged", 400.0))[0]
     503
+    >>> report(None, None, Waiting("commits fail (out of shared memory)", 61.0))[0]
+    503
     """
+    if failing is not None and failing.seconds >= FAILING_SECONDS:
+        detail = f"{failing.what} for {failing.seconds:.0f} s; the log says more"
+        return 503, {"status": "stuck", "detail": detail}
     if judging is not None:
         waiting = f"{judging.what} has been waiting for {judging.seconds:.0f} s"
         return 503, {"status": "stuck", "detail": f"judging stands still: {waiting}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.counts import UNKNOWN_STRATUM
@@ -19,11 +20,13 @@ __all__ = [
     "Unit",
     "ages",
     "amount",
+    "at_least",
     "comparison",
     "listed",
     "percent",
     "place",
     "plain",
+    "stepped",
     "subject_zh",
     "title",
     "unit",
@@ -173,6 +176,33 @@ def plain(value: float) -> str:
     return amount(value).replace(",", "")
 
 
+def stepped(value: float, steps: int | None) -> Sentences:
+    """Write a count that is exact, or that stands for a step of so many.
+
+    Examples
+    --------
+    >>> stepped(2.57, None).en, stepped(10, 5).en, stepped(0, 5).en
+    ('2.6', '10 to 14', 'under 5')
+    """
+    if steps is None:
+        return Sentences(amount(value), plain(value))
+    if value < steps:
+        return Sentences(f"under {steps}", f"不足{steps}")
+    last = value + steps - 1
+    return Sentences(f"{amount(value)} to {amount(last)}", f"{plain(value)}–{plain(last)}")
+
+
+def at_least(value: str) -> Sentences:
+    """Write a lower bound, of a number that is written already.
+
+    Examples
+    --------
+    >>> at_least("193")
+    Sentences(en='at least 193', zh='至少193')
+    """
+    return Sentences(f"at least {value}", f"至少{value}")
+
+
 def percent(share: float) -> str:
     """Write a share for people; only a whole is 100%.
 
@@ -184,14 +214,24 @@ def percent(share: float) -> str:
     return f"{min(round(share * 100), 99) if share < 1 else round(share * 100)}%"
 
 
-def comparison(observed: float, expected: float, counted: Unit) -> Sentences:
-    """Hold a count against what was expected."""
+def comparison(
+    observed: float, expected: float, counted: Unit, *, incomplete: bool = False
+) -> Sentences:
+    """Hold a count against what was expected.
+
+    Parameters
+    ----------
+    incomplete
+        The count is a lower bound: so is the multiple, which is rounded down.
+    """
     usual, usual_zh = amount(expected), f"{plain(expected)}{counted.zh}"
     if observed <= expected or usual == amount(observed):
         return Sentences(f"where {usual} would be expected", f"预期{usual_zh}")
     if usual == "0":
         return Sentences("where next to none would be expected", "而预期几乎为零")
     ratio = observed / expected
+    if incomplete:
+        return _bounded(ratio, usual, usual_zh)
     if ratio < _MULTIPLE_FROM:
         more = percent(ratio - 1)
         return Sentences(f"{more} more than the {usual} expected", f"比预期（{usual_zh}）高{more}")
@@ -199,6 +239,19 @@ def comparison(observed: float, expected: float, counted: Unit) -> Sentences:
     times = "twice" if rounded == 2 else f"{amount(rounded)} times"  # noqa: PLR2004 - twice is two
     return Sentences(
         f"about {times} the {usual} expected", f"约为预期（{usual_zh}）的{plain(rounded)}倍"
+    )
+
+
+def _bounded(ratio: float, usual: str, usual_zh: str) -> Sentences:
+    if ratio < _MULTIPLE_FROM:
+        more = percent(floor(100 * (ratio - 1)) / 100)
+        return Sentences(
+            f"at least {more} more than the {usual} expected", f"至少比预期（{usual_zh}）高{more}"
+        )
+    rounded = floor(ratio) if ratio >= _WHOLE_MULTIPLE_FROM else floor(10 * ratio) / 10
+    return Sentences(
+        f"at least {amount(rounded)} times the {usual} expected",
+        f"至少为预期（{usual_zh}）的{plain(rounded)}倍",
     )
 
 

@@ -55,7 +55,8 @@ class RepeatedLogs(logging.Filter):
         if number > _SHOWN:
             left_out = number - _SHOWN
             record.msg = f"{record.getMessage()} ({left_out} more like this were left out)"
-            record.args = None
+            # Not None: a handler that joins arguments makes the tuple (None,) of it.
+            record.args = ()
         return True
 
     def _forget(self, now: float) -> None:

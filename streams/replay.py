@@ -10,7 +10,7 @@ from streams.ingest.intake import utc_now
 from streams.store.letters import mark_replayed, stored_revision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import psycopg
 
@@ -50,6 +50,7 @@ def replay_letters(
     intake: Intake,
     kinds: Mapping[str, EventKind],
     edited: bytes | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> Replay:
     """Publish letters again that would not be refused again.
 
@@ -63,6 +64,8 @@ def replay_letters(
         Kind of events of each topic.
     edited
         Takes the place of the value of the only letter.
+    on_wait
+        Told when the broker does not answer.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def replay_letters(
             good.append((letter.letter_id, letter.topic, *found))
     replayed = tuple(letter_id for letter_id, *_ in good)
     if good:
-        publish_mixed(brokers, [record[1:] for record in good])
+        publish_mixed(brokers, [record[1:] for record in good], on_wait=on_wait)
         mark_replayed(connection, replayed)
     return Replay(replayed, tuple(hindered))
 

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streams.brokers import Brokers, SaslMechanism, SecurityProtocol
@@ -53,6 +53,20 @@ class SecretFiles(PydanticBaseSettingsSource):
             for name, field in self.settings_cls.model_fields.items()
         }
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _empty(name: str, field: FieldInfo) -> str:
+    option = {
+        "kafka": " or --kafka",
+        "database": " or --database",
+        "config": " or --config",
+        "page_host": " or --host",
+    }
+    default = "the host's name" if field.default_factory else field.default
+    return (
+        f"FENGHUO_{name.upper()}{option.get(name, '')} is empty. Give it a value, or leave it out "
+        f"for the default ({default})."
+    )
 
 
 class Settings(BaseSettings):
@@ -181,6 +195,18 @@ class Settings(BaseSettings):
         description="Connection URI of Grafana's data source: the database as Grafana reaches it, "
         "with a SELECT-only role; empty: the data source is left alone",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_empty(cls, given: Any) -> Any:
+        """Refuse an empty value where there is a default: an unset variable of a script, mostly."""
+        for name, value in given.items():
+            field = cls.model_fields.get(name)
+            if field is None or field.default == "" or isinstance(field.default, SecretStr):
+                continue
+            if isinstance(value, str | Path) and (value == Path() or not str(value).strip(" ,")):
+                raise ConfigError(_empty(name, field))
+        return given
 
     @property
     def brokers(self) -> Brokers:

@@ -9,6 +9,7 @@ from streams.epi_weeks import week_label
 from streams.phrases import (
     Sentences,
     amount,
+    at_least,
     comparison,
     place,
     plain,
@@ -93,12 +94,17 @@ def _figures(alert: Alert, configuration: Configuration) -> Sentences:
     named = title(alert, configuration)
     where = place(alert.region, configuration)
     time = when(alert.last_period, alert.grain, configuration)
-    observed = amount(alert.observed)
-    en = f"{named.en} in {where.en}: {observed} {counted.en(alert.observed)} {time.en}"
+    observed, observed_zh = amount(alert.observed), plain(alert.observed)
+    least = at_least(observed).en if alert.incomplete else observed
+    en = f"{named.en} in {where.en}: {least} {counted.en(alert.observed)} {time.en}"
     subject = subject_zh(alert, configuration)
-    zh = f"{time.zh}，{subject}{plain(alert.observed)}{counted.zh}"
+    if alert.incomplete:
+        observed_zh = at_least(observed_zh).zh
+    zh = f"{time.zh}，{subject}{observed_zh}{counted.zh}"
+    if alert.incomplete:
+        en, zh = f"{en} in the days that have arrived", f"{zh}（部分日期的数据尚未到达）"
     if alert.expected is not None:
-        against = comparison(alert.observed, alert.expected, counted)
+        against = comparison(alert.observed, alert.expected, counted, incomplete=alert.incomplete)
         en, zh = f"{en}, {against.en}", f"{zh}，{against.zh}"
     if alert.upper is not None:
         limit = amount(alert.upper)

@@ -20,7 +20,7 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 from streams.alerts.following import explain_changed, keep_rolling_up, renew_explanations
 from streams.alerts.publishing import publish_events
-from streams.alerts.watching import escalate_unread, look_again
+from streams.alerts.watching import end_unjudged, escalate_unread, look_again
 from streams.config import load_configuration
 from streams.dead_letters import HandOver
 from streams.grafana.pushing import running_pusher
@@ -368,7 +368,7 @@ def _define_watching(app: FenghuoApp) -> None:
 def _define_health(app: FenghuoApp) -> None:
     @app.page(WORKER_PATH)
     async def health(view: Any, _: Any) -> Any:
-        status, answer = report(app.progress.oldest(), app.judging_stands_still)
+        status, answer = report(app.progress.oldest(), app.judging_stands_still, app.ingest.failing)
         return view.json(answer, status=status)
 
     def process() -> Iterator[tuple[str, str, float]]:
@@ -409,6 +409,7 @@ async def _look_through(app: FenghuoApp) -> None:
     with _waiting("Alerts wait to be looked through"):
         await escalate_unread(app.pool, surveillance)
         await look_again(app.pool, surveillance)
+        await end_unjudged(app.pool, app.configuration)
     with _waiting("Old notifications wait to be deleted"):
         await forget_sent(app.pool, timedelta(days=surveillance.notify.keep_days))
     with _waiting("Old dead letters wait to be deleted"):

@@ -40,7 +40,7 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relativ
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 #: Not a file, a database, a user or an extra called fenghuo: the command, with what follows it.
-COMMAND = re.compile(r"(?<![\w./@:-])(?:\.venv/bin/)?fenghuo ([a-z][^\n`|#]*)")
+COMMAND = re.compile(r"(?<![\w./@:-])(?:\.venv/bin/)?fenghuo (?!fenghuo_)([a-z][^\n`|#]*)")
 SETTING = re.compile(r"^\| `(FENGHUO_[A-Z_]+)` \| (.+?) \|", re.MULTILINE)
 
 

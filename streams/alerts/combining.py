@@ -8,6 +8,7 @@ expected.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas.counts import last_day
@@ -36,6 +37,10 @@ class Found(NamedTuple):
     quiet_since: date | None
     now: Figures | None
     """The period that the alert reported so far, as it is now."""
+    announced_now: float | None = None
+    """Count of the period that was announced last, as it is now."""
+    recent_high: float | None = None
+    """Highest count of the two weeks before the latest exceedance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,21 @@ class Member:
     found: Found
     same_series: bool = True
     """It has the signal and region of the alert; only such a member's numbers are shown there."""
+    judged: bool = True
+    """Its rule is still judged for its signal and region; else its exceedances are over."""
 
     @property
     def quiet_since(self) -> date | None:
         """First period after its exceedances ended; None: they go on."""
+        if not self.judged:
+            latest = self.found.latest
+            return last_day(latest.period, self.grain) + timedelta(days=1) if latest else None
         return self.found.quiet_since if self.found.quiet >= self.ended_after else None
+
+    @property
+    def shown(self) -> bool:
+        """Whether the alert may show its numbers: an unjudged member has none of today."""
+        return self.same_series and self.judged
 
     @property
     def height(self) -> tuple[float, float]:
@@ -74,7 +89,7 @@ class Combined(NamedTuple):
 
     severity: Severity
     leading: Member | None
-    """Whose numbers are shown; None: no member of the alert's signal and region has any."""
+    """Whose numbers are shown; None: no judged member of the alert's signal and region has any."""
     exceeds: bool
     """Some member has an exceedance."""
     quiet_since: date | None
@@ -97,8 +112,8 @@ def combine(members: Sequence[Member]) -> Combined:
     exceeding = [member for member in members if member.found.latest is not None]
     going_on = [member for member in exceeding if member.quiet_since is None]
     ends = [since for member in exceeding if (since := member.quiet_since) is not None]
-    shown = [member for member in going_on or exceeding if member.same_series]
-    shown = shown or [member for member in exceeding if member.same_series]
+    shown = [member for member in going_on or exceeding if member.shown]
+    shown = shown or [member for member in exceeding if member.shown]
     days = [last_day(m.found.latest.period, m.grain) for m in exceeding if m.found.latest]
     return Combined(
         severity=severity,

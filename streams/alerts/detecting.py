@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from schemas.alerts import Ended, Figures, Opened, Resumed, Revised, Updated
+from schemas.alerts import Ended, Figures, Opened, Resumed, Revised, Updated, Worsened
 from schemas.counts import last_day
 from streams.alerts.combining import combine
 from streams.alerts.lifecycle import figure_fields
+from streams.alerts.worsening import has_worsened, much_higher
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from schemas.alerts import Alert, Change
-    from schemas.config import Rule
+    from schemas.config import Rule, Worsening
     from streams.alerts.combining import Combined, Found, Member
 
 __all__ = [
@@ -49,6 +50,8 @@ class Former(NamedTuple):
     """Latest period that whoever closed it knew of; for a merged one, its head's as well."""
     lives_on: bool
     """It was merged into an alert that is open."""
+    high: float | None = None
+    """Highest count by day that whoever closed it knew of, or less after corrections."""
 
 
 class Division(NamedTuple):
@@ -70,6 +73,8 @@ class Judgement:
     as_of: datetime
     recent_from: date | None = None
     """Exceedances before it are not announced at once; None: all are."""
+    worsening: Worsening | None = None
+    """When an alert is announced again; None: never."""
 
 
 def divide(
@@ -77,7 +82,8 @@ def divide(
     current: Alert | None,
     formers: Sequence[Former],
     *,
-    quiet_days: int,
+    rule: Rule,
+    worsening: Worsening | None,
     noted: Collection[tuple[int, date]],
 ) -> Division:
     """Tell which of the judged exceedances are the open alert's, and which raise none.
@@ -88,6 +94,8 @@ def divide(
         All exceedances in the judged periods.
     formers
         In the order of their ids.
+    worsening
+        A count that is so much higher than what was closed raises an alert in the quiet period too.
     noted
         Suppressed periods that are noted already, by id and period.
     """
@@ -97,8 +105,9 @@ def divide(
     for figures in exceeded:
         if current and figures.period >= current.own_first_period:
             continue
-        quieting = [f for f in before if _quiet_at(f, figures.period, quiet_days)]
-        if not quieting:
+        quieting = [f for f in before if _quiets(f, figures, rule, worsening)]
+        # After the first that is not quiet all are the same alert's.
+        if not quieting or (own and not current):
             own.append(figures.period)
             continue
         known = any(f.first_period <= figures.period <= f.last_period for f in formers)
@@ -107,8 +116,14 @@ def divide(
     return Division(min(own, default=None), suppressed)
 
 
-def _quiet_at(former: Former, period: date, quiet_days: int) -> bool:
-    return former.lives_on or period <= former.covered_to + timedelta(days=quiet_days)
+def _quiets(former: Former, figures: Figures, rule: Rule, worsening: Worsening | None) -> bool:
+    if former.lives_on:
+        return True
+    if figures.period > former.covered_to + timedelta(days=rule.quiet_days):
+        return False
+    if worsening is None or former.high is None or figures.period < former.last_period:
+        return True
+    return not much_higher(figures.observed, rule.grain, former.high, worsening)
 
 
 def open_one(judgement: Judgement, region: str, found: Found) -> Opened | None:
@@ -157,7 +172,12 @@ def follow_up(judgement: Judgement, alert: Alert, members: Sequence[Member]) -> 
     if begins:
         changes.append(Resumed.model_validate(numbers))
     elif any(getattr(alert, name) != value for name, value in _shown(numbers).items()):
-        changes.append(Updated.model_validate(numbers))
+        worse = _worsens(judgement, alert, members, combined)
+        changes.append(
+            Worsened.model_validate(numbers | {"before": alert.announced})
+            if worse
+            else Updated.model_validate(numbers)
+        )
     since = None if begins else alert.quiet_since
     if combined.quiet_since not in {None, since}:
         assert combined.quiet_since is not None  # noqa: S101 - looked at above
@@ -175,6 +195,17 @@ def _becomes_news(judgement: Judgement, alert: Alert, combined: Combined) -> boo
     )
 
 
+def _worsens(
+    judgement: Judgement, alert: Alert, members: Sequence[Member], combined: Combined
+) -> bool:
+    recent, latest = judgement.recent_from, combined.latest_day
+    if judgement.worsening is None or combined.leading is None or latest is None:
+        return False
+    if recent is not None and latest < recent:
+        return False
+    return has_worsened(alert, combined.leading, members, judgement.worsening, judgement.as_of)
+
+
 def _since(alert: Alert) -> date:
     return alert.quiet_since or date.max
 
@@ -188,7 +219,7 @@ def _now(alert: Alert, members: Sequence[Member]) -> Figures | None:
 def _numbers(
     judgement: Judgement, alert: Alert, members: Sequence[Member], combined: Combined
 ) -> dict[str, Any]:
-    """Return the fields of `Updated` and `Resumed`."""
+    """Return the fields of `Updated`, `Resumed` and `Worsened`."""
     own, leading = members[0], combined.leading
     numbers = {
         "severity": combined.severity,
@@ -241,6 +272,7 @@ def may_wait(alert: Alert, changes: Sequence[Change]) -> bool:
         and (told.detector, told.config_version) == (alert.detector, alert.config_version)
         and (told.leading_rule, told.severity or alert.severity)
         == (alert.leading_rule, alert.severity)
+        and alert.incomplete == new.incomplete
         and _near(alert.observed, new.observed)
         and _near(alert.peak, told.peak)
         and _near(alert.expected, new.expected)
@@ -262,6 +294,7 @@ def _reported(alert: Alert) -> Figures:
         upper=alert.upper,
         score=alert.score,
         p_value=alert.p_value,
+        incomplete=alert.incomplete,
     )
 
 
@@ -276,14 +309,13 @@ def head_for(
     Parameters
     ----------
     others
-        Open alerts of the same signal and region.
+        Open alerts of the same signal and region whose rules are judged.
     """
     group = rules[alert.rule].merged_as
     heads = [
         other
         for other in others
         if other.rule != alert.rule
-        and other.rule in rules
         and rules[other.rule].merged_as == group
         and not other.over
         and (_recent(other, recent_from) or not _recent(alert, recent_from))

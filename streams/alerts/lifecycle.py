@@ -6,6 +6,7 @@ so that the history never holds one that was not possible.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.alerts import (
@@ -14,6 +15,7 @@ from schemas.alerts import (
     Absorbed,
     Alert,
     AlertEvent,
+    Announced,
     Assessed,
     Assigned,
     Change,
@@ -32,6 +34,7 @@ from schemas.alerts import (
     Suppressed,
     Updated,
     Verified,
+    Worsened,
 )
 from schemas.counts import last_day
 from schemas.risk import risk_level
@@ -39,6 +42,7 @@ from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from schemas.alerts import AlertStatus
 
@@ -64,6 +68,7 @@ _TABLE: Final[dict[str, tuple[frozenset[AlertStatus], AlertStatus | None]]] = {
     # by the system
     "updated": (OPEN_STATUSES, None),
     "resumed": (OPEN_STATUSES, None),
+    "worsened": (OPEN_STATUSES, None),
     "revised": (OPEN_STATUSES, None),
     "ended": (OPEN_STATUSES, None),
     "suppressed": (CLOSED_STATUSES, None),
@@ -222,6 +227,12 @@ def _opened(event: AlertEvent) -> Alert:
         config_version=change.config_version,
         as_of=change.as_of,
         begun_to=last_day(change.figures.period, change.grain),
+        announced=Announced(
+            period=change.figures.period,
+            observed=change.figures.observed,
+            grain=change.grain,
+            rule=change.rule,
+        ),
         opened_at=event.at,
         updated_at=event.at,
     )
@@ -236,6 +247,7 @@ def figure_fields(figures: Figures) -> dict[str, Any]:
         "upper": figures.upper,
         "score": figures.score,
         "p_value": figures.p_value,
+        "incomplete": figures.incomplete,
     }
 
 
@@ -246,10 +258,13 @@ def _effects(alert: Alert, event: AlertEvent) -> dict[str, Any]:
         case Escalated():
             effects = {"escalated_at": event.at}
         case Resumed() as resumed:
-            unread = ("quiet_since", "acknowledged_at", "acknowledged_by", "escalated_at")
-            effects = _numbers(alert, resumed) | dict.fromkeys(unread)
-            begun_to = last_day(resumed.figures.period, resumed.grain or alert.grain)
-            effects |= {"resumed_at": event.at, "begun_to": begun_to}
+            effects = _numbers(alert, resumed) | {"quiet_since": None}
+            effects |= _announced(alert, resumed) | {"resumed_at": event.at}
+        case Worsened() as worse:
+            earlier = alert.announced.worsened if alert.announced else ()
+            lately = (*(at for at in earlier if at > event.at - timedelta(days=1)), event.at)
+            effects = _updated(alert, worse)
+            effects |= _announced(alert, worse, lately) | {"worsened_at": event.at}
         case Assigned(to=to):
             effects = {"assigned_to": to}
         case Verified():
@@ -273,10 +288,7 @@ def _system_effects(alert: Alert, change: Change) -> dict[str, Any]:
     effects: dict[str, Any] = {}
     match change:
         case Updated():
-            # Only an exceedance after the quiet began ends it.
-            since = alert.quiet_since
-            still = since if since and change.figures.period < since else None
-            effects = _numbers(alert, change) | {"quiet_since": still}
+            effects = _updated(alert, change)
         case Revised():
             effects = {
                 "exceedances": 0,
@@ -295,7 +307,32 @@ def _system_effects(alert: Alert, change: Change) -> dict[str, Any]:
     return effects
 
 
-def _numbers(alert: Alert, change: Updated | Resumed) -> dict[str, Any]:
+def _updated(alert: Alert, change: Updated | Worsened) -> dict[str, Any]:
+    # Only an exceedance after the quiet began ends it.
+    since = alert.quiet_since
+    still = since if since and change.figures.period < since else None
+    return _numbers(alert, change) | {"quiet_since": still}
+
+
+def _announced(
+    alert: Alert, change: Resumed | Worsened, worsened: tuple[datetime, ...] = ()
+) -> dict[str, Any]:
+    """Return what announcing numbers sets: they are unread, whoever has read former ones."""
+    grain = change.grain or alert.grain
+    unread = ("acknowledged_at", "acknowledged_by", "escalated_at")
+    return dict.fromkeys(unread) | {
+        "begun_to": last_day(change.figures.period, grain),
+        "announced": Announced(
+            period=change.figures.period,
+            observed=change.figures.observed,
+            grain=grain,
+            rule=change.leading_rule or alert.rule,
+            worsened=worsened,
+        ),
+    }
+
+
+def _numbers(alert: Alert, change: Updated | Resumed | Worsened) -> dict[str, Any]:
     return {
         "first_period": change.first_period,
         "exceedances": change.exceedances,

@@ -19,6 +19,7 @@ from streams.store.alert_history import (
     followed_to,
     set_event_aside,
 )
+from streams.store.limits import keep_alive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,17 +60,16 @@ async def publish_events(pool: AsyncConnectionPool, producer: Any, topic: str) -
             followed = await follow(connection, FOLLOWER, limit=_AT_ONCE)
             if not followed:
                 return sent
-            outcomes = await send_all(
-                producer,
-                [
-                    Outgoing(
-                        topic,
-                        str(event.alert_id).encode(),
-                        event_to_tell(event).model_dump_json().encode(),
-                    )
-                    for _, event in followed
-                ],
-            )
+            records = [
+                Outgoing(
+                    topic,
+                    str(event.alert_id).encode(),
+                    event_to_tell(event).model_dump_json().encode(),
+                )
+                for _, event in followed
+            ]
+            # A slow broker takes longer than the server lets a transaction be silent.
+            outcomes = await keep_alive(connection, send_all(producer, records))
             passed, error = await _pass(connection, followed, outcomes)
         sent += passed
         if error is not None:

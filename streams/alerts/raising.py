@@ -16,7 +16,7 @@ from streams.alerts.detecting import (
     open_one,
 )
 from streams.alerts.journal import Journal
-from streams.alerts.members import New, Standing, read_members
+from streams.alerts.members import New, Standing, is_judged, read_members
 from streams.store.alerts import hold_alerts_async, read_alerts, write_async
 from streams.store.held_updates import hold_updates
 from streams.store.standing import (
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     from schemas.alerts import Alert, Change
-    from schemas.config import Rule
+    from schemas.config import Rule, Worsening
+    from schemas.regions import RegionRegistry
     from streams.alerts.combining import Member
     from streams.store.verdicts import JudgedSeries
 
@@ -67,12 +68,14 @@ async def raise_alerts(
     connection: AsyncConnection,
     judged: Sequence[Judged],
     rules: Mapping[str, Rule],
+    regions: RegionRegistry,
     *,
     as_of: datetime,
     config_version: str,
     today: date,
     recent_from: date | None,
     update_every: timedelta,
+    worsening: Worsening | None,
 ) -> list[Alert]:
     """Open, update, resume, revise, suppress and merge alerts as the stored verdicts demand.
 
@@ -82,7 +85,7 @@ async def raise_alerts(
 
     Parameters
     ----------
-    rules
+    rules, regions
         All that are configured.
     today
         Local date at `as_of`: only periods before it count towards an end.
@@ -90,6 +93,8 @@ async def raise_alerts(
         First day of what is announced at once; None: everything is.
     update_every
         Small changes of an alert's numbers are told at most so often.
+    worsening
+        When an alert is announced again; None: never.
 
     Returns
     -------
@@ -107,8 +112,12 @@ async def raise_alerts(
     signals = {key: rules[key.rule].signal for key in ranges}
     at = await hold_alerts_async(connection)
     standing = await read_open(connection, {(signals[key], key.region) for key in ranges})
+    # An alert of a rule's former signal is not the rule's any more.
     current = {
-        Key(alert.rule, alert.region): alert for alerts in standing.values() for alert in alerts
+        key: alert
+        for alerts in standing.values()
+        for alert in alerts
+        if signals.get(key := Key(alert.rule, alert.region)) == alert.signal
     }
     exceeded = {
         Key(one.name, series.region)
@@ -117,21 +126,27 @@ async def raise_alerts(
         if series.alarm.any()
     }
     divided = await _divide(
-        connection, {key: ranges[key] for key in exceeded}, signals, current, rules
+        connection,
+        {key: ranges[key] for key in exceeded},
+        signals,
+        current,
+        rules=rules,
+        worsening=worsening,
     )
     # Alerts that something of what was judged was merged into, be it in another region.
     heads = await read_heads(connection, signals)
     judgements = {
-        name: Judgement(name, rule, config_version, as_of, recent_from)
+        name: Judgement(name, rule, config_version, as_of, recent_from, worsening)
         for name, rule in rules.items()
     }
     plan = await _plan(
         connection,
         ranges,
         current,
-        heads=heads,
+        beside=[*heads, *(alert for alerts in standing.values() for alert in alerts)],
         divided=divided,
         judgements=judgements,
+        regions=regions,
         today=today,
         update_every=update_every,
     )
@@ -141,12 +156,16 @@ async def raise_alerts(
     ids = await new_ids(connection, len(plan.opened)) if plan.opened else []
     suppressed = {i for i, change in plan.told if isinstance(change, Suppressed)}
     formers = await read_alerts(connection, suppressed) if suppressed else []
-    journal = Journal(at, [*current.values(), *heads, *formers])
+    journal = Journal(at, [*(a for alerts in standing.values() for a in alerts), *heads, *formers])
     for alert_id, change in plan.told:
         journal.record(alert_id, change)
     numbered = dict(zip(plan.opened, ids, strict=True))
     beside = {
-        series: [journal.alert(alert.alert_id) for alert in alerts]
+        series: [
+            journal.alert(alert.alert_id)
+            for alert in alerts
+            if is_judged(alert.rule, alert.signal, alert.region, rules, regions)
+        ]
         for series, alerts in standing.items()
     }
     _open(journal, numbered, plan, beside, judgements)
@@ -159,7 +178,9 @@ async def _divide(
     ranges: Mapping[Key, tuple[date, date]],
     signals: Mapping[Key, str],
     current: Mapping[Key, Alert],
+    *,
     rules: Mapping[str, Rule],
+    worsening: Worsening | None,
 ) -> dict[Key, Division]:
     if not ranges:
         return {}
@@ -173,7 +194,8 @@ async def _divide(
             found,
             current.get(key),
             formers.get(key, ()),
-            quiet_days=rules[key.rule].quiet_days,
+            rule=rules[key.rule],
+            worsening=worsening,
             noted=noted,
         )
         for key, found in exceedances.items()
@@ -185,13 +207,15 @@ async def _plan(
     judged: Mapping[Key, tuple[date, date]],
     current: Mapping[Key, Alert],
     *,
-    heads: Sequence[Alert],
+    beside: Sequence[Alert],
     divided: Mapping[Key, Division],
     judgements: Mapping[str, Judgement],
+    regions: RegionRegistry,
     today: date,
     update_every: timedelta,
 ) -> _Plan:
-    standing: dict[int, Standing] = {head.alert_id: Standing(head) for head in heads}
+    # A new alert may be merged into any of them, also where its rule was not judged this time.
+    standing: dict[int, Standing] = {alert.alert_id: Standing(alert) for alert in beside}
     new: dict[Key, New] = {}
     # In the order of the configuration: which of two new alerts is merged into the other.
     for key in judged:
@@ -202,7 +226,7 @@ async def _plan(
         elif since is not None:
             new[key] = New(key, since)
     rules = {name: judgement.rule for name, judgement in judgements.items()}
-    members, opening = await read_members(connection, standing, new, rules, today=today)
+    members, opening = await read_members(connection, standing, new, rules, regions, today=today)
     told: list[tuple[int, Change]] = [
         (alert_id, Suppressed(figures=figures, as_of=judgements[key.rule].as_of))
         for key, division in divided.items()
@@ -236,6 +260,7 @@ def _open(
     others = defaultdict(list, {series: list(alerts) for series, alerts in standing.items()})
     members = plan.members | {ids[key]: [plan.new[key]] for key in plan.opened}
     heads: dict[int, None] = {}
+    judgement = next(iter(judgements.values()))
     for key, opened in plan.opened.items():
         alert = journal.record(ids[key], opened)
         beside = others[alert.signal, alert.region]
@@ -252,5 +277,5 @@ def _open(
     # Only now: an alert that opens and ends at once may have a member that goes on.
     for head_id in heads:
         head = journal.alert(head_id)
-        for change in follow_up(judgements[head.rule], head, members[head_id]):
+        for change in follow_up(judgement, head, members[head_id]):
             journal.record(head_id, change)

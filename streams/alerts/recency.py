@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from schemas.alerts import Absorbed, Escalated, Opened, Resumed
+from schemas.alerts import Absorbed, Escalated, Opened, Resumed, Worsened
 from schemas.counts import last_day
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ __all__ = ["event_is_news", "too_old_to_announce"]
 def too_old_to_announce(alert: Alert, surveillance: Surveillance) -> int | None:
     """Return the limit in days beyond which an alert was not announced; None: it was.
 
-    What counts is how old the latest exceedance was when the alert opened, or resumed the last
-    time: older periods that come in later announce nothing, and take nothing back.
+    What counts is how old the latest exceedance was when the alert opened, resumed or worsened
+    the last time: older periods that come in later announce nothing, and take nothing back.
     """
     begun_to = alert.begun_to or last_day(alert.last_period, alert.grain)
     if _is_recent(begun_to, alert.unread_since, surveillance):
@@ -37,7 +37,7 @@ def event_is_news(event: AlertEvent, alert: Alert, surveillance: Surveillance) -
     """
     change = event.change
     match change:
-        case Opened() | Resumed():
+        case Opened() | Resumed() | Worsened():
             until = last_day(change.figures.period, change.grain or alert.grain)
         case Absorbed() | Escalated():
             until = last_day(alert.last_period, alert.grain)

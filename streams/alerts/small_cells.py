@@ -1,12 +1,15 @@
 """Counts so small that somebody might be recognised: they do not leave the database. Pure.
 
 One rule for the page, the API, exports, messages, the topic and annotations; the functions of
-dashboards follow it in SQL (migrations 0038 and 0057). Counts of regions are exact everywhere.
+dashboards follow it in SQL (migrations 0038, 0057, 0060). Counts of regions are exact everywhere.
 Where a count is divided by facility or by age group, and the reader is not one who works on alerts:
 
 - only totals of an epi week in a region without regions below are told, never by day, by hour, or
   by facility and age at once: cells of other spans or levels would be subtracted from these;
 - parts from 1 to 4 are left out, the others are told in steps of five (the multiple at or below);
+- what is usual for a part is told in the same steps, downwards as well. It is a mean over at most
+  eight periods: of one period it is a count, of several it gives their sum, and the means of two
+  weeks in turn give the difference of two counts;
 - where the exact total of a region would still determine a part that was left out, no part of that
   region is told;
 - age groups of upper regions are rounded at random to tens, by the database only;
@@ -22,6 +25,7 @@ from math import floor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from schemas.alerts import Explained
+from streams.clauses import main_ages, main_facilities, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -43,8 +47,6 @@ K = TypeVar("K", bound="Hashable")
 
 #: Counts from 1 to one less are small. Others are told in steps of as much.
 SMALL_BELOW: Final = 5
-#: A part is named without its count if it makes up this share of the excess.
-_GOOD_PART: Final = 0.3
 
 
 def is_small(value: float) -> bool:
@@ -134,42 +136,40 @@ def _determined(values: Iterable[float]) -> bool:
 def without_small_cells(explanation: Explanation) -> Explanation:
     """Return an explanation without small facilities and age groups, the others in steps.
 
-    Where other ways tell other cells of the same cases, only names of large parts are left.
+    Where other ways tell other cells of the same cases, only names of large parts are left. Which
+    parts make up a good part of the excess is told by exact counts, as officers see it.
     """
-    facilities = _told(explanation.facilities, explanation.tellable_facilities)
-    ages = _told(explanation.age_groups, explanation.tellable_ages)
+    if explanation.steps is not None:
+        return explanation
     return explanation.model_copy(
         update={
-            "facilities": facilities,
-            "age_groups": ages,
+            "facilities": _told(explanation.facilities, explanation.tellable_facilities),
+            "age_groups": _told(explanation.age_groups, explanation.tellable_ages),
             "tellable_facilities": None,
             "tellable_ages": None,
-            "named_facilities": () if facilities else _named(explanation.facilities),
-            "named_ages": () if ages else _named(explanation.age_groups),
+            "steps": SMALL_BELOW,
+            "named_facilities": _large(main_facilities(explanation), explanation.facilities),
+            "named_ages": _large(main_ages(explanation), explanation.age_groups),
+            "spread": spread(explanation),
         }
     )
 
 
-def _named(parts: tuple[Contribution, ...]) -> tuple[str, ...]:
-    """Return the names of at most two large parts that make up a good part of the excess."""
-    excess = sum(max(part.excess, 0.0) for part in parts)
-    good = [p.name for p in parts if not is_small(p.observed) and p.excess > _GOOD_PART * excess]
-    return tuple(good[:2])
+def _large(names: Iterable[str], parts: tuple[Contribution, ...]) -> tuple[str, ...]:
+    large = {part.name for part in parts if not is_small(part.observed)}
+    return tuple(name for name in names if name in large)
 
 
 def _told(
     parts: tuple[Contribution, ...], tellable: tuple[str, ...] | None
 ) -> tuple[Contribution, ...]:
-    """Leave small parts out; what is usual goes to the nearest step, for it may be one count."""
     if tellable is None and _determined([part.observed for part in parts]):
         return ()
     return tuple(
         part.model_copy(
             update={
                 "observed": in_steps(part.observed),
-                "expected": None
-                if part.expected is None
-                else float(SMALL_BELOW * round(part.expected / SMALL_BELOW)),
+                "expected": None if part.expected is None else in_steps(part.expected),
             }
         )
         for part in parts

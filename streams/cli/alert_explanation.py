@@ -33,7 +33,7 @@ def explanation_facts(alert: Alert, configuration: Configuration) -> list[tuple[
         for one in told.neighbours
     )
     facts = [
-        ("excess", number(told.excess)),
+        ("excess", f"{'at least ' if told.incomplete else ''}{number(told.excess)}"),
         ("growth", _growth(told)),
         ("completeness", _completeness(told)),
         ("facilities", _parts(told.facilities)),
@@ -63,9 +63,8 @@ def _parts(parts: Sequence[Contribution], names: dict[str, str] | None = None) -
 def _growth(told: Explanation) -> str:
     if told.growth_per_day is None or told.latest_week is None or told.week_before is None:
         return "-"
-    text = (
-        f"{number(told.latest_week)} in the latest 7 whole days, {number(told.week_before)} before"
-    )
+    days = f"7 days to {told.growth_until}" if told.growth_until else "latest 7 whole days"
+    text = f"{number(told.latest_week)} in the {days}, {number(told.week_before)} in the 7 before"
     return text + (f"; doubling in {told.doubling_days:.0f} days" if told.doubling_days else "")
 
 

@@ -34,7 +34,7 @@ def numbers(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]
         ("first exceedance", label(alert.first_period)),
         ("last exceedance", label(alert.last_period)),
         ("exceedances", str(alert.exceedances)),
-        ("observed", number(alert.observed)),
+        ("observed", _observed(alert)),
         ("expected", number(alert.expected)),
         ("threshold", number(alert.upper)),
         ("score", "-" if alert.score is None else f"{alert.score:.2f}"),
@@ -54,6 +54,11 @@ def numbers(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]
     if alert.quiet_since:
         facts.append(("ended", f"no exceedance since {label(alert.quiet_since)}; may be closed"))
     return facts
+
+
+def _observed(alert: Alert) -> str:
+    count = number(alert.observed)
+    return f"at least {count} (counts of some days are missing)" if alert.incomplete else count
 
 
 def _rule(alert: Alert) -> str:

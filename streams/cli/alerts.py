@@ -104,7 +104,7 @@ def _print_alerts(alerts: list[Alert], configuration: Configuration) -> None:
         wrap=("region\nassigned to", "signal\nrule"),
     )  # fmt: skip
     for alert in alerts:
-        observed = amount(alert.observed)
+        observed = f"{'≥' if alert.incomplete else ''}{amount(alert.observed)}"
         if alert.exceedances == 0:  # corrections took it back
             observed += f" → {amount(alert.revised.observed) if alert.revised else '-'}"
         shown.add_row(

@@ -21,6 +21,7 @@ __all__ = [
     "KafkaOption",
     "console",
     "read_config",
+    "say_waiting",
     "settings",
     "warn",
 ]
@@ -43,10 +44,21 @@ KafkaOption = Annotated[
 
 
 def settings(
-    *, config: Path | None = None, database: str | None = None, kafka: str | None = None
+    *,
+    config: Path | None = None,
+    database: str | None = None,
+    kafka: str | None = None,
+    page_host: str | None = None,
+    page_port: int | None = None,
 ) -> Settings:
     """Read settings from the environment, with the options that were given on top."""
-    given = {"config": config, "database": database, "kafka": kafka}
+    given = {
+        "config": config,
+        "database": database,
+        "kafka": kafka,
+        "page_host": page_host,
+        "page_port": page_port,
+    }
     return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
@@ -63,3 +75,8 @@ def warn(doubts: Iterable[str]) -> None:
         console.print(
             f"Warning: {doubt}.", style="yellow", markup=False, highlight=False, soft_wrap=True
         )
+
+
+def say_waiting(sentence: str) -> None:
+    """Tell that a broker is waited for, or answers again."""
+    console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)

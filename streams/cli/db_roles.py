@@ -31,11 +31,20 @@ def owner(
     Run it as a superuser while workers and page are stopped, and db migrate after it. The password
     is that in FENGHUO_OWNER_PASSWORD.
     """
-    from streams.store.ownership import give_to_owner  # noqa: PLC0415 - keeps --help fast
+    from streams.store.ownership import give_to_owner, others_connected  # noqa: PLC0415 - keeps --help fast
     from streams.store.pool import connect  # noqa: PLC0415
 
     current = settings(database=database)
     with connect(current.database) as connection:
+        if others := others_connected(connection):
+            console.print(
+                f"Warning: others are connected to this database ({', '.join(others)}). Stop "
+                "workers and page first: they may lose their rights until fenghuo db roles, and "
+                "hold this up meanwhile.",
+                style="yellow",
+                highlight=False,
+                soft_wrap=True,
+            )
         created = give_to_owner(connection, name, _password(current.owner_password))
     _report(name, created=created, known=bool(_password(current.owner_password)))
 

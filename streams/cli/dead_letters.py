@@ -17,6 +17,7 @@ from streams.cli.common import (
     KafkaOption,
     console,
     read_config,
+    say_waiting,
     settings,
 )
 from streams.cli.output import (
@@ -162,6 +163,7 @@ def replay(
             intake=intake,
             kinds={topic: kind for kind, topic in event_topics(current).items()},
             edited=edited,
+            on_wait=say_waiting,
         )
     for letter_id, text in done.hindered:
         console.print(

@@ -17,8 +17,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from streams.cli.common import (
     ConfigOption,
-    DatabaseOption,
-    KafkaOption,
     console,
     read_config,
     settings,
@@ -26,6 +24,7 @@ from streams.cli.common import (
 from streams.cli.config import warn_of_noise
 from streams.cli.demo_publish import SeedOption, publish
 from streams.cli.output import results, table
+from streams.cli.places import check_folder
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -43,6 +42,15 @@ _STDOUT = Path("-")
 OutputOption = Annotated[Path, typer.Option(help="Folder for the pictures.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON object, last on stdout.")
+]
+# Unlike elsewhere, FENGHUO_DATABASE and FENGHUO_KAFKA do not count: they name real servers.
+OwnDatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database", help="PostgreSQL URI.", show_default="one that is started here"),
+]
+OwnKafkaOption = Annotated[
+    str | None,
+    typer.Option("--kafka", help="Kafka bootstrap servers.", show_default="one started here"),
 ]
 FolderOption = Annotated[Path, typer.Option(help="Folder where database and logs are kept.")]
 
@@ -77,7 +85,7 @@ def init(
     if path == _STDOUT:
         typer.echo(text, nl=False)
         return
-    if path.exists():
+    if path.is_file():
         raise FenghuoError(f"{path} exists already. Name another file, or edit this one.")
     path.write_text(text, encoding="utf-8")
     warn_of_noise(read_config(settings(config=path)))
@@ -86,17 +94,20 @@ def init(
 
 def up(
     config: ConfigOption = None,
-    database: DatabaseOption = None,
-    kafka: KafkaOption = None,
+    database: OwnDatabaseOption = None,
+    kafka: OwnKafkaOption = None,
     folder: FolderOption = Path(".fenghuo"),
 ) -> None:
-    """Run a broker, a database, a worker and the triage page on this machine until Ctrl-C."""
+    """Run a broker, a database, a worker and the triage page on this machine until Ctrl-C.
+
+    FENGHUO_DATABASE and FENGHUO_KAFKA do not count here. The page's port is FENGHUO_PAGE_PORT.
+    """
     from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
     from streams.embedded.stack import EmbeddedStack  # noqa: PLC0415
     from streams.store.people import first_admin  # noqa: PLC0415
     from streams.store.pool import connect  # noqa: PLC0415
-    from streams.web.serving import listen  # noqa: PLC0415
 
+    check_folder(folder, "--folder")
     current = settings(config=config, database=database, kafka=kafka)
     stack = EmbeddedStack(
         folder.absolute(),
@@ -104,10 +115,11 @@ def up(
         load_configuration(current.config),
         external_kafka=kafka is not None,
         external_database=database is not None,
+        keep_port=True,
+        on_owned=lambda: _check_page_port(current),
         on_step=lambda step: console.print(f"{step} …", highlight=False),
+        on_notice=_notice,
     )
-    with listen(current.page_host, current.page_port):
-        pass  # before anything is started, and before the address is printed
     with stack:
         worker = stack.start_worker()
         with connect(stack.settings.database) as connection:
@@ -136,6 +148,20 @@ def up(
             console.print("Stopping …", highlight=False)
 
 
+def _check_page_port(current: Settings) -> None:
+    """Refuse a port that is taken before anything is started or its address is printed."""
+    from streams.web.serving import listen  # noqa: PLC0415 - keeps --help fast
+
+    with listen(
+        current.page_host, current.page_port, remedy="by FENGHUO_PAGE_HOST and FENGHUO_PAGE_PORT"
+    ):
+        pass
+
+
+def _notice(sentence: str) -> None:
+    console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def demo(
     context: typer.Context,
     output: OutputOption = Path("demo-output"),
@@ -146,6 +172,7 @@ def demo(
     """Replay the 2009 influenza pandemic in Taiwan through the whole system."""
     if context.invoked_subcommand:
         return
+    check_folder(output, "--output")
     from streams.config import load_configuration  # noqa: PLC0415 - keeps --help fast
     from streams.demo.run import run_demo  # noqa: PLC0415
 

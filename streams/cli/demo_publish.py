@@ -13,6 +13,7 @@ from streams.cli.common import (
     KafkaOption,
     console,
     read_config,
+    say_waiting,
     settings,
 )
 from streams.cli.progress import counting_bar
@@ -48,7 +49,9 @@ def publish(
             bar.advance(events)
             bar.count(events)
 
-        sent = publish_demo(current, configuration, seed=seed, on_progress=on_progress)
+        sent = publish_demo(
+            current, configuration, seed=seed, on_progress=on_progress, on_wait=say_waiting
+        )
         with connect(current.database) as connection:
             admin = first_admin(connection)
     console.print(f"Published {sent:,} events. Next: fenghuo status", highlight=False)

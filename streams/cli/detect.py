@@ -12,6 +12,7 @@ import typer
 
 from streams.cli.common import console
 from streams.cli.output import table as make_table
+from streams.cli.places import check_file, check_folder
 from streams.cli.progress import counting_bar
 from streams.errors import FenghuoError
 
@@ -162,14 +163,11 @@ def detect(
 def _check_places(counts: Path, out: Path, plot: Path | None) -> None:
     """Refuse places that cannot be written, before there is anything to lose."""
     if str(out) != "-":
-        if out.is_dir():
-            raise FenghuoError(f"--out {out}: this is a folder; name a file in it.")
-        if not out.parent.is_dir():
-            raise FenghuoError(f"--out {out}: there is no folder {out.parent}; make it first.")
+        check_file(out, "--out")
         if out.exists() and counts.exists() and out.samefile(counts):
             raise FenghuoError(f"--out {out}: this is the file of counts; name another.")
-    if plot is not None and plot.exists() and not plot.is_dir():
-        raise FenghuoError(f"--plot {plot}: this is no folder; name a folder.")
+    if plot is not None:
+        check_folder(plot, "--plot")
 
 
 def _read(counts: Path, reading: Reading) -> CountTable:

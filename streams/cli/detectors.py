@@ -10,6 +10,7 @@ import typer
 
 from streams.cli.common import console
 from streams.cli.output import JsonOption, print_json, results, table
+from streams.cli.places import check_folder
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def docs(
     """Write one Markdown page for each detector, and a gallery of all on the same real series."""
     from streams.detect.pages import write_pages  # noqa: PLC0415
 
+    check_folder(folder, "FOLDER")
     try:
         written = write_pages(folder, on_page=lambda name: console.print(name, highlight=False))
     except OSError as error:

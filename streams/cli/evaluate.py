@@ -15,6 +15,7 @@ from streams.cli.common import console
 from streams.cli.evaluate_compare import compare_methods
 from streams.cli.evaluate_noise import noise
 from streams.cli.output import JsonOption, print_json, results, table
+from streams.cli.places import check_file
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def evaluate(
     if context.invoked_subcommand is not None:
         return
     names = [name.strip() for name in detectors.split(",") if name.strip()]
+    if out is not None:
+        check_file(out, "--out")
     rows = _run(simulator, series, seed, _known(simulator, names))
     if out is not None:
         out.write_text(f"{markdown(rows)}\n", encoding="utf-8")

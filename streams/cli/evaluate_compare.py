@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from streams.cli.common import console
 from streams.cli.output import results, table
+from streams.cli.places import check_folder
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def compare_methods(
         draws=min(draws, _QUICK_DRAWS) if quick else draws,
         workers=workers,
     )
+    if out is not None:
+        check_folder(out, "--out")
     try:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from streams.cli.common import console
 from streams.cli.output import JsonOption, print_json, results, table
+from streams.cli.places import check_file
 from streams.errors import FenghuoError
 
 if TYPE_CHECKING:
@@ -47,12 +48,11 @@ def noise(
     tried = tried_methods(types, scale)
     if not tried:
         raise FenghuoError(f"--detectors {detectors}: none of these raises alarms on noise.")
+    if out is not None:
+        check_file(out, "--out")
     rows = _run(tried, workers)
     if out is not None:
-        try:
-            out.write_text(noise_page(rows), encoding="utf-8")
-        except OSError as error:
-            raise FenghuoError(f"{out}: {error.strerror}.") from None
+        out.write_text(noise_page(rows), encoding="utf-8")
     if as_json:
         print_json(_plain(rows))
         return

@@ -16,6 +16,7 @@ from streams.cli.common import (
     KafkaOption,
     console,
     read_config,
+    say_waiting,
     settings,
 )
 from streams.cli.output import open_database
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from schemas.refusals import Refusal
     from streams.cli.progress import Counting
     from streams.feed.events import Validator
+    from streams.store.imports import Imported
 
 __all__ = ["register"]
 
@@ -80,7 +82,7 @@ def publish(
             for _ in records:
                 bar.count(1)
         else:
-            publish_records(current.brokers, current.topics[kind], records, bar.count)
+            publish_records(current.brokers, current.topics[kind], records, bar.count, say_waiting)
     _say_what_was_done(validator, dry_run=dry_run, topic=current.topics[kind])
     if validator.refused and not skip_bad:
         raise typer.Exit(1)
@@ -134,6 +136,7 @@ def import_counts(
     --remove takes back what was imported for --signal and --grain, and live counts show again.
     """
     from streams.feed.counts import read_counts  # noqa: PLC0415
+    from streams.feed.import_doubts import import_doubts  # noqa: PLC0415
     from streams.feed.rows import open_feed  # noqa: PLC0415
     from streams.store.db_clock import local_day  # noqa: PLC0415
     from streams.store.imports import import_counts as store  # noqa: PLC0415
@@ -174,16 +177,32 @@ def import_counts(
             decimal=decimal,
             encoding=encoding,
         )
+    for doubt in import_doubts(counts, configuration):
+        console.print(doubt, style="yellow", markup=False, highlight=False, soft_wrap=True)
     with open_database(current.database) as connection:
         done = store(connection, counts, replace=replace)
-    weeks = "weeks" if grain == "week" else "days"
-    console.print(
+    if not done.counts:
+        console.print(f"{file} holds no counts.", highlight=False, markup=False)
+        return
+    for sentence in _import_told(done, signal, grain):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def _import_told(done: Imported, signal: str, grain: ImportGrain) -> Iterator[str]:
+    yield (
         f"Imported counts of {signal}: {done.counts} ({done.added} new, {done.changed} changed), "
-        f"regions: {done.regions}, {weeks} from {done.first} to {done.last}."
-        if done.counts
-        else f"{file} holds no counts.",
-        highlight=False,
+        f"regions: {done.regions}, {grain}s from {done.first} to {done.last}."
     )
+    if done.replaced:
+        yield (
+            f"They replace {done.replaced} imported counts of the same regions and {grain}s in "
+            f"other age groups, or in all (sum {done.replaced_value:g})."
+        )
+    if done.hidden:
+        yield (
+            f"They hide live counts of the same regions and {grain}s (sum {done.hidden:g}), which "
+            "show again after import-counts --remove."
+        )
 
 
 class _Teller:

@@ -28,6 +28,7 @@ from streams.cli import (
     web,
 )
 from streams.cli.common import console
+from streams.cli.places import Commands
 from streams.errors import FenghuoError
 from streams.settings import Settings
 
@@ -35,6 +36,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="fenghuo",
+    cls=Commands,
     help="Real-time public-health surveillance: events in, explained early warnings out.",
     no_args_is_help=True,
     add_completion=False,

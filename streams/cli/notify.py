@@ -61,7 +61,7 @@ async def _send_sample(name: str, current: Settings, configuration: Configuratio
     from streams.notify.channels import LazySender, SendError  # noqa: PLC0415
     from streams.notify.entries import make_entry  # noqa: PLC0415
     from streams.notify.rendering import Templates  # noqa: PLC0415
-    from streams.notify.sample import sample  # noqa: PLC0415
+    from streams.notify.sample import as_trial, sample  # noqa: PLC0415
 
     notify, now = configuration.surveillance.notify, datetime.now(UTC)
     channel = notify.channels[name]
@@ -79,7 +79,7 @@ async def _send_sample(name: str, current: Settings, configuration: Configuratio
     )
     sender = LazySender(channel, kafka=current.brokers)
     try:
-        return await sender.send(message)
+        return await sender.send(as_trial(message))
     except SendError as error:
         raise FenghuoError(
             f"{name} has not taken the message: {error}. "

@@ -17,6 +17,7 @@ from streams.cli.common import (
     settings,
     warn,
 )
+from streams.cli.db_backup import backup
 from streams.cli.db_check import check
 from streams.cli.db_repair import repair
 from streams.cli.output import open_database
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     db.command()(migrate)
     db.command()(reader)
     db.command()(check)
+    db.command()(backup)
     db.command()(repair)
     db_rebuild.register(db)
     db_roles.register(db)

@@ -9,7 +9,7 @@ import typer
 
 from streams.cli.common import console, settings
 from streams.cli.output import event_topics
-from streams.errors import FenghuoError
+from streams.cli.places import check_folder
 
 __all__ = ["register"]
 
@@ -33,8 +33,6 @@ def export(
     from streams.documents import write_documents  # noqa: PLC0415 - keeps --help fast
 
     current = settings()
-    try:
-        written = write_documents(out, event_topics(current), alerts=current.alerts_topic)
-    except OSError as error:
-        raise FenghuoError(f"{error.filename or out}: {error.strerror}.") from None
+    check_folder(out, "--out")
+    written = write_documents(out, event_topics(current), alerts=current.alerts_topic)
     console.print(f"Wrote {len(written)} documents to {out}.", markup=False, highlight=False)

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.common import ConfigOption, KafkaOption, console, read_config, settings
+from streams.cli.common import (
+    ConfigOption,
+    KafkaOption,
+    console,
+    read_config,
+    say_waiting,
+    settings,
+)
 from streams.cli.output import event_topics
+from streams.cli.places import check_file
 from streams.cli.progress import counting_bar
 from streams.errors import FenghuoError
 
@@ -66,6 +74,8 @@ def simulate(
 
     if (out is None) is not publish:
         raise FenghuoError("Say where the events go: --out FILE or --publish.")
+    if out is not None:
+        check_file(_named(out, "visits"), "--out")
     current = settings(config=config, kafka=kafka)
     changes = {"days": days, "seed": seed}
     if plan is None:
@@ -74,6 +84,7 @@ def simulate(
     else:
         made = _read_plan(plan, changes)
     if truth is not None:
+        check_file(truth, "--truth")
         _write_truth(truth, made)
     console.print(
         f"Simulating {made.start} to {made.last_day}, {len(made.region_codes())} regions, seed "
@@ -188,10 +199,7 @@ def _write_truth(path: Path, plan: SimulationPlan) -> None:
         "plan": plan.model_dump(mode="json"),
         "outbreaks": [truth.model_dump(mode="json") for truth in outbreak_truth(plan)],
     }
-    try:
-        path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise FenghuoError(f"{path}: {error.strerror}.") from None
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def _by_day(
@@ -209,19 +217,19 @@ def _by_day(
 
 
 def _write(records: Iterable[SimulatedRecord], out: Path, bar: Counting) -> None:
-    base = out.with_suffix("") if out.suffix in {".ndjson", ".jsonl", ".json"} else out
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}
         for kind in ("visits", "sales"):
-            path = Path(f"{base}.{kind}.ndjson")
-            try:
-                files[kind] = stack.enter_context(path.open("wb"))
-            except OSError as error:
-                raise FenghuoError(f"{path}: {error.strerror}.") from None
+            files[kind] = stack.enter_context(_named(out, kind).open("wb"))
         for record in records:
             files[record.kind].write(record.value + b"\n")
             bar.count(1)
-    console.print(f"Wrote {base}.visits.ndjson and {base}.sales.ndjson.", highlight=False)
+    console.print(f"Wrote {_named(out, 'visits')} and {_named(out, 'sales')}.", highlight=False)
+
+
+def _named(out: Path, kind: str) -> Path:
+    base = out.with_suffix("") if out.suffix in {".ndjson", ".jsonl", ".json"} else out
+    return Path(f"{base}.{kind}.ndjson")
 
 
 def _publish(
@@ -236,5 +244,6 @@ def _publish(
         brokers,
         ((topics[record.kind], record.region.encode(), record.value) for record in records),
         bar.count,
+        say_waiting,
     )
     console.print(f"{sent} records sent to {', '.join(topics.values())}.", highlight=False)

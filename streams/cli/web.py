@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from streams.cli.common import ConfigOption, DatabaseOption, console, read_config, settings
-
-if TYPE_CHECKING:
-    from streams.settings import Settings
 
 __all__ = ["register"]
 
@@ -38,10 +35,7 @@ def web(
     from streams.preflight import check_page  # noqa: PLC0415 - keeps --help fast
     from streams.web.serving import serve  # noqa: PLC0415
 
-    given = {"page_host": host, "page_port": port}
-    current: Settings = settings(config=config, database=database).model_copy(
-        update={name: value for name, value in given.items() if value is not None}
-    )
+    current = settings(config=config, database=database, page_host=host, page_port=port)
     configuration = read_config(current)
     check_page(current, configuration)
     serve(

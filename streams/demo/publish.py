@@ -47,6 +47,7 @@ def publish_demo(
     *,
     seed: int,
     on_progress: Callable[[int], None],
+    on_wait: Callable[[str], None] | None = None,
     after_last: date = AFTER_LAST_WEEK,
 ) -> int:
     """Import the baseline and publish the events; return how many.
@@ -55,6 +56,8 @@ def publish_demo(
     ----------
     on_progress
         Told how many events were acknowledged since it was last told.
+    on_wait
+        Told when the broker does not answer.
     after_last
         Monday after the last week that is published.
 
@@ -70,7 +73,7 @@ def publish_demo(
     with connect(settings.database) as connection:
         import_counts(connection, taiwan.baseline_counts(FIRST_WEEK), replace=False)
     events = records(settings, seed, after_last=after_last)
-    return publish_mixed(settings.brokers, events, on_progress)
+    return publish_mixed(settings.brokers, events, on_progress, on_wait)
 
 
 def _check_configuration(configuration: Configuration) -> None:

@@ -39,7 +39,7 @@ def add_up(
     sums
         Whether counts of one series and time are parts of one.
     cases
-        Whether each is one case, so that a time without any counts 0.
+        Whether the file holds cases only, so that a time without any counts 0.
     """
     shape = (len(dated.names), len(axis.labels))
     at = axis.positions(dated.days)
@@ -107,8 +107,11 @@ def _without_silence(
     axis: TimeAxis, dated: Dated, spread: FloatArray
 ) -> tuple[FloatArray, list[str]]:
     """Take the end of a series for missing where so long a silence cannot be chance."""
-    late = []
+    late, none = [], []
     for row, counts in enumerate(spread):
+        if not counts.any():
+            none.append(dated.names[row] or "the series")
+            continue
         last = int(np.flatnonzero(counts)[-1])
         first = int(np.flatnonzero(counts)[0])
         rate = counts[first : last + 1].mean() if last > first else 0.0
@@ -116,6 +119,8 @@ def _without_silence(
             spread[row, last + 1 :] = np.nan
             late.append(f"{dated.names[row] or 'the series'} ({axis.labels[last]})")
     notes = ["Times without a case count 0."]
+    if none:
+        notes.append(f"{len(none):,} series have no case at all: {described(none)}.")
     if late:
         notes.append(
             f"{len(late):,} series end before {axis.labels[-1]}, and are missing from then on, not "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from streams.tables.known import Counted
     from streams.tables.layout import Layout
     from streams.tables.text import Cells
 
@@ -42,6 +44,8 @@ class Gathered:
         For each count the name of its column, in wide files.
     problems
         Line and text.
+    taken_back
+        Rows that stand in the file and do not count, by the value that says so.
     """
 
     names: list[Series]
@@ -55,6 +59,7 @@ class Gathered:
     line: NDArray[np.int64]
     columns: list[str]
     problems: list[tuple[int, str]]
+    taken_back: Counter[str]
 
 
 def gather(cells: Cells, layout: Layout) -> Gathered:
@@ -83,6 +88,7 @@ class _Gatherer:
         self._numbers = tuple(array("q") for _ in range(5))
         self._columns: list[str] = []
         self._problems: list[tuple[int, str]] = []
+        self._taken_back: Counter[str] = Counter()
 
     def read(self, line: int, cells: list[str]) -> None:
         layout = self._layout
@@ -92,7 +98,7 @@ class _Gatherer:
             text = f"{len(cells)} cells, but the header has {self._width}; make them equal."
             self._problems.append((line, text))
             return
-        if layout.only is not None and cells[layout.only[0]] not in layout.only[1]:
+        if layout.only is not None and not self._counts_at_all(line, cells, *layout.only):
             return
         if layout.across:
             series = Series(layout.joined("region", cells), layout.joined("signal", cells))
@@ -106,12 +112,28 @@ class _Gatherer:
         else:
             self._add_long(line, cells)
 
-    def _add_long(self, line: int, cells: list[str]) -> None:
+    def _counts_at_all(self, line: int, cells: list[str], place: int, only: Counted) -> bool:
+        """Tell whether a row counts. One that was taken back counts 0: its series stays."""
+        value = cells[place]
+        if value in only.values:
+            return True
+        if value in only.taken_back:
+            self._taken_back[value] += 1
+            self._add_long(line, cells, count="0")
+        else:
+            known = ", ".join(sorted(only.values | only.taken_back))
+            text = f"column {place + 1} holds {value!r}, which is none of {known}; correct it."
+            self._problems.append((line, text))
+        return False
+
+    def _add_long(self, line: int, cells: list[str], count: str | None = None) -> None:
         places = self._layout.places
+        if count is None:
+            count = "1" if self._layout.cases else cells[places["count"][0]]
         self._add(
             Series(self._layout.joined("region", cells), self._layout.joined("signal", cells)),
             self._layout.time(cells),
-            "1" if self._layout.cases else cells[places["count"][0]],
+            count,
             cells[places["population"][0]] if "population" in places else "",
             line,
         )
@@ -146,6 +168,7 @@ class _Gatherer:
             line=line,
             columns=self._columns,
             problems=self._problems,
+            taken_back=self._taken_back,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +15,12 @@ from streams.detect.times import make_axis, time_apart
 from streams.errors import FenghuoError
 from streams.tables.columns import find_layout
 from streams.tables.numbers import read_numbers
+from streams.tables.problems import bundled
 from streams.tables.text import read_cells
 from streams.tables.times import read_times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from numpy.typing import NDArray
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CountTable", "Reading", "Series", "read_table"]
 
-#: Problems that are told; the rest is counted.
-_TOLD = 50
+#: Rows that tell names from counts.
+_SAMPLE = 50
 #: Counts may be of the week that ends some days from now.
 _AHEAD_DAYS = 6
 
@@ -124,9 +126,16 @@ def read_table(lines: Iterable[bytes], *, name: str, reading: Reading | None = N
     """
     reading = reading or Reading()
     cells = read_cells(b"".join(lines), name=name, encoding=reading.encoding)
-    layout = find_layout(cells.header, name=name, line=cells.line, columns=reading.columns)
-    gathered = gather(cells, layout)
-    table = _Table(name, layout, gathered, reading)
+    sample = list(islice(cells.rows, _SAMPLE))
+    layout = find_layout(
+        cells.header,
+        name=name,
+        line=cells.line,
+        columns=reading.columns,
+        sample=[row for _, row in sample],
+    )
+    gathered = gather(cells._replace(rows=chain(sample, cells.rows)), layout)
+    table = _Table(name, cells.header, layout, gathered, reading)
     notes = [*cells.notes, *layout.notes]
     return table.made(notes, commas=cells.separator == ",")
 
@@ -134,13 +143,17 @@ def read_table(lines: Iterable[bytes], *, name: str, reading: Reading | None = N
 class _Table:
     """Makes a table of what was gathered."""
 
-    def __init__(self, name: str, layout: Layout, gathered: Gathered, reading: Reading) -> None:
-        self._name, self._layout, self._rows, self._reading = name, layout, gathered, reading
+    def __init__(
+        self, name: str, header: Sequence[str], layout: Layout, rows: Gathered, reading: Reading
+    ) -> None:
+        self._name, self._header, self._layout = name, header, layout
+        self._rows, self._reading = rows, reading
         self._epi_week: EpiWeek = reading.epi_week or layout.epi_week or "iso"
-        self._problems = list(gathered.problems)
+        self._problems = list(rows.problems)
 
     def made(self, notes: list[str], *, commas: bool) -> CountTable:
         rows, reading = self._rows, self._reading
+        notes += self._taken_back()
         if not rows.times:
             self._refuse_problems()
             raise FenghuoError(
@@ -191,7 +204,11 @@ class _Table:
         if (apart := time_apart(dated, times.kind)) is not None:
             notes.append(apart)
         spread, some = add_up(
-            axis, dated, counts, sums=self._layout.adds_up, cases=self._layout.cases
+            axis,
+            dated,
+            counts,
+            sums=self._layout.adds_up,
+            cases=self._layout.cases or self._layout.sparse,
         )
         notes += some
         if self._reading.cumulative or self._layout.cumulative:
@@ -221,11 +238,17 @@ class _Table:
         notes += found.notes
         return np.array(found.values)[of_row]
 
+    def _taken_back(self) -> Iterator[str]:
+        if self._layout.only is None:
+            return
+        place, only = self._layout.only
+        for value, rows in self._rows.taken_back.items():
+            named = f"{self._header[place]} = {value}"
+            yield f"{rows:,} row{'s' * (rows > 1)} with {named} count 0: {only.why}."
+
     def _problem(self, text: str, rows: NDArray[np.bool_]) -> None:
-        lines = np.unique(self._rows.line[rows])
-        more = lines.size - 1
-        again = f" (and in {more:,} more line{'s' if more > 1 else ''})" if more else ""
-        self._problems.append((int(lines[0]), f"{text}{again}."))
+        lines = np.unique(self._rows.line[rows]).tolist()
+        self._problems += [(line, f"{text}.") for line in lines]
 
     def _note_future(self, times: ReadTimes, ordinals: NDArray[np.int64], today: date) -> None:
         latest = {
@@ -254,10 +277,7 @@ class _Table:
     def _refuse_problems(self) -> None:
         if not self._problems:
             return
-        told = [f"{self._name}:{line}: {text}" for line, text in sorted(self._problems)[:_TOLD]]
-        if more := len(self._problems) - len(told):
-            told.append(f"and {more} more problems.")
-        raise FenghuoError("\n".join([*told, "Nothing was judged."]))
+        raise FenghuoError(bundled(self._problems, name=self._name, end="Nothing was judged."))
 
 
 def _first_rows(numbers: NDArray[np.int64]) -> list[int]:

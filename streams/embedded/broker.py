@@ -9,12 +9,13 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from streams.embedded.ports import free_port, is_free
 from streams.errors import UnavailableError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["EmbeddedBroker", "free_port"]
+__all__ = ["EmbeddedBroker"]
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 5.0
@@ -51,6 +52,8 @@ class EmbeddedBroker:
         return self._process.pid
 
     def __enter__(self) -> Self:
+        if not is_free(self._port):  # its listener would be taken for ours
+            raise UnavailableError(f"The embedded broker's port {self._port} is taken.")
         command = [
             str(_binary()),
             "broker",
@@ -104,13 +107,6 @@ class EmbeddedBroker:
             except OSError:
                 time.sleep(0.05)
         raise UnavailableError(f"The embedded broker does not answer. See {self._log}.")
-
-
-def free_port() -> int:
-    """Return a port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _binary() -> Path:

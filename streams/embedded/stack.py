@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.database import EmbeddedDatabase
 from streams.embedded.guard import Guard
 from streams.embedded.owning import owned
+from streams.embedded.ports import kept_port
 from streams.errors import UnavailableError
 from streams.kafka import create_topics
 from streams.store.migrate import migrate
@@ -46,10 +48,20 @@ class KeptProcess:
         Takes what it prints.
     guard
         Ends it where this process is killed.
+    on_notice
+        Told when it was started again. Called on another thread.
     """
 
-    def __init__(self, command: str, settings: Settings, log: Path, guard: Guard) -> None:
+    def __init__(
+        self,
+        command: str,
+        settings: Settings,
+        log: Path,
+        guard: Guard,
+        on_notice: Callable[[str], None],
+    ) -> None:
         self._command = command
+        self._on_notice = on_notice
         self._guard = guard
         self._settings = settings
         self._log = log
@@ -121,7 +133,20 @@ class KeptProcess:
             if self._stopping.is_set():
                 return
             starts += 1
+            ended = _ended(self._process.returncode)
             self._process = self._start()
+            self._on_notice(
+                f"fenghuo {self._command} {ended} and was started again. See {self._log}."
+            )
+
+
+def _ended(code: int) -> str:
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
 
 
 def _written(value: object) -> str:
@@ -140,8 +165,14 @@ class EmbeddedStack:
         ``kafka`` and ``database`` are replaced by the embedded servers' addresses.
     external_kafka, external_database
         True: use the settings' servers instead of embedded ones.
+    keep_port
+        True: the embedded broker has the port of the folder's earlier starts.
+    on_owned
+        Called when nobody else uses the folder, before anything is started; may raise.
     on_step
         Told what is being done, in a few words.
+    on_notice
+        Told in a sentence what people should know; also called on other threads.
     """
 
     def __init__(
@@ -152,14 +183,20 @@ class EmbeddedStack:
         *,
         external_kafka: bool = False,
         external_database: bool = False,
+        keep_port: bool = False,
+        on_owned: Callable[[], None] = lambda: None,
         on_step: Callable[[str], None] = lambda _: None,
+        on_notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self.settings = settings
         self._configuration = configuration
         self._external_kafka = external_kafka
         self._external_database = external_database
+        self._keep_port = keep_port
+        self._on_owned = on_owned
         self._on_step = on_step
+        self._on_notice = on_notice
         self._open = ExitStack()
         self._guard: Guard
 
@@ -167,6 +204,7 @@ class EmbeddedStack:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             lock = self._open.enter_context(owned(self._folder))
+            self._on_owned()
             # Last to end: until then it guards what has not been stopped.
             self._guard = self._open.enter_context(Guard(lock))
             self._start()
@@ -187,7 +225,7 @@ class EmbeddedStack:
         migrate(self.settings.database, self._configuration)
         if not self._external_kafka:
             self._on_step("Starting the broker")
-            broker = self._open.enter_context(EmbeddedBroker(self._folder))
+            broker = self._open.enter_context(EmbeddedBroker(self._folder, port=self._port()))
             self._guard.started(broker.pid)
             self._open.callback(self._guard.stopped, broker.pid)
             self.settings = self.settings.with_plain_kafka(broker.bootstrap)
@@ -198,6 +236,18 @@ class EmbeddedStack:
             partitions=self.settings.partitions,
             replication=self.settings.replication,
         )
+
+    def _port(self) -> int | None:
+        if not self._keep_port:
+            return None
+        port, taken = kept_port(self._folder)
+        if taken is not None:
+            self._on_notice(
+                f"Port {taken} of the earlier starts is taken by another program: the broker "
+                f"listens on {port} this time. Change your sources, or free {taken} and "
+                "start again."
+            )
+        return port
 
     def start_worker(self) -> KeptProcess:
         """Start a worker that lives as long as the stack."""
@@ -211,7 +261,7 @@ class EmbeddedStack:
 
     def _keep(self, command: str, log: str) -> KeptProcess:
         return self._open.enter_context(
-            KeptProcess(command, self.settings, self._folder / log, self._guard)
+            KeptProcess(command, self.settings, self._folder / log, self._guard, self._on_notice)
         )
 
     def __exit__(

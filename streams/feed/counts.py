@@ -15,6 +15,7 @@ from streams.judging.periods import epi_week_start, step_days
 from streams.tables.columns import find_layout
 from streams.tables.forms import form_of
 from streams.tables.numbers import read_numbers
+from streams.tables.problems import bundled
 from streams.tables.text import read_cells
 from streams.tables.times import read_times
 
@@ -32,8 +33,6 @@ __all__ = ["read_counts"]
 
 #: What the columns of imports are called elsewhere.
 _NAMES: Final = {"period": "time", "stratum": "signal"}
-#: Problems that are told; the rest is counted.
-_TOLD: Final = 50
 #: No surveillance counts are older; an earlier year is a slip of the pen.
 _FIRST_YEAR: Final = 1900
 
@@ -70,7 +69,7 @@ def read_counts(
     Raises
     ------
     FeedError
-        With every problem of the file, one a line: ``file:line: problem and remedy``.
+        With every kind of problem in the file, one a line: ``file:line: problem and remedy``.
     """
     known = configuration.surveillance.signals
     if signal not in known:
@@ -87,10 +86,7 @@ def read_counts(
             parser.read(line, row)
     parser.check_strata()
     if parser.problems:
-        told = [f"{name}:{line}: {text}" for line, text in sorted(parser.problems)[:_TOLD]]
-        if more := len(parser.problems) - len(told):
-            told.append(f"and {more} more problems.")
-        raise FeedError("\n".join([*told, "Nothing was imported."]))
+        raise FeedError(bundled(parser.problems, name=name, end="Nothing was imported."))
     return parser.counts
 
 
@@ -162,6 +158,7 @@ class _Parser:
         self._times: dict[str, tuple[TimeKind, int]] = {}
         self._values: dict[str, float] = {}
         self._faults: dict[str, str] = {}
+        self._count_faults: dict[str, str] = {}
         self.counts: list[Count] = []
         self.problems: list[tuple[int, str]] = []
 
@@ -186,7 +183,7 @@ class _Parser:
         texts = list(dict.fromkeys(row.value for row in whole))
         numbers = read_numbers(texts, decimal=decimal, commas=commas)
         self._values = dict(zip(texts, numbers.values, strict=True))
-        self._faults |= {
+        self._count_faults = {
             texts[place]: problem.told("count") for place, problem in numbers.problems.items()
         }
 
@@ -275,7 +272,7 @@ class _Parser:
             )
 
     def _value(self, text: str) -> float:
-        if (fault := self._faults.get(text)) is not None:
+        if (fault := self._count_faults.get(text)) is not None:
             raise ValueError(fault)
         value = self._values[text]
         if math.isnan(value):

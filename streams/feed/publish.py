@@ -10,6 +10,7 @@ embedded broker does not know it, and a record that is sent twice is one event a
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -18,6 +19,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from streams.brokers import Brokers, as_brokers
 from streams.errors import FenghuoError, UnavailableError
+from streams.feed.patience import PATIENCE, QUIET, Silence
 from streams.kafka import no_answer
 from streams.kafka_knock import knock
 
@@ -30,7 +32,11 @@ __all__ = ["DeliveryError", "publish_mixed", "publish_records"]
 _BATCH_BYTES: Final = 256 * 1024
 #: Batches that may wait for their acknowledgement; bounds memory to a few MiB.
 _UNACKNOWLEDGED: Final = 32
-_TIMEOUT_MS: Final = 30_000
+#: Of one batch and one request: longer than the patience with all of them, which explains itself.
+_TIMEOUT_MS: Final = int(PATIENCE * 1000) + 10_000
+_LOOK_SECONDS: Final = 0.5
+#: For connections to close. What was not acknowledged is not waited for.
+_STOP_SECONDS: Final = 2.0
 
 
 class DeliveryError(FenghuoError):
@@ -55,6 +61,7 @@ def publish_records(
     topic: str,
     records: Iterable[tuple[bytes, bytes]],
     on_progress: Callable[[int], None] | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> int:
     """Publish records to one topic and wait until all are acknowledged by all in-sync replicas.
 
@@ -69,6 +76,9 @@ def publish_records(
         Records of one key keep their order.
     on_progress
         Called with the number of records of each batch that was acknowledged.
+    on_wait
+        Called with a sentence when the broker has been silent for seconds, and when it answers
+        again.
 
     Returns
     -------
@@ -80,27 +90,29 @@ def publish_records(
     UnavailableError
         No broker answers, or the topic does not exist.
     DeliveryError
-        A record was not acknowledged; how many were is said.
+        A record was not acknowledged, or none was for `PATIENCE` seconds; how many were is said.
     """
     mixed = ((topic, key, value) for key, value in records)
-    return publish_mixed(brokers, mixed, on_progress)
+    return publish_mixed(brokers, mixed, on_progress, on_wait)
 
 
 def publish_mixed(
     brokers: Brokers | str,
     records: Iterable[tuple[str, bytes, bytes]],
     on_progress: Callable[[int], None] | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> int:
     """Publish records of several topics; like `publish_records` with the topic before the key."""
-    return asyncio.run(_publish(brokers, records, on_progress))
+    work = _publish(as_brokers(brokers), records, on_progress or _ignore, on_wait or _ignore)
+    return asyncio.run(work)
 
 
 async def _publish(
-    brokers: Brokers | str,
+    brokers: Brokers,
     records: Iterable[tuple[str, bytes, bytes]],
-    on_progress: Callable[[int], None] | None,
+    on_progress: Callable[[int], None],
+    on_wait: Callable[[str], None],
 ) -> int:
-    brokers = as_brokers(brokers)
     await asyncio.to_thread(knock, brokers)
     producer = AIOKafkaProducer(
         **brokers.for_aiokafka(),
@@ -114,26 +126,45 @@ async def _publish(
     except (KafkaError, OSError) as error:
         await producer.stop()
         raise no_answer(brokers, error) from None
-    delivery = _Delivery(producer, on_progress)
+    silence = Silence(brokers.bootstrap, on_wait, patience=PATIENCE, quiet=QUIET)
+    delivery = _Delivery(producer, on_progress, silence)
     try:
-        return await delivery.run(records)
+        return await _patiently(delivery, records, silence)
     except KafkaError as error:
-        reason = f"The broker does not take the records: {type(error).__name__} {error}."
+        reason = f"The broker does not take the records: {str(error).rstrip('.')}."
         raise DeliveryError(reason, delivered=delivery.delivered) from None
     finally:
         delivery.abandon()
-        await producer.stop()
+        try:
+            await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
+        except TimeoutError:
+            await producer.client.close()
+
+
+async def _patiently(
+    delivery: _Delivery, records: Iterable[tuple[str, bytes, bytes]], silence: Silence
+) -> int:
+    """Deliver records for as long as the broker answers now and then."""
+    work = asyncio.create_task(delivery.run(records))
+    try:
+        while not (await asyncio.wait({work}, timeout=_LOOK_SECONDS))[0]:
+            if silence.look():
+                raise DeliveryError(silence.reason, delivered=delivery.delivered)
+        return work.result()
+    finally:
+        work.cancel()
 
 
 class _Delivery:
     """The batches of one call: those being filled and those under way."""
 
-    def __init__(self, producer: Any, on_progress: Callable[[int], None] | None) -> None:
+    def __init__(self, producer: Any, on_progress: Callable[[int], None], silence: Silence) -> None:
         self._producer = producer
         self._on_progress = on_progress
+        self._silence = silence
         self._filling: dict[tuple[str, int], Any] = {}
         self._partitions: dict[tuple[str, bytes], tuple[str, int]] = {}
-        self._under_way: dict[asyncio.Future[Any], int] = {}
+        self._under_way: set[asyncio.Future[Any]] = set()
         self.delivered = 0
 
     async def run(self, records: Iterable[tuple[str, bytes, bytes]]) -> int:
@@ -169,7 +200,8 @@ class _Delivery:
         count = batch.record_count()
         topic, partition = place
         future = await self._producer.send_batch(batch, topic, partition=partition)
-        self._under_way[future] = count
+        self._under_way.add(future)
+        future.add_done_callback(partial(self._note_answer, count))
         while len(self._under_way) >= _UNACKNOWLEDGED:
             await self._settle()
         await asyncio.sleep(0)  # lets the producer write while we go on reading
@@ -177,11 +209,19 @@ class _Delivery:
     async def _settle(self) -> None:
         done, _ = await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         for future in done:
-            count = self._under_way.pop(future)
+            self._under_way.remove(future)
             future.result()
+
+    def _note_answer(self, count: int, future: asyncio.Future[Any]) -> None:
+        """Count at once, not only when the batch is waited for: publishing may be given up."""
+        if not future.cancelled() and future.exception() is None:
             self.delivered += count
-            if self._on_progress is not None:
-                self._on_progress(count)
+            self._on_progress(count)
+            self._silence.broken()
+
+
+def _ignore(_: object) -> None:
+    pass
 
 
 def _read_error(future: asyncio.Future[Any]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import errors
 
 from schemas.refusals import Refusal, RefusalReason
+from streams.health import Waiting
 from streams.ingest.intake import Reading, RefusedRecord, utc_now
 from streams.store.commit import BatchPosition, StaleOffsetError, commit_batch
 from streams.store.series import SeriesNumbers
@@ -70,6 +72,8 @@ class Ingest:
         self._reseek = reseek
         self._committed = committed
         self._series = SeriesNumbers()
+        #: Why commits fail, and since when; None: the last one went well.
+        self._failing: tuple[str, float] | None = None
         #: Where the last commit of each log ended, and the leader epoch that is stored there.
         self._epochs: dict[tuple[str, TP], tuple[int, int]] = {}
 
@@ -87,6 +91,18 @@ class Ingest:
         reading = self._intake().read(self._kinds[batch.tp.topic], batch.records, now=now)
         reading.refused += map(_set_aside, batch.unreadable)
         return reading
+
+    @property
+    def failing(self) -> Waiting | None:
+        """For how long commits have failed without one that went well; None: they do not."""
+        if self._failing is None:
+            return None
+        reason, since = self._failing
+        return Waiting(f"commits fail ({reason})", time.monotonic() - since)
+
+    def _note_failure(self, error: Exception) -> None:
+        since = time.monotonic() if self._failing is None else self._failing[1]
+        self._failing = str(error).partition("\n")[0], since
 
     async def _commit(self, batch: RecordBatch, reading: Reading, received_at: datetime) -> None:
         wait = _RETRY_FIRST
@@ -108,6 +124,7 @@ class Ingest:
                 continue
             except _TRANSIENT as error:
                 log.warning("Database does not take a batch, trying again: %s", error)
+                self._note_failure(error)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _RETRY_LONGEST)
                 continue
@@ -127,6 +144,7 @@ class Ingest:
                 received_at=received_at,
                 new_epoch=self._new_epoch(batch),
             )
+        self._failing = None
         self._epochs[batch.log, batch.tp] = batch.next_offset, batch.epoch
         self._committed(done)
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from detectors.contract import Panel
-from detectors.reporting import judge_reports, reports_lookback
+from detectors.reporting import reports_lookback
 from streams.judging.isolating import isolate
+from streams.judging.lower_bounds import judge_panel
 from streams.judging.periods import periods_between, step_days
 from streams.judging.spans import judged_range
 from streams.store.limits import keep_alive
-from streams.store.panels import read_panel
+from streams.store.panels import read_counts
 from streams.store.verdicts import JudgedSeries
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ async def _judge(
     last = max(span.last for span in ranges.values())
     regions = sorted(ranges)
     read_from = first - lookback * timedelta(days=step_days(rule.grain))
-    counts = await read_panel(
+    counts, at_least = await read_counts(
         connection,
         signal=rule.signal,
         regions=regions,
@@ -107,18 +108,31 @@ async def _judge(
         epi_week=system,
     )
     _leave_out_negative(counts, name, regions)
+    _leave_out_negative(at_least, name, regions)
     periods = periods_between(read_from, last, rule.grain)
     panel = Panel(counts, dates=np.array(periods, dtype="datetime64[D]"), grain=rule.grain)
-    judging = asyncio.to_thread(judge_reports, detector, panel, slice(lookback, None))
-    verdicts = await keep_alive(connection, judging)
     judged = periods[lookback:]
+    spans_judged = [ranges[region] for region in regions]
+    wanted = np.array(
+        [[first <= period <= last for period in judged] for first, last in spans_judged]
+    )
+    judging = asyncio.to_thread(
+        judge_panel,
+        detector,
+        panel,
+        lookback,
+        at_least=at_least,
+        wanted=wanted,
+        min_cases=rule.min_cases,
+    )
+    found = await keep_alive(connection, judging)
     return [
         JudgedSeries.select(
             region,
             periods=judged,
-            judged=ranges[region],
-            observed=counts[i, lookback:],
-            verdicts=verdicts,
+            kept=wanted[i],
+            found=found,
+            at_least=at_least[i, lookback:],
             row=i,
             min_cases=rule.min_cases,
         )

@@ -27,9 +27,9 @@ import psycopg
 from psycopg_pool import PoolClosed
 
 from streams.judging.one_look import judge_work
-from streams.judging.portions import FIRST_PORTION, next_portion
 from streams.judging.spans import Span, add_span
 from streams.judging.work import plan_history, plan_work
+from streams.portions import next_portion
 from streams.store.held_updates import release_updates
 from streams.store.judging_runs import HISTORY, WHOLE
 from streams.store.pending import pend_days, take_changes, take_spans
@@ -53,6 +53,8 @@ _AFTER_FAILURE_SECONDS = 10.0
 _REST = 4
 #: Most rows taken at once; the rest waits for the next look or another worker.
 _TAKEN_AT_ONCE = 20_000
+#: Series of the first portion of history after a start: some detectors take a second for one.
+_FIRST_PORTION = 1
 
 
 class JudgingLoop:
@@ -83,7 +85,7 @@ class JudgingLoop:
         self._alerts_changed = changed
         self._changed = asyncio.Event()
         self._starting = True
-        self._portion = FIRST_PORTION
+        self._portion = _FIRST_PORTION
         #: Spans at the head of history that could not be judged alone.
         self._skip = 0
         self._history_rests: asyncio.Future[None] | None = None

@@ -92,9 +92,11 @@ async def _write(
         connection,
         judged,
         configuration.surveillance.rules,
+        configuration.regions,
         as_of=look.as_of,
         config_version=version,
         today=today,
         recent_from=None if within is None else today - timedelta(days=within),
         update_every=timedelta(seconds=configuration.surveillance.alerts.update_seconds),
+        worsening=configuration.surveillance.alerts.worsening,
     )

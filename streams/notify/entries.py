@@ -10,8 +10,8 @@ from streams.alerts.small_cells import alert_to_tell, event_to_tell
 from streams.defang import defanged_alert, defanged_event
 from streams.notify.message import Entry
 from streams.notify.tokens import LIFETIME, make_token
-from streams.notify.words import SEVERITY_WORDS, STATUS_WORDS, Fact, event_words
-from streams.phrases import Sentences, amount, percent, plain
+from streams.notify.words import SEVERITY_WORDS, STATUS_WORDS, Fact, event_words, words_since
+from streams.phrases import Sentences, amount, at_least, percent, plain
 from streams.wording import alert_sentences, period_label, period_name
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def variables(entry: Entry, language: Language, configuration: Configuration) ->
     return {
         "id": alert.alert_id,
         "what": say(event_words(event.change, alert)),
+        "since": say(since) if (since := words_since(event.change, alert)) else None,
         "kind": event.change.kind,
         "severity": say(SEVERITY_WORDS[alert.severity]),
         "severity_key": alert.severity,
@@ -86,7 +87,7 @@ def variables(entry: Entry, language: Language, configuration: Configuration) ->
         "signal": say(entry.signal_title),
         "sentence": say(entry.sentence),
         "period": say(period_name(alert.last_period, alert.grain, configuration)),
-        **_figures(alert, plain if language == "zh" else amount),
+        **_figures(alert, plain if language == "zh" else amount, say),
         "facts": [(say(label), say(text)) for label, text in _facts(alert, configuration)],
         "at": event.at.astimezone(configuration.surveillance.zone).strftime("%Y-%m-%d %H:%M"),
         "actor": event.actor,
@@ -97,7 +98,9 @@ def variables(entry: Entry, language: Language, configuration: Configuration) ->
     }
 
 
-def _figures(alert: Alert, write: Callable[[float], str]) -> dict[str, str | None]:
+def _figures(
+    alert: Alert, write: Callable[[float], str], say: Callable[[Sentences], str]
+) -> dict[str, str | None]:
     """Return the numbers of a message of one line."""
     observed, upper = write(alert.observed), alert.upper
     threshold = None if upper is None else write(upper)
@@ -107,6 +110,8 @@ def _figures(alert: Alert, write: Callable[[float], str]) -> dict[str, str | Non
     corrected = None
     if alert.exceedances == 0:
         corrected = write(alert.revised.observed) if alert.revised else "-"
+    if alert.incomplete:
+        observed = say(at_least(observed))
     return {"observed": observed, "upper": threshold, "corrected": corrected}
 
 
@@ -136,7 +141,7 @@ def _corrected(alert: Alert) -> list[tuple[Title, Sentences | str | None]]:
 
 def _exceeding(alert: Alert) -> list[tuple[Title, Sentences | str | None]]:
     found: list[tuple[Title, Sentences | str | None]] = [
-        (Fact.OBSERVED, _amount(alert.observed)),
+        (Fact.OBSERVED, _observed(alert)),
         (Fact.EXPECTED, None if alert.expected is None else _amount(alert.expected)),
         (Fact.UPPER, None if alert.upper is None else _amount(alert.upper)),
         (Fact.P_VALUE, None if alert.p_value is None else f"{alert.p_value:.2g}"),
@@ -147,10 +152,27 @@ def _exceeding(alert: Alert) -> list[tuple[Title, Sentences | str | None]]:
     days = why.doubling_days
     return [
         *found,
-        (Fact.EXCESS, None if why.excess is None else _amount(why.excess)),
+        (
+            Fact.EXCESS,
+            None if why.excess is None else _bounded(why.excess, incomplete=why.incomplete),
+        ),
         (Fact.DOUBLING, None if days is None else Sentences(f"{days:.1f} days", f"{days:.1f} 天")),
         (Fact.COMPLETENESS, None if why.completeness is None else percent(why.completeness)),
     ]
+
+
+def _observed(alert: Alert) -> Sentences:
+    count = _bounded(alert.observed, incomplete=alert.incomplete)
+    if not alert.incomplete:
+        return count
+    return Sentences(
+        f"{count.en} (counts of some days are missing)", f"{count.zh}（部分日期的数据尚未到达）"
+    )
+
+
+def _bounded(value: float, *, incomplete: bool) -> Sentences:
+    text = _amount(value)
+    return at_least(text) if incomplete else Sentences(text, text)
 
 
 def _amount(value: float) -> str:

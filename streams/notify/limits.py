@@ -21,9 +21,10 @@ _MOST: Final = 200
 
 
 class Due(NamedTuple):
-    """One event that a channel is to be told of now."""
+    """What a channel is to be told of one alert now; it stays together in one message."""
 
-    notification_id: int
+    #: Of the alert's events.
+    notification_ids: tuple[int, ...]
     severity: Severity
     digest: bool
 
@@ -43,7 +44,7 @@ def group(due: Sequence[Due], budget: int | None) -> list[list[Due]]:
     list of list of Due
         Messages, each with what it tells of; the most severe first. What is meant for a digest is
         in one message, and what exceeds the budget is in it as well. Nothing is left out except
-        with a budget of 0, and beyond the 200 events that one message can hold: those stay due.
+        with a budget of 0, and beyond the 200 alerts that one message can hold: those stay due.
     """
     if budget is not None and budget <= 0:
         return []

@@ -113,19 +113,29 @@ def _storable(text: str) -> str:
 
 
 def _by_alert(seen: Sequence[dict[str, Any]], language: Language) -> list[dict[str, Any]]:
-    """Put together what happened to one alert: people read each alert once."""
-    found: dict[int, dict[str, Any]] = {}
+    """Put together what happened to one alert: people read each alert once.
+
+    The last words are those of its latest event.
+    """
+    found: dict[int, list[dict[str, Any]]] = {}
     for item in seen:
-        notes = [(item["actor"], item["note"])] if item["note"] else []
-        before = found.get(item["id"])
-        if before is None:
-            found[item["id"]] = {**item, "notes": notes}
-            continue
-        what = before["what"]
-        if item["what"] not in what:
-            what += ("；" if language == "zh" else "; ") + item["what"]
-        found[item["id"]] = {**item, "what": what, "notes": before["notes"] + notes}
-    return list(found.values())
+        found.setdefault(item["id"], []).append(item)
+    separator, comma = ("；", "，") if language == "zh" else ("; ", ", ")
+    together = []
+    for items in found.values():
+        whats = [item["what"] for item in items]
+        last = [what for place, what in enumerate(whats) if what not in whats[place + 1 :]]
+        noted = [item for item in items if item["note"]]
+        told = {
+            **items[-1],
+            "what": comma.join(filter(None, (separator.join(last), items[-1]["since"]))),
+            "notes": [(item["actor"], item["note"]) for item in noted],
+        }
+        if noted:
+            # In the texts of one alert: who wrote what at last.
+            told |= {"actor": noted[-1]["actor"], "note": noted[-1]["note"]}
+        together.append(told)
+    return together
 
 
 def _environment(folder: Path) -> ImmutableSandboxedEnvironment:

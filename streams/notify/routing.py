@@ -86,13 +86,14 @@ def _kinds(event: AlertEvent) -> set[str]:
     """Return what routes know an event by.
 
     An exceedance that begins again after an end is as new as the first: routes of new alerts hear
-    of it, also those that were configured before there was `resumed`.
+    of it, also those that were configured before there was `resumed`. So they do of a count that
+    is a multiple of what was announced.
 
     Whoever asks for new alerts of a severity asks for those as well that merging has raised to it:
     the alert that brought it is not told, since it was merged as soon as it opened.
     """
     raised = isinstance(event.change, Absorbed) and event.change.raised_from is not None
-    begins = raised or event.change.kind == "resumed"
+    begins = raised or event.change.kind in {"resumed", "worsened"}
     return {event.change.kind, "opened"} if begins else {event.change.kind}
 
 
@@ -127,7 +128,7 @@ def _due(
         due = next_of(route.digest, now, surveillance.zone)
     elif route.digest_every_minutes:
         due = next_multiple(route.digest_every_minutes, now, surveillance.zone)
-    elif event.change.kind == "resumed" or (
+    elif event.change.kind in {"resumed", "worsened"} or (
         event.change.kind == "opened" and alert.explanation is None
     ):
         due = now + FOR_EXPLANATION

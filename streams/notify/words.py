@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from schemas.alerts import Absorbed, Ended, Revised
+from schemas.alerts import Absorbed, Ended, Revised, Worsened
 from schemas.config import Title
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from schemas.alerts import Alert, AlertStatus, Change, Severity
 
-__all__ = ["KIND_WORDS", "SEVERITY_WORDS", "STATUS_WORDS", "Fact", "event_words"]
+__all__ = ["KIND_WORDS", "SEVERITY_WORDS", "STATUS_WORDS", "Fact", "event_words", "words_since"]
 
 SEVERITY_WORDS: Final[Mapping[Severity, Title]] = {
     "critical": Title(en="critical", zh="严重"),
@@ -36,6 +36,7 @@ KIND_WORDS: Final[Mapping[str, Title]] = {
     "opened": Title(en="new alert", zh="新预警"),
     "updated": Title(en="new numbers", zh="数据更新"),
     "resumed": Title(en="above the threshold again", zh="再次超过阈值"),
+    "worsened": Title(en="risen sharply since it was last announced", zh="较上次通知大幅上升"),
     "revised": Title(en="gone after corrections", zh="数据更正后不再超阈值"),
     "ended": Title(en="exceedances have ended, closing is proposed", zh="超阈值已结束，建议关闭"),
     "suppressed": Title(en="exceedance without a new alert", zh="再次超阈值（不另发预警）"),
@@ -65,6 +66,8 @@ _OVERTAKEN: Final[Mapping[str, Title]] = {
         en="exceedances had ended, but there are new ones", zh="超阈值曾结束，现又超阈值"
     ),
 }
+#: These say that there is something to look at.
+_ANNOUNCING: Final = frozenset({"opened", "resumed", "updated", "escalated", "absorbed"})
 
 
 def event_words(change: Change, alert: Alert) -> Title:
@@ -87,7 +90,35 @@ def event_words(change: Change, alert: Alert) -> Title:
                 en=f"raised from {was.en} to {now.en}, {words.en}",
                 zh=f"级别由{was.zh}升为{now.zh}，{words.zh}",
             )
+        case Worsened(before=before) if before.grain == (change.grain or alert.grain):
+            numbers = f"{before.observed:,.0f} → {change.figures.observed:,.0f}"
+            return Title(en=f"{words.en} ({numbers})", zh=f"{words.zh}（{numbers}）")
     return words
+
+
+def words_since(change: Change, alert: Alert) -> Title | None:
+    """Tell why an alert that is announced needs nobody any more; None: it does.
+
+    Parameters
+    ----------
+    change
+        The latest one that is told.
+    alert
+        As it is now.
+    """
+    if change.kind not in _ANNOUNCING:
+        return None
+    if alert.status == "merged":
+        into = f"#{alert.merged_into}"
+        return Title(en=f"by now merged into {into}", zh=f"现已并入{into}")
+    if alert.status in {"discarded", "closed"}:
+        status = STATUS_WORDS[alert.status]
+        return Title(en=f"by now {status.en}", zh=f"现{status.zh}")
+    if alert.exceedances == 0:
+        return Title(en="but gone after corrections by now", zh="但数据更正后已不再超阈值")
+    if alert.quiet_since is not None:
+        return Title(en="but exceedances have ended by now", zh="但超阈值现已结束")
+    return None
 
 
 class Fact:

@@ -23,7 +23,7 @@ class NotLinkedError(FenghuoError):
 
     def __init__(self, en: str, zh: str) -> None:
         super().__init__(en)
-        self.zh = zh
+        self.zh: str = zh
 
 
 def linked_user(

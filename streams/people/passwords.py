@@ -27,8 +27,7 @@ class BadPasswordError(FenghuoError):
     """A password is too easy to guess, or too long; the text is had in both languages."""
 
     def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.zh = zh
+        super().__init__(en, zh=zh)
 
 
 def check_password(password: str, *, name: str) -> None:
@@ -76,11 +75,18 @@ def hashed(password: str) -> str:
 
 
 def verified(password: str, kept: str | None) -> bool:
-    """Tell whether it is the password; takes as long where there is none (`kept` is None)."""
-    if len(password) > _MAX_LENGTH:
-        password = ""
-    right = _hasher().verify(password, kept or _of_nobody())
-    return right and kept is not None
+    """Tell whether it is the password, with blanks around it or without.
+
+    It takes as long where there is none (`kept` is None).
+    """
+    # As typed first; pasted, it may have brought blanks along.
+    tried = dict.fromkeys((password, password.strip()))
+    right = [_hasher().verify(_bounded(one), kept or _of_nobody()) for one in tried]
+    return any(right) and kept is not None
+
+
+def _bounded(password: str) -> str:
+    return password if len(password) <= _MAX_LENGTH else ""
 
 
 @cache

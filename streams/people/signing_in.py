@@ -42,6 +42,7 @@ def sign_in(
     None
         Wrong.
     """
+    name = name.strip()
     counted = keys(name, address)
     until = count_attempt(connection, counted)
     if until is not None:

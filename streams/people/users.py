@@ -93,10 +93,14 @@ def checked_name(text: str) -> str:
     if not _NAME.fullmatch(name):
         raise BadNameError(
             f"{text!r} is no user name. Use 1 to 64 letters, digits and . _ - + @, "
-            "a letter or digit first."
+            "a letter or digit first.",
+            zh="用户名须为 1 至 64 个字母、数字或 . _ - + @，并以字母或数字开头。",
         )
     if name == SYSTEM:
-        raise BadNameError(f"{SYSTEM!r} is who acts when no person does. Take another name.")
+        raise BadNameError(
+            f"{SYSTEM!r} is who acts when no person does. Take another name.",
+            zh=f"“{SYSTEM}”为系统保留，请换一个用户名。",
+        )
     _refuse_personal(name, identifier_looks_personal(name))
     return name
 
@@ -117,7 +121,8 @@ def checked_display_name(text: str) -> str:
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if not name or len(name) > _LONGEST_DISPLAY_NAME or not name.isprintable():
         raise BadNameError(
-            f"{text[:100]!r} is no name to be called by. Use 1 to {_LONGEST_DISPLAY_NAME} letters."
+            f"{text[:100]!r} is no name to be called by. Use 1 to {_LONGEST_DISPLAY_NAME} letters.",
+            zh=f"显示名称须为 1 至 {_LONGEST_DISPLAY_NAME} 个字符。",
         )
     _refuse_personal(name, text_looks_personal(name))
     return name
@@ -126,5 +131,6 @@ def checked_display_name(text: str) -> str:
 def _refuse_personal(name: str, found: str | None) -> None:
     if found:
         raise BadNameError(
-            f"{name!r} looks like a {found}. Names are shown to others: take another."
+            f"{name!r} looks like a {found}. Names are shown to others: take another.",
+            zh="该名称疑似手机号码、证件号码等个人信息。名称对他人可见，请换一个。",
         )

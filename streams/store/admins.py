@@ -21,9 +21,9 @@ class LastAdminError(FenghuoError):
     def __init__(self) -> None:
         super().__init__(
             "This is the last admin of the nation who is not disabled. Make another user admin of "
-            "the nation first."
+            "the nation first.",
+            zh="这是最后一位未停用的全国管理员，请先将另一位用户设为全国管理员。",
         )
-        self.zh = "这是最后一位未停用的全国管理员，请先将另一位用户设为全国管理员。"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from streams.alerts.lifecycle import fold
 from streams.store.alerts import hold_alerts, store_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import psycopg
     from psycopg import AsyncConnection
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Difference",
     "Followed",
+    "ahead",
     "begin_following",
     "compare",
     "follow",
@@ -63,12 +64,41 @@ async def begin_following(
     )
 
 
-async def follow(connection: AsyncConnection, follower: str, *, limit: int = 500) -> list[Followed]:
+async def ahead(
+    connection: AsyncConnection, follower: str, kinds: Collection[str], *, limit: int
+) -> tuple[int, bool] | None:
+    """Return the last of the next events of a follower, and whether some are of certain kinds.
+
+    None without any. Locks nothing.
+    """
+    cursor = await connection.execute(
+        "SELECT max(e.event_id), bool_or(e.kind = ANY(%s)) FROM ("
+        "SELECT event_id, kind FROM alert_events WHERE event_id > coalesce("
+        "(SELECT event_id FROM alert_followers WHERE follower = %s), 0) "
+        "ORDER BY event_id LIMIT %s) e",
+        (sorted(kinds), follower, limit),
+    )
+    row = await cursor.fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+async def follow(
+    connection: AsyncConnection,
+    follower: str,
+    *,
+    limit: int = 500,
+    until: int | None = None,
+) -> list[Followed]:
     """Return the events after the last one that a follower has dealt with, in order.
 
     The follower's place is locked until the transaction ends: a second process that follows under
     the same name meanwhile gets nothing. Nothing is skipped: numbers become visible in their order
     (`streams.store.alerts.hold_alerts`).
+
+    Parameters
+    ----------
+    until
+        The last event to return; None: there is no such limit.
     """
     cursor = await connection.execute(
         "SELECT event_id FROM alert_followers WHERE follower = %s FOR UPDATE SKIP LOCKED",
@@ -82,8 +112,9 @@ async def follow(connection: AsyncConnection, follower: str, *, limit: int = 500
         async with connection.cursor(row_factory=dict_row) as events:
             await events.execute(
                 "SELECT event_id, alert_id, seq, at, actor, change FROM alert_events "
-                "WHERE event_id > %s ORDER BY event_id LIMIT %s",
-                (after, limit),
+                "WHERE event_id > %s AND event_id <= coalesce(%s, event_id) "
+                "ORDER BY event_id LIMIT %s",
+                (after, until, limit),
             )
             rows = await events.fetchall()
         readable = [one for row in rows if (one := await _read(connection, follower, row))]

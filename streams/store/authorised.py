@@ -34,7 +34,7 @@ class NotAuthorisedError(FenghuoError):
     def __init__(self, kind: Refusal, en: str, zh: str) -> None:
         super().__init__(en)
         self.kind = kind
-        self.zh = zh
+        self.zh: str = zh
 
 
 def act_as(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import psycopg
 
 __all__ = [
+    "NoTokenError",
     "Token",
     "add_own_token",
     "add_token",
@@ -29,6 +30,10 @@ __all__ = [
     "revoke_token",
     "user_of_subject",
 ]
+
+
+class NoTokenError(FenghuoError):
+    """The user has no token of this number."""
 
 
 class Token(NamedTuple):
@@ -192,7 +197,7 @@ def revoke_token(connection: psycopg.Connection, name: str, token_id: int) -> No
 
     Raises
     ------
-    FenghuoError
+    NoTokenError
         The user has no such token.
     """
     cursor = connection.execute(
@@ -200,6 +205,6 @@ def revoke_token(connection: psycopg.Connection, name: str, token_id: int) -> No
         (token_id, get_user(connection, name).user_id),
     )
     if not cursor.rowcount:
-        raise FenghuoError(
+        raise NoTokenError(
             f"{name} has no token {token_id}. See fenghuo users token {name} --list."
         )

@@ -40,6 +40,8 @@ class Point(NamedTuple):
     expected: float | None = None
     upper: float | None = None
     alarm: bool = False
+    incomplete: bool = False
+    """An exceedance of which days are missing: `observed` is a lower bound."""
 
 
 class Affected(NamedTuple):
@@ -57,7 +59,7 @@ async def read_curve(
 ) -> list[Point]:
     """Return what a rule made of a region's counts, the earliest period first."""
     cursor = await connection.execute(
-        "SELECT period, observed, expected, upper, alarm FROM verdicts "
+        "SELECT period, observed, expected, upper, alarm, reason = 'incomplete' FROM verdicts "
         "WHERE rule = %s AND region = %s AND period >= %s "
         "AND period <= coalesce(%s, 'infinity'::date) AND observed IS NOT NULL ORDER BY period",
         (rule, region, first, last),

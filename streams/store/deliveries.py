@@ -5,15 +5,15 @@ Every function is one transaction of its own, at a moment that is passed in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID  # noqa: TC003 - class_row makes it
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
-from streams.notify.limits import SEVERITIES, Due, allowance, group
+from streams.notify.limits import allowance
 from streams.notify.message import Message
+from streams.store.forming import form
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from streams.notify.limits import Backoff
 
 __all__ = ["Taken", "keep_message", "mark_failed", "mark_sent", "part", "take"]
-
-#: Most events that are made into messages at once.
-_AT_ONCE: Final = 500
 
 
 class Taken(NamedTuple):
@@ -79,7 +76,7 @@ async def take(
         if budget == 0:
             return None
         taken = await _lease(connection, channel, now, lease)
-        if taken is None and await _form(connection, channel, now, budget):
+        if taken is None and await form(connection, channel, now, budget):
             taken = await _lease(connection, channel, now, lease)
         if taken is not None and rate is not None:
             await connection.execute(
@@ -107,40 +104,6 @@ def _message(stored: object) -> Message | None:
         return None if stored is None else Message.model_validate(stored)
     except ValidationError:
         return None
-
-
-async def _form(
-    connection: AsyncConnection, channel: str, now: datetime, budget: int | None
-) -> bool:
-    """Make messages of what is due; tell whether there was anything."""
-    async with connection.cursor(row_factory=class_row(Due)) as reading:
-        await reading.execute(
-            "SELECT n.notification_id, a.severity, n.digest FROM notifications n "
-            "JOIN alerts a USING (alert_id) "
-            "WHERE n.channel = %s AND n.delivery_id IS NULL AND n.due_at <= %s "
-            "ORDER BY array_position(%s, a.severity), n.due_at, n.notification_id LIMIT %s "
-            "FOR UPDATE OF n",
-            (channel, now, list(SEVERITIES), _AT_ONCE),
-        )
-        due = await reading.fetchall()
-    for together in group(due, budget):
-        digest = len(together) > 1 or together[0].digest
-        rank = min(SEVERITIES.index(one.severity) for one in together)
-        await connection.execute(
-            "WITH made AS (INSERT INTO notification_deliveries "
-            "(channel, rank, digest, formed_at, next_attempt_at) "
-            "VALUES (%(channel)s, %(rank)s, %(digest)s, %(now)s, %(now)s) RETURNING delivery_id) "
-            "UPDATE notifications SET delivery_id = made.delivery_id FROM made "
-            "WHERE notification_id = ANY(%(ids)s)",
-            {
-                "channel": channel,
-                "rank": rank,
-                "digest": digest,
-                "now": now,
-                "ids": [one.notification_id for one in together],
-            },
-        )
-    return bool(due)
 
 
 async def keep_message(pool: AsyncConnectionPool, taken: Taken, message: Message) -> None:

@@ -38,7 +38,7 @@ def check_heads(database: str, configuration: Configuration) -> Checked:
 
     async def compare() -> tuple[int, list[StateDifference]]:
         async with await AsyncConnection.connect(database, autocommit=True) as connection:
-            cursor = await connection.execute(_OPEN, (list(configuration.surveillance.rules),))
+            cursor = await connection.execute(_OPEN)
             open_alerts = (await cursor.fetchone() or (0,))[0]
             return open_alerts, await differing_states(connection, configuration)
 
@@ -67,12 +67,8 @@ async def differing_states(
     """Return the open alerts whose state, severity or numbers differ from their members'.
 
     Alerts with a change that waits for a judge, that is set aside, or that is held back
-    (`alerts.update_seconds`) are left out: they are expected to differ.
-
-    Parameters
-    ----------
-    configuration
-        Alerts of rules that it does not have are left out, since nobody judges them.
+    (`alerts.update_seconds`) are left out: they are expected to differ. Alerts whose rule or region
+    is not configured any more have ended.
 
     Notes
     -----
@@ -80,11 +76,14 @@ async def differing_states(
     taken that a worker waits for.
     """
     rules = configuration.surveillance.rules
+    if not rules:
+        return []
+    name, rule = next(iter(rules.items()))
     async with connection.transaction():
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         at = await _snapshot_time(connection)
         async with connection.cursor(row_factory=class_row(Alert)) as cursor:
-            await cursor.execute(_SETTLED, (list(rules),))
+            await cursor.execute(_SETTLED)
             alerts = await cursor.fetchall()
         standing = {alert.alert_id: Standing(alert) for alert in alerts}
         members, _ = await read_members(
@@ -92,12 +91,13 @@ async def differing_states(
             standing,
             {},
             rules,
+            configuration.regions,
             # A day of grace: a period that is over at midnight is judged a little later.
             today=at.astimezone(configuration.surveillance.zone).date() - timedelta(days=1),
         )
     found = []
+    judgement = Judgement(name, rule, configuration.version, at)
     for alert in alerts:
-        judgement = Judgement(alert.rule, rules[alert.rule], configuration.version, at)
         difference = _difference(judgement, alert, members[alert.alert_id])
         if difference is not None:
             found.append(difference)
@@ -140,14 +140,14 @@ def _state(alert: Alert) -> str:
 
 _OPEN = """
 SELECT count(*) FROM alerts a
-WHERE a.status NOT IN ('discarded', 'closed', 'merged') AND a.rule = ANY(%s)
+WHERE a.status NOT IN ('discarded', 'closed', 'merged')
 """
 
 _SETTLED = """
 WITH RECURSIVE family AS (
     SELECT a.alert_id AS head, a.alert_id, a.signal, a.region
     FROM alerts a
-    WHERE a.status NOT IN ('discarded', 'closed', 'merged') AND a.rule = ANY(%s)
+    WHERE a.status NOT IN ('discarded', 'closed', 'merged')
     UNION ALL
     SELECT f.head, m.alert_id, m.signal, m.region
     FROM family f JOIN alerts m ON m.merged_into = f.alert_id AND m.status = 'merged'

@@ -29,6 +29,11 @@ class Imported(NamedTuple):
     regions: int
     first: date | None
     last: date | None
+    #: Imported counts of other age groups that this import took the place of, and their sum.
+    replaced: int
+    replaced_value: float
+    #: Sum of the live counts that this import hides.
+    hidden: float
 
 
 def import_counts(
@@ -54,9 +59,10 @@ def import_counts(
         _copy(cursor, counts)
         if not replace:
             _refuse_live(cursor)
+        (hidden,) = cursor.execute(_HIDDEN).fetchone() or (0.0,)
         hold_levels(cursor)
         subtract_from_levels(cursor)
-        cursor.execute(_REMOVE_OTHER_STRATA)
+        replaced, value = cursor.execute(_REMOVE_OTHER_STRATA).fetchone() or (0, 0.0)
         try:
             cursor.execute(_UPSERT)
         except errors.ForeignKeyViolation as error:
@@ -72,7 +78,7 @@ def import_counts(
         ).fetchone()
         cursor.execute("DROP TABLE importing, touched")
     count, regions, first, last = total or (0, 0, None, None)
-    return Imported(count, added, changed, regions, first, last)
+    return Imported(count, added, changed, regions, first, last, replaced, value, hidden)
 
 
 class Chosen(NamedTuple):
@@ -227,6 +233,13 @@ WITH gone AS (
 INSERT INTO touched SELECT * FROM gone
 """
 
+_HIDDEN = """
+SELECT coalesce(sum(d.value), 0)::float8
+FROM (SELECT DISTINCT signal, region, period, coalesce(last, period) AS last FROM importing) p
+JOIN counts_daily d ON d.signal = p.signal AND d.region = p.region
+    AND d.day BETWEEN p.period AND p.last
+"""
+
 _LIVE = """
 SELECT count(DISTINCT (i.region, i.period)), count(DISTINCT i.region), min(i.period),
        max(i.period), min(i.region)
@@ -244,9 +257,11 @@ WITH gone AS (
           SELECT FROM importing n
           WHERE n.signal = c.signal AND n.region = c.region AND n.grain = c.grain
             AND n.period = c.period AND n.stratum = c.stratum)
-    RETURNING c.signal, c.region, c.grain, c.period
+    RETURNING c.signal, c.region, c.grain, c.period, c.value
+), noted AS (
+    INSERT INTO touched SELECT signal, region, grain, period FROM gone
 )
-INSERT INTO touched SELECT * FROM gone
+SELECT count(*), coalesce(sum(value), 0)::float8 FROM gone
 """
 
 # xmax tells an inserted row from an updated one.

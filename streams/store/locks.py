@@ -1,7 +1,7 @@
 """Locks of the database, in the order in which a transaction takes them.
 
 1. `JUDGING`: one judge at a time writes verdicts and makes alerts of them.
-2. `FACILITIES`: one roll-up by facility at a time; who explains holds it until it has read.
+2. `FACILITIES`: one roll-up by facility at a time.
 3. `LEVELS`: one roll-up by level, or one import, at a time.
 4. `ALERTS`: one at a time changes alerts, be it a judge, an officer or a timer. It is taken before
    the alerts are read, by `streams.store.alerts.hold_alerts`, and makes other row locks needless.

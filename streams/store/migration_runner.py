@@ -12,6 +12,7 @@ import psycopg
 from psycopg import errors
 
 from streams.errors import StoreError
+from streams.store.rights import LACKING
 from streams.store.schema import APPLIED, SchemaMisfitError, describe_misfit, packaged
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def _apply_next(
             name = missing[0].name
             _apply(connection, missing[0])
     except psycopg.DatabaseError as error:
+        if not name and isinstance(error, LACKING):
+            raise  # no migration was begun
         raise StoreError(_explain(connection, name, error)) from None
     return name
 

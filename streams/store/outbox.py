@@ -115,14 +115,13 @@ async def busy_channels(pool: AsyncConnectionPool, now: datetime) -> set[str]:
 
 
 async def contents(pool: AsyncConnectionPool, delivery_id: UUID) -> list[tuple[AlertEvent, Alert]]:
-    """Return the events that a message tells of, oldest first, with their alerts as they are."""
+    """Return the events that a message tells of, oldest first, with their alerts as they are.
+
+    What its channel was told of the same alerts since is told again after them: the last word of a
+    message that comes late is as new as that of those before it.
+    """
     async with pool.connection() as connection:
-        cursor = await connection.execute(
-            "SELECT e.alert_id, e.seq, e.at, e.actor, e.change "
-            "FROM notifications n JOIN alert_events e USING (alert_id, seq) "
-            "WHERE n.delivery_id = %s ORDER BY e.event_id",
-            (delivery_id,),
-        )
+        cursor = await connection.execute(_CONTENTS, (delivery_id,))
         events = [event for row in await cursor.fetchall() if (event := _event(*row))]
         alerts = {
             alert.alert_id: alert
@@ -151,6 +150,19 @@ def _event(alert_id: int, seq: int, at: datetime, actor: str, change: object) ->
         log.exception("Event %s of alert %s cannot be read.", seq, alert_id)
         return None
 
+
+_CONTENTS = """
+WITH own AS (
+    SELECT alert_id, channel, min(seq) AS seq FROM notifications WHERE delivery_id = %s
+    GROUP BY 1, 2
+)
+SELECT e.alert_id, e.seq, e.at, e.actor, e.change
+FROM own
+JOIN notifications n USING (alert_id, channel)
+JOIN alert_events e ON e.alert_id = n.alert_id AND e.seq = n.seq
+WHERE n.seq >= own.seq AND n.delivery_id IS NOT NULL
+ORDER BY e.event_id
+"""
 
 # A few at a time, so that nobody waits for it; it is called again soon.
 _FORGET = """

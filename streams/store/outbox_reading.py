@@ -75,25 +75,36 @@ def list_outbox(
 def retry(connection: psycopg.Connection, *, channel: str | None = None) -> int:
     """Have messages tried again now that failed or wait for another attempt; return how many.
 
+    Those that failed are written anew: what they said may not hold any more.
+
     Parameters
     ----------
     channel
         None: of all channels.
     """
+    only = {"channel": channel}
     with connection.transaction():
         connection.execute(
             "UPDATE notification_lanes SET failures = 0, paused_until = NULL "
             "WHERE %(channel)s::text IS NULL OR channel = %(channel)s",
-            {"channel": channel},
+            only,
         )
-        return connection.execute(
-            "UPDATE notification_deliveries SET state = 'waiting', first_attempt_at = NULL, "
-            "next_attempt_at = clock_timestamp() "
-            "WHERE (state = 'failed' OR state = 'waiting' AND attempts > 0 "
-            "       AND leased_until IS NULL) "
+        failed = connection.execute(
+            "DELETE FROM notification_deliveries WHERE state = 'failed' "
+            "AND (%(channel)s::text IS NULL OR channel = %(channel)s) RETURNING delivery_id",
+            only,
+        ).fetchall()
+        connection.execute(
+            "UPDATE notifications SET delivery_id = NULL WHERE delivery_id = ANY(%s)",
+            ([delivery for (delivery,) in failed],),
+        )
+        waiting = connection.execute(
+            "UPDATE notification_deliveries SET next_attempt_at = clock_timestamp() "
+            "WHERE state = 'waiting' AND attempts > 0 AND leased_until IS NULL "
             "AND (%(channel)s::text IS NULL OR channel = %(channel)s)",
-            {"channel": channel},
-        ).rowcount
+            only,
+        )
+        return len(failed) + waiting.rowcount
 
 
 _CHANNELS = """

@@ -12,7 +12,12 @@ from streams.store.role_making import make_role, refuse_powerful, schema_of
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["give_to_owner"]
+__all__ = ["give_to_owner", "others_connected"]
+
+
+def others_connected(connection: psycopg.Connection) -> list[str]:
+    """Return the roles of other clients' sessions in this database, each once."""
+    return [role for (role,) in connection.execute(_OTHERS).fetchall()]
 
 
 def give_to_owner(connection: psycopg.Connection, name: str, password: str | None) -> bool:
@@ -38,7 +43,8 @@ def give_to_owner(connection: psycopg.Connection, name: str, password: str | Non
             _give(connection, sql.Identifier(name), name)
         except errors.InsufficientPrivilege as error:
             raise StoreError(
-                f"The database's user may not do this: {error.diag.message_primary}. "
+                f"The database role {connection.info.user} may not do this: "
+                f"{error.diag.message_primary}. "
                 "Run fenghuo db owner as a superuser."
             ) from None
     return created
@@ -77,6 +83,12 @@ WHERE p.pronamespace = current_schema()::regnamespace
   AND NOT EXISTS (
       SELECT FROM pg_depend d
       WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+"""
+
+_OTHERS: Final = """
+SELECT DISTINCT usename::text FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+ORDER BY 1
 """
 
 _HAS_TIMESCALE: Final = "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from schemas.counts import Grain, ImportGrain
     from streams.judging.periods import EpiWeek
 
-__all__ = ["Extent", "read_extent", "read_known_periods", "read_panel"]
+__all__ = ["Counts", "Extent", "read_counts", "read_extent", "read_known_periods", "read_panel"]
 
 
 class Extent(NamedTuple):
@@ -30,6 +30,15 @@ class Extent(NamedTuple):
     last: date
     #: First day that was ever counted and may have verdicts.
     counted_from: date
+
+
+class Counts(NamedTuple):
+    """Counts of regions over periods, arrays `[regions, periods]`."""
+
+    known: NDArray[np.float64]
+    """NaN where nothing is known, or some days are not."""
+    at_least: NDArray[np.float64]
+    """Where `known` is NaN, the sum of the days that arrived; NaN elsewhere."""
 
 
 async def read_extent(connection: AsyncConnection, signal: str) -> Extent | None:
@@ -53,12 +62,38 @@ async def read_panel(
     extent: Extent,
     epi_week: EpiWeek,
 ) -> NDArray[np.float64]:
+    """Read counts as `read_counts` does, without the lower bounds of incomplete ones."""
+    counts = await read_counts(
+        connection,
+        signal=signal,
+        regions=regions,
+        grain=grain,
+        first=first,
+        last=last,
+        extent=extent,
+        epi_week=epi_week,
+    )
+    return counts.known
+
+
+async def read_counts(
+    connection: AsyncConnection,
+    *,
+    signal: str,
+    regions: Sequence[str],
+    grain: Grain,
+    first: date,
+    last: date,
+    extent: Extent,
+    epi_week: EpiWeek,
+) -> Counts:
     """Read the counts of regions, summed over the regions below them and over strata.
 
     A period without counts is 0 where the region reports, and NaN elsewhere, unless it was imported
     for that region: before the first live day of the signal, before the region's own first report,
     and in outages (`streams.store.reports`). A week of which a day is not known is NaN; so is the
-    week in which the first report lies, save where its days before were imported.
+    week in which the first report lies, save where its days before were imported. The days of such
+    a week that have arrived are a lower bound of its count.
 
     Parameters
     ----------
@@ -66,11 +101,6 @@ async def read_panel(
         Codes of one level.
     first, last
         First and last period, by the date that identifies it.
-
-    Returns
-    -------
-    ndarray
-        Shape [regions, periods].
     """
     read_from = first - timedelta(days=6) if grain == "rolling7" else first
     base: Grain = "week" if grain == "week" else "day"
@@ -92,19 +122,24 @@ async def read_panel(
             "first": read_from,
             "last": last,
             "last_day": last + timedelta(days=6) if base == "week" else last,
-            "live_from": live_from,
             # Of a week that begins before, also its days before: imports may have completed it.
             "live_since": read_from if base == "week" else max(read_from, live_from),
         },
     )
+    arrived = np.zeros(counts.shape)
     for region, period, value, was_imported in await cursor.fetchall():
         place = row[region], column[period]
+        arrived[place] = value
         if was_imported or known[place]:
             counts[place] = value
     if grain == "rolling7":
-        windows = np.lib.stride_tricks.sliding_window_view(counts, 7, axis=1)
-        return np.asarray(windows.sum(axis=-1))
-    return counts
+        counts, arrived = _windows(counts), _windows(arrived)
+    return Counts(counts, np.where(np.isnan(counts), arrived, np.nan))
+
+
+def _windows(days: NDArray[np.float64]) -> NDArray[np.float64]:
+    windows = np.lib.stride_tricks.sliding_window_view(days, 7, axis=1)
+    return np.asarray(windows.sum(axis=-1))
 
 
 async def read_known_periods(
@@ -265,6 +300,5 @@ FROM (
     WHERE (region, week) NOT IN (SELECT w.region, w.week FROM by_week w)
 ) AS counted
 GROUP BY 1, 2
-HAVING bool_or(imported) OR week >= %(live_from)s
 """
 )

@@ -105,7 +105,9 @@ def get_user(connection: psycopg.Connection, name: str, *, within: str | None = 
     """
     user = find_user(connection, name)
     if user is None:
-        raise NoUserError(f"There is no user {name!r}. See fenghuo users list.")
+        raise NoUserError(
+            f"There is no user {name!r}. See fenghuo users list.", zh=f"没有用户“{name}”。"
+        )
     _refuse_outside(connection, user.region, within)
     return user
 
@@ -162,7 +164,10 @@ def add_user(
                 values,
             )
     except errors.UniqueViolation:
-        raise UserExistsError(f"There is a user {checked!r} already. Take another name.") from None
+        raise UserExistsError(
+            f"There is a user {checked!r} already. Take another name.",
+            zh=f"用户“{checked}”已存在，请换一个用户名。",
+        ) from None
     except errors.ForeignKeyViolation:
         raise _no_region(region) from None
     return get_user(connection, checked)
@@ -326,7 +331,8 @@ def _refuse_outside(connection: psycopg.Connection, region: str, within: str | N
 
 def _no_region(region: str | None) -> FenghuoError:
     return FenghuoError(
-        f"There is no region {region!r} in the database. Look it up with fenghuo regions find."
+        f"There is no region {region!r} in the database. Look it up with fenghuo regions find.",
+        zh=f"没有代码为“{region}”的地区。",
     )
 
 

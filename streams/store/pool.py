@@ -11,6 +11,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from streams.errors import UnavailableError
 from streams.store.conninfo import checked, redacted
 from streams.store.limits import client_options, guard_session
+from streams.store.rights import CommandConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +28,7 @@ _LIMITS: Final = (
 
 
 def connect(database: str) -> psycopg.Connection:
-    """Open one connection for a command.
+    """Open one connection for a command, for a ``with`` block.
 
     Raises
     ------
@@ -37,7 +38,9 @@ def connect(database: str) -> psycopg.Connection:
     checked(database)
     try:
         # No prepared statements: a pooler in transaction mode changes the session below them.
-        return psycopg.connect(database, prepare_threshold=None, **client_options(database))
+        return CommandConnection.connect(
+            database, prepare_threshold=None, **client_options(database)
+        )
     except psycopg.OperationalError as error:
         raise _unavailable(database, error) from None
 

@@ -90,7 +90,8 @@ def grant_reader(connection: psycopg.Connection, name: str, password: str | None
             elsewhere = open_databases(connection, name)
         except errors.InsufficientPrivilege as error:
             raise StoreError(
-                f"The database's user may not do this: {error.diag.message_primary}. Run "
+                f"The database role {connection.info.user} may not do this: "
+                f"{error.diag.message_primary}. Run "
                 "fenghuo db reader as a user with CREATEROLE that owns the tables, or have your "
                 "database's administrator run it."
             ) from None

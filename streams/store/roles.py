@@ -111,7 +111,8 @@ def grant_roles(
             ]
         except errors.InsufficientPrivilege as error:
             raise StoreError(
-                f"The database's user may not do this: {error.diag.message_primary}. Run "
+                f"The database role {connection.info.user} may not do this: "
+                f"{error.diag.message_primary}. Run "
                 "fenghuo db roles as a superuser, or as the owner of the tables with CREATEROLE."
             ) from None
 

@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 from schemas.alerts import Alert, Figures
 from streams.alerts.combining import Found
 from streams.alerts.detecting import Former
+from streams.alerts.worsening import FORGOTTEN_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
     from schemas.alerts import Severity
+    from schemas.counts import Grain
 
 __all__ = [
     "Key",
@@ -48,6 +50,8 @@ class Relative(NamedTuple):
     alert: Alert
     severity: Severity
     """As it was opened."""
+    grain: Grain
+    """Of its own rule when it was opened."""
 
 
 class Look(NamedTuple):
@@ -64,6 +68,8 @@ class Look(NamedTuple):
     """Number of periods after the latest exceedance that matter."""
     complete_to: date
     """Latest period that is over: one that still fills up is not quiet."""
+    announced: date | None = None
+    """The period that was announced last, if figures of this rule were."""
 
 
 async def read_open(
@@ -118,8 +124,8 @@ async def read_families(
         )
         alerts = {alert.alert_id: alert for alert in await rows.fetchall()}
     families: dict[int, list[Relative]] = defaultdict(list)
-    for head, alert_id, severity in found:
-        families[head].append(Relative(head, alerts[alert_id], severity))
+    for head, alert_id, severity, grain in found:
+        families[head].append(Relative(head, alerts[alert_id], severity, grain))
     return families
 
 
@@ -166,8 +172,8 @@ async def read_exceedances(
     """Return the exceedances in ranges of periods, in order."""
     wanted = sorted(ranges)
     cursor = await connection.execute(
-        "SELECT rule, region, v.period, v.observed, v.expected, v.upper, v.score, v.p_value "
-        "FROM unnest(%s::text[], %s::text[], %s::date[], %s::date[]) "
+        "SELECT rule, region, v.period, v.observed, v.expected, v.upper, v.score, v.p_value, "
+        "v.reason = 'incomplete' FROM unnest(%s::text[], %s::text[], %s::date[], %s::date[]) "
         "AS k(rule, region, first, last) JOIN verdicts v USING (rule, region) "
         "WHERE v.alarm AND v.period BETWEEN k.first AND k.last ORDER BY 1, 2, 3",
         (
@@ -195,6 +201,8 @@ async def find(connection: AsyncConnection, looks: Sequence[Look]) -> list[Found
             [look.reported for look in looks],
             [look.ended_after for look in looks],
             [look.complete_to for look in looks],
+            [look.announced for look in looks],
+            FORGOTTEN_AFTER,
         ),
     )
     return [
@@ -202,12 +210,23 @@ async def find(connection: AsyncConnection, looks: Sequence[Look]) -> list[Found
             exceedances,
             first,
             peak,
-            _figures(numbers[:6]) if exceedances else None,
+            _figures(numbers[:7]) if exceedances else None,
             quiet,
             quiet_since,
-            _figures(numbers[6:]) if numbers[7] is not None else None,
+            _figures(numbers[7:]) if numbers[8] is not None else None,
+            announced,
+            recent,
         )
-        for exceedances, first, peak, quiet, quiet_since, *numbers in await cursor.fetchall()
+        for (
+            exceedances,
+            first,
+            peak,
+            quiet,
+            quiet_since,
+            announced,
+            recent,
+            *numbers,
+        ) in await cursor.fetchall()
     ]
 
 
@@ -221,7 +240,7 @@ async def new_ids(connection: AsyncConnection, count: int) -> list[int]:
 
 
 def _figures(numbers: Iterable[Any]) -> Figures:
-    period, observed, expected, upper, score, p_value = numbers
+    period, observed, expected, upper, score, p_value, incomplete = numbers
     return Figures(
         period=period,
         observed=observed,
@@ -229,6 +248,7 @@ def _figures(numbers: Iterable[Any]) -> Figures:
         upper=upper,
         score=score,
         p_value=p_value,
+        incomplete=incomplete,
     )
 
 
@@ -255,43 +275,59 @@ WITH RECURSIVE family AS (
     SELECT f.head, m.alert_id, f.depth + 1
     FROM family f JOIN alerts m ON m.merged_into = f.alert_id AND m.status = 'merged'
 )
-SELECT f.head, f.alert_id, e.change ->> 'severity'
+SELECT f.head, f.alert_id, e.change ->> 'severity', e.change ->> 'grain'
 FROM family f JOIN alert_events e ON e.alert_id = f.alert_id AND e.seq = 1
 ORDER BY f.head, least(f.depth, 1), f.alert_id
 """
 
 # What was merged lives on in the alert at the end of the chain. Its days count for a day's rule to
-# the end of the week that a week's alert knew of.
+# the end of the week that a week's alert knew of. The highest count is by day; a peak of another
+# rule's numbers tells nothing of the alert's own, and corrections may have lowered it since.
 _FORMERS = """
 WITH RECURSIVE chain AS (
     SELECT a.rule, a.region, a.alert_id, a.own_first_period AS first_period,
            a.own_last_period AS last_period,
-           greatest(a.own_last_period, a.judged_to) AS covered_to, a.status, a.merged_into
+           greatest(a.own_last_period, a.judged_to) AS covered_to, a.status, a.merged_into,
+           o.change ->> 'grain' AS own_grain,
+           CASE WHEN a.leading_rule IS NULL THEN a.peak / CASE a.grain WHEN 'day' THEN 1 ELSE 7 END
+                ELSE 'infinity' END AS high
     FROM unnest(%s::text[], %s::text[], %s::text[]) AS k(rule, region, signal)
     JOIN alerts a USING (signal, region, rule)
+    JOIN alert_events o ON o.alert_id = a.alert_id AND o.seq = 1
     WHERE a.status IN ('discarded', 'closed', 'merged')
     UNION ALL
     SELECT c.rule, c.region, c.alert_id, c.first_period, c.last_period,
            greatest(c.covered_to,
                     greatest(h.own_last_period, h.judged_to)
                     + CASE e.change ->> 'grain' WHEN 'week' THEN 6 ELSE 0 END),
-           h.status, h.merged_into
+           h.status, h.merged_into, c.own_grain,
+           greatest(c.high, h.peak / CASE h.grain WHEN 'day' THEN 1 ELSE 7 END)
     FROM chain c JOIN alerts h ON h.alert_id = c.merged_into
     JOIN alert_events e ON e.alert_id = h.alert_id AND e.seq = 1
 )
-SELECT rule, region, alert_id, first_period, last_period, covered_to,
-       status NOT IN ('discarded', 'closed')
-FROM chain WHERE merged_into IS NULL ORDER BY alert_id
+SELECT c.rule, c.region, c.alert_id, c.first_period, c.last_period, c.covered_to,
+       c.status NOT IN ('discarded', 'closed'), least(c.high, v.high)
+FROM chain c
+CROSS JOIN LATERAL (
+    SELECT max(observed) / CASE c.own_grain WHEN 'day' THEN 1 ELSE 7 END AS high FROM verdicts
+    WHERE rule = c.rule AND region = c.region
+      AND period BETWEEN c.first_period AND c.last_period
+) v
+WHERE c.merged_into IS NULL ORDER BY c.alert_id
 """
 
 # An alert that was reopened leaves the periods of later ones to them.
 _FIND = """
 SELECT x.exceedances, x.first_period, x.peak, q.quiet, q.quiet_since,
+       s.observed, r.observed,
        x.last_period, l.observed, l.expected, l.upper, l.score, l.p_value,
-       n.period, n.observed, n.expected, n.upper, n.score, n.p_value
+       l.reason = 'incomplete',
+       n.period, n.observed, n.expected, n.upper, n.score, n.p_value,
+       n.reason = 'incomplete'
 FROM ROWS FROM (unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::date[], %s::int[],
-                      %s::date[]))
-    WITH ORDINALITY AS k(rule, region, since, alert_id, reported, ended_after, complete_to, place)
+                      %s::date[], %s::date[]))
+    WITH ORDINALITY AS k(rule, region, since, alert_id, reported, ended_after, complete_to,
+                         announced, place)
 LEFT JOIN LATERAL (
     SELECT o.alert_id, o.signal FROM alerts o
     WHERE o.alert_id = k.alert_id AND EXISTS (
@@ -312,6 +348,12 @@ CROSS JOIN LATERAL (
 ) x
 LEFT JOIN verdicts l ON l.rule = k.rule AND l.region = k.region AND l.period = x.last_period
 LEFT JOIN verdicts n ON n.rule = k.rule AND n.region = k.region AND n.period = k.reported
+LEFT JOIN verdicts s ON s.rule = k.rule AND s.region = k.region AND s.period = k.announced
+CROSS JOIN LATERAL (
+    SELECT max(v.observed) AS observed FROM verdicts v
+    WHERE v.rule = k.rule AND v.region = k.region
+      AND v.period < x.last_period AND v.period >= x.last_period - %s::interval
+) r
 CROSS JOIN LATERAL (
     SELECT count(*)::int AS quiet, min(y.period) AS quiet_since FROM (
         SELECT v.period FROM verdicts v

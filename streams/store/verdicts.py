@@ -16,12 +16,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from psycopg import AsyncConnection
 
-    from detectors.contract import Verdicts
+    from streams.judging.lower_bounds import PanelJudged
 
-__all__ = ["BELOW_MIN_CASES", "JudgedSeries", "Look", "begin_look", "store_verdicts"]
+__all__ = [
+    "BELOW_MIN_CASES",
+    "INCOMPLETE",
+    "JudgedSeries",
+    "Look",
+    "begin_look",
+    "store_verdicts",
+]
 
 #: Reason of a verdict whose exceedance stays below the rule's minimum of cases.
 BELOW_MIN_CASES = "below_min_cases"
+#: Reason of an exceedance of which days are missing: `observed` is what arrived, a lower bound.
+INCOMPLETE = "incomplete"
 
 
 class Look(NamedTuple):
@@ -46,6 +55,8 @@ class JudgedSeries:
     p_value: NDArray[np.float64]
     alarm: NDArray[np.bool_]
     reason: Sequence[str]
+    at_least: NDArray[np.float64]
+    """Sum of the days that arrived, where days are missing; NaN elsewhere."""
 
     @classmethod
     def select(
@@ -53,9 +64,9 @@ class JudgedSeries:
         region: str,
         *,
         periods: Sequence[date],
-        judged: tuple[date, date],
-        observed: NDArray[np.float64],
-        verdicts: Verdicts,
+        kept: NDArray[np.bool_],
+        found: PanelJudged,
+        at_least: NDArray[np.float64],
         row: int,
         min_cases: float,
     ) -> JudgedSeries:
@@ -66,25 +77,28 @@ class JudgedSeries:
         ValueError
             The detector raised an alarm for a period without a count.
         """
-        first, last = judged
-        keep = np.array([first <= period <= last for period in periods], dtype=np.bool_)
-        if (verdicts.alarm[row, keep] & ~np.isfinite(observed[keep])).any():
+        verdicts, observed = found.verdicts, found.observed[row, kept]
+        alarm = verdicts.alarm[row, kept]
+        if (alarm & ~np.isfinite(observed)).any():
             raise ValueError(f"the detector raised an alarm without a count in region {region}")
-        few = verdicts.alarm[row, keep] & (observed[keep] < min_cases)
-        reasons = [Reason(code).name for code in verdicts.reason[row, keep]]
+        few = alarm & (observed < min_cases)
+        reasons = [Reason(code).name for code in verdicts.reason[row, kept]]
         return cls(
             region=region,
-            periods=[p for p, kept in zip(periods, keep, strict=True) if kept],
-            observed=observed[keep],
-            expected=verdicts.expected[row, keep],
-            upper=verdicts.upper[row, keep],
-            score=verdicts.score[row, keep],
-            p_value=verdicts.p_value[row, keep],
-            alarm=verdicts.alarm[row, keep] & ~few,
+            periods=[p for p, wanted in zip(periods, kept, strict=True) if wanted],
+            observed=observed,
+            expected=verdicts.expected[row, kept],
+            upper=verdicts.upper[row, kept],
+            score=verdicts.score[row, kept],
+            p_value=verdicts.p_value[row, kept],
+            alarm=alarm & ~few,
             reason=[
-                BELOW_MIN_CASES if below else reason
-                for below, reason in zip(few, reasons, strict=True)
+                BELOW_MIN_CASES if below else INCOMPLETE if partial else reason
+                for below, partial, reason in zip(
+                    few, found.incomplete[row, kept], reasons, strict=True
+                )
             ],
+            at_least=at_least[kept],
         )
 
 
@@ -110,7 +124,14 @@ async def store_verdicts(
     """Write verdicts; one of a later look is never replaced."""
     rows = sorted(
         (
-            (series.region, series.periods[i], *numbers, bool(series.alarm[i]), series.reason[i])
+            (
+                series.region,
+                series.periods[i],
+                *numbers[:-1],
+                bool(series.alarm[i]),
+                series.reason[i],
+                numbers[-1],
+            )
             for series in judged
             for i in range(len(series.periods))
             for numbers in [_numbers(series, i)]
@@ -124,22 +145,37 @@ async def store_verdicts(
 
 
 def _numbers(series: JudgedSeries, i: int) -> tuple[float | None, ...]:
-    values = (series.observed, series.expected, series.upper, series.score, series.p_value)
+    values = (
+        series.observed,
+        series.expected,
+        series.upper,
+        series.score,
+        series.p_value,
+        series.at_least,
+    )
     return tuple(float(v[i]) if np.isfinite(v[i]) else None for v in values)
 
 
-# An exceedance stays where its period has become unknown: a silence takes nothing back.
+# An exceedance of a whole count stays where its period has become unknown, unless what arrived is
+# less by now: a silence takes nothing back, a correction does.
 _UPSERT = """
 INSERT INTO verdicts AS v (rule, as_of, look, config_version, region, period, observed, expected,
                            upper, score, p_value, alarm, reason)
-SELECT %s, %s, %s, %s, *
-FROM unnest(%s::text[], %s::date[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
-            %s::float8[], %s::boolean[], %s::text[])
+SELECT n.rule, n.as_of, n.look, n.config_version, j.region, j.period, j.observed, j.expected,
+       j.upper, j.score, j.p_value, j.alarm, j.reason
+FROM (SELECT %s AS rule, %s::timestamptz AS as_of, %s::bigint AS look, %s AS config_version) n,
+     unnest(%s::text[], %s::date[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
+            %s::float8[], %s::boolean[], %s::text[], %s::float8[])
+         AS j(region, period, observed, expected, upper, score, p_value, alarm, reason, at_least)
+WHERE j.reason <> 'missing_observation' OR NOT EXISTS (
+    SELECT FROM verdicts k
+    WHERE k.rule = n.rule AND k.region = j.region AND k.period = j.period
+      AND k.alarm AND k.reason <> 'incomplete'
+      AND (j.at_least IS NULL OR j.at_least >= k.observed))
 ON CONFLICT (rule, region, period) DO UPDATE SET
     observed = EXCLUDED.observed, expected = EXCLUDED.expected, upper = EXCLUDED.upper,
     score = EXCLUDED.score, p_value = EXCLUDED.p_value, alarm = EXCLUDED.alarm,
     reason = EXCLUDED.reason, as_of = EXCLUDED.as_of, look = EXCLUDED.look,
     config_version = EXCLUDED.config_version
 WHERE v.look <= EXCLUDED.look
-  AND NOT (v.alarm AND EXCLUDED.reason = 'missing_observation')
 """

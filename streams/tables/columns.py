@@ -20,6 +20,7 @@ from streams.tables.known import (
     bare,
 )
 from streams.tables.layout import Layout
+from streams.tables.numbers import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +33,12 @@ _EXPECTED: Final = (
     "it must be time,region,signal,count[,population], or time and then one column for each "
     "series; or say which columns to take, like --columns time=week,count=cases"
 )
+#: Roles whose columns hold names.
+_NAMING: Final[tuple[Role, ...]] = ("region", "signal")
+#: Columns that say again what another one says.
+_REDUNDANT: Final = NAMES["year"] | NAMES["week"] | NAMES["month"] | NAMES["day"] | CODES | SERIALS
+#: Letters, or an age group such as 0-6 or 65+.
+_NAME_LIKE: Final = re.compile(r"[^\W\d_]|\d-\d|\+")
 _TIMES: Final = frozenset({"date", "slashed", "week", "day_week", "month", "pair", "packed",
                            "packed_date"})  # fmt: skip
 
@@ -42,6 +49,7 @@ def find_layout(
     name: str,
     line: int = 1,
     columns: Mapping[Role, tuple[str, ...]] | None = None,
+    sample: Sequence[Sequence[str]] = (),
 ) -> Layout:
     """Tell what the columns of a file hold.
 
@@ -53,6 +61,9 @@ def find_layout(
         What messages call the file, and the line of its header.
     columns
         What people said; see :func:`streams.tables.layout.read_mapping`.
+    sample
+        Some rows, which tell names of regions from counts. Without any, a count has to have a known
+        name.
 
     Raises
     ------
@@ -64,14 +75,15 @@ def find_layout(
     >>> find_layout(["日期", "地区", "病例数"], name="f").places
     {'time': (0,), 'region': (1,), 'count': (2,)}
     """
-    return _Finder(header, f"{name}:{line}").layout(columns)
+    return _Finder(header, f"{name}:{line}", sample).layout(columns)
 
 
 class _Finder:
     """Tries one layout after the other."""
 
-    def __init__(self, header: Sequence[str], where: str) -> None:
+    def __init__(self, header: Sequence[str], where: str, sample: Sequence[Sequence[str]]) -> None:
         self._header = header
+        self._sample = [row for row in sample if len(row) >= len(header)]
         self._lower = [column.casefold() for column in header]
         self._bare = [bare(column) for column in header]
         self._where = where
@@ -82,7 +94,9 @@ class _Finder:
         if columns:
             return self._said(columns)
         self._refuse_repeated()
-        for attempt in (self._own, self._known, self._line_list, self._across, self._named):
+        for attempt in (
+            self._own, self._known, self._line_list, self._across, self._named, self._unnamed_count,
+        ):  # fmt: skip
             if (found := attempt()) is not None:
                 return found
         return self._wide()
@@ -154,12 +168,13 @@ class _Finder:
             places |= {"region": (codes[0],)} if codes else {}
         only = None
         if known.only is not None:
-            only = self._bare.index(known.only[0]), known.only[1]
+            only = self._bare.index(known.only.column), known.only
         return Layout(
             places,
             epi_week=known.epi_week,
             adds_up=known.adds_up,
             cumulative=known.cumulative,
+            sparse=known.sparse,
             only=only,
             notes=(f"Columns of {known.name}: {self._told(places)}.",),
         )
@@ -199,11 +214,10 @@ class _Finder:
         if "count" not in places or not {"time", "year"} & set(places):
             return None
         used = {place for found in places.values() for place in found}
-        redundant = NAMES["year"] | NAMES["week"] | NAMES["month"] | NAMES["day"] | CODES | SERIALS
         rest = [
             column
             for place, column in enumerate(self._header)
-            if column and place not in used and self._bare[place] not in redundant
+            if column and place not in used and self._bare[place] not in _REDUNDANT
         ]
         if rest and not {"region", "signal"} & set(places):
             return None  # a wide file with a series of that name
@@ -222,6 +236,38 @@ class _Finder:
             )
         note = f"Columns are read as {self._told(places)}; say otherwise with --columns."
         return Layout(places, notes=(note,))
+
+    def _unnamed_count(self) -> Layout | None:
+        """Find a long file whose count has a name that is not known: `week,county,ili_visits`."""
+        places = self._roles()
+        if "time" in self._lower:
+            return None  # our own names, which `count` belongs to
+        if "count" in places or not {"time", "year"} & set(places):
+            return None
+        named = [place for role in _NAMING for place in places.get(role, ())]
+        if not any(self._holds_names(place) for place in named):
+            return None  # a wide file, one of whose series has such a name
+        used = {place for found in places.values() for place in found}
+        rest = [
+            place
+            for place, column in enumerate(self._header)
+            if column and place not in used and self._bare[place] not in _REDUNDANT
+        ]
+        numbers = [place for place in rest if not self._holds_names(place)]
+        if not numbers:
+            return None
+        places["count"] = (numbers[0],)
+        if len(rest) > 1:
+            raise self._error(
+                "It holds one count a row, and several columns may be the count. Say which to "
+                f"take, like --columns {self._told(places).replace(' ', '')}"
+            )
+        note = f"Columns are read as {self._told(places)}; say otherwise with --columns."
+        return Layout(places, notes=(note,))
+
+    def _holds_names(self, place: int) -> bool:
+        cells = (row[place] for row in self._sample)
+        return any(_NAME_LIKE.search(cell) for cell in cells if not is_missing(cell))
 
     def _line_list(self) -> Layout | None:
         if self._roles().get("count"):

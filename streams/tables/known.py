@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ __all__ = [
     "ONSETS",
     "PERSON",
     "SERIALS",
+    "Counted",
     "KnownSet",
     "Role",
     "bare",
@@ -108,6 +109,27 @@ SERIALS: Final = _names(
 )
 
 
+class Counted(NamedTuple):
+    """Which rows of a file count.
+
+    Parameters
+    ----------
+    column
+        Bare name of the column that tells.
+    values
+        Of rows that count.
+    taken_back
+        Of rows that do not, although they stand in the file.
+    why
+        What these rows are, for people.
+    """
+
+    column: str
+    values: frozenset[str]
+    taken_back: frozenset[str]
+    why: str
+
+
 @dataclass(frozen=True)
 class KnownSet:
     """The columns of one publisher.
@@ -126,8 +148,10 @@ class KnownSet:
         Whether rows of one series and time are parts of one count.
     cumulative
         Whether counts are totals since the beginning.
+    sparse
+        Whether only times with cases have a row: times without one count 0.
     only
-        A column and the values of rows that count.
+        Which rows count; None for all.
     """
 
     name: str
@@ -136,7 +160,8 @@ class KnownSet:
     epi_week: EpiWeek | None = None
     adds_up: bool = False
     cumulative: bool = False
-    only: tuple[str, frozenset[str]] | None = None
+    sparse: bool = False
+    only: Counted | None = None
 
 
 def _roles(**columns: str) -> Mapping[Role, tuple[str, ...]]:
@@ -224,7 +249,10 @@ KNOWN_SETS: Final = (
         "RKI COVID-19",
         _names("meldedatum anzahlfall neuerfall"),
         _roles(time="meldedatum", region="landkreis", count="anzahlfall"),
-        adds_up=True, only=("neuerfall", frozenset({"0", "1"})),
+        adds_up=True, sparse=True,
+        # RKI's own rule: the cases of a publication are the sum over NeuerFall 0 and 1.
+        only=Counted("neuerfall", frozenset({"0", "1"}), frozenset({"-1"}),
+                     "cases of the day before that RKI has withdrawn"),
     ),
     KnownSet(
         "RKI SurvStat",

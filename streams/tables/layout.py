@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, get_args
 
 from streams.errors import FenghuoError
-from streams.tables.known import Role
+from streams.tables.known import Counted, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class Layout:
         Files with times in the header: the columns and their times.
     epi_week
         System of the publisher's epi weeks.
-    adds_up, cumulative, only
+    adds_up, cumulative, sparse, only
         As in :class:`streams.tables.known.KnownSet`; `only` with the column's place.
     cases
         Whether each row is one case.
@@ -49,7 +49,8 @@ class Layout:
     epi_week: EpiWeek | None = None
     adds_up: bool = False
     cumulative: bool = False
-    only: tuple[int, frozenset[str]] | None = None
+    sparse: bool = False
+    only: tuple[int, Counted] | None = None
     cases: bool = False
     notes: tuple[str, ...] = ()
 

@@ -18,10 +18,12 @@ from streams.web import health, metrics, oidc, sign_in
 from streams.web.api import add_api
 from streams.web.gate import Gate, unavailable
 from streams.web.headers import Headers, protective_headers
+from streams.web.language import language
 from streams.web.pages import add_pages
 from streams.web.problems import Problem, answer
 from streams.web.provider import Provider
 from streams.web.state import Web
+from streams.web.validation import fields_told, sentences_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -99,7 +101,7 @@ def _answer_errors(app: FastAPI, web: Web) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return answer(request, _of_validation(error))
+        return answer(request, _of_validation(error, language(request)))
 
     @app.exception_handler(psycopg.OperationalError)
     @app.exception_handler(PoolTimeout)
@@ -144,14 +146,17 @@ def _of_http(error: HTTPException) -> Problem:
     if error.status_code == 405:  # noqa: PLR2004 - method not allowed
         text = "This cannot be done at this address."
         return Problem(405, "not-allowed", text, "此地址不支持该操作。", headers=headers)
-    text = str(error.detail)
-    return Problem(error.status_code, "invalid", text, text, headers=headers)
+    # Starlette's own: a form or a document that cannot be parsed.
+    return Problem(
+        error.status_code,
+        "invalid",
+        "The request cannot be read. Send a form, or JSON, as the documentation of the API says.",
+        "无法读取请求内容。请按接口文档提交表单或 JSON。",
+        headers=headers,
+    )
 
 
-def _of_validation(error: RequestValidationError) -> Problem:
-    found = [
-        {"field": ".".join(map(str, one["loc"][1:])) or str(one["loc"][0]), "problem": one["msg"]}
-        for one in error.errors()
-    ]
-    told = "; ".join(f"{one['field']}: {one['problem']}" for one in found)
-    return Problem(422, "invalid", f"{told}.", f"内容有误：{told}。", errors=found)
+def _of_validation(error: RequestValidationError, lang: str) -> Problem:
+    errors = error.errors()
+    en, zh = sentences_of(errors)
+    return Problem(422, "invalid", en, zh, errors=fields_told(errors, lang))

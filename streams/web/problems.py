@@ -71,11 +71,10 @@ class Problem(FenghuoError):  # noqa: N818 - RFC 9457's word
         headers: Mapping[str, str] | None = None,
         errors: list[dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(en)
+        super().__init__(en, zh=zh)
         self.status = status
         self.kind = kind
         self.en = en
-        self.zh = zh
         self.headers = dict(headers or {})
         self.errors = errors
 
@@ -86,7 +85,7 @@ class Problem(FenghuoError):  # noqa: N818 - RFC 9457's word
 
     def detail(self, lang: str) -> str:
         """Return the sentence for it."""
-        return self.zh if lang == "zh" else self.en
+        return self.zh if self.zh and lang == "zh" else self.en
 
 
 def answer(request: Request, problem: Problem) -> Response:

@@ -101,8 +101,13 @@ def _stopped_by_migration(
     return reasons
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, remedy: str = "with --host and --port") -> socket.socket:
     """Open the port, before anything else is started.
+
+    Parameters
+    ----------
+    remedy
+        How the command at work is given another address.
 
     Raises
     ------
@@ -120,7 +125,7 @@ def listen(host: str, port: int) -> socket.socket:
         }
         why = reasons.get(error.errno or 0, str(error.strerror or error))
         raise UnavailableError(
-            f"{host}:{port} {why}. Name another one with --host and --port, or FENGHUO_PAGE_PORT."
+            f"The triage page's address {host}:{port} {why}. Name another one {remedy}."
         ) from None
     # Connections inherit it. An answer is sent in two parts, head and body; without this the second
     # waits for the first one's acknowledgement, which the other side delays for 40 ms.

@@ -232,6 +232,39 @@ def test_ages_of_a_region_without_regions_below_are_in_steps(plain: Filled) -> N
     assert expected
 
 
+def test_what_is_usual_is_told_in_the_same_steps(plain: Filled) -> None:
+    """Downwards, as counts are; in the table of facilities less than a step has no value."""
+    ages = rows(plain.database, "SELECT age, usual FROM screen_ages('ili', 'TW-PEN', %s)", YEAR[1])
+    means: dict[str, float] = dict(
+        rows(
+            plain.database,
+            "SELECT stratum, (sum(value) / 8)::float8 FROM level_counts_by_week "
+            "WHERE signal = 'ili' AND region = 'TW-PEN' "
+            "AND week BETWEEN '2009-07-13' AND '2009-09-06' GROUP BY 1",
+        )
+    )
+    assert {age: usual or 0 for age, usual in ages} == {
+        age: means.get(age, 0) // 5 * 5 for age, _ in ages
+    }
+    assert any(mean % 5 > 2.5 for mean in means.values())
+    found = rows(
+        plain.database,
+        "SELECT facility, usual FROM screen_facilities('ili', 'TW-PEN', %s)",
+        YEAR[1],
+    )
+    usual: dict[str, float] = dict(
+        rows(
+            plain.database,
+            "SELECT facility_id, (sum(value) / least(8, (date '2009-09-07' - min(e.first)) / 7)) "
+            "FROM facility_counts, screen_extent('ili', 'TW-PEN') e "
+            "WHERE signal = 'ili' AND region = 'TW-PEN' "
+            "AND day BETWEEN '2009-07-13' AND '2009-09-06' GROUP BY 1",
+        )
+    )
+    assert found
+    assert dict(found) == {name: usual.get(name, 0) // 5 * 5 or None for name, _ in found}
+
+
 def test_rounding_to_tens_is_right_on_average(plain: Filled) -> None:
     found = rows(
         plain.database,

@@ -103,6 +103,9 @@ def test_up_keeps_worker_and_page_running_until_it_is_stopped(
     work_folder: Path, stop: signal.Signals
 ) -> None:
     folder, port = work_folder / "up", free_port()
+    folder.mkdir(exist_ok=True)
+    if not (note := folder / "broker.port").exists():  # not 9092, which other tests may take
+        note.write_text(f"{free_port()}\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "streams", "up", "--config", str(CONFIG), "--folder", str(folder)],
         stderr=subprocess.PIPE,
@@ -117,7 +120,8 @@ def test_up_keeps_worker_and_page_running_until_it_is_stopped(
             lines.append(line)
             if line.startswith("Stop with"):
                 break
-        assert any("Publish to 127.0.0.1:" in line for line in lines), lines
+        address = f"127.0.0.1:{note.read_text().strip()}"
+        assert any(f"Publish to {address}," in line for line in lines), lines
         (told,) = (line for line in lines if "one-time password" in line or "page is at" in line)
         _sign_in(f"http://127.0.0.1:{port}", told)
         for command in ("worker", "web"):
@@ -131,6 +135,9 @@ def test_up_keeps_worker_and_page_running_until_it_is_stopped(
         rest = process.communicate(timeout=180)[1]
     assert process.returncode == 0, rest
     assert "Stopping" in rest
+    for command, log in (("worker", "worker.log"), ("web", "page.log")):
+        told = f"fenghuo {command} was ended by SIGKILL and was started again. See {folder / log}."
+        assert rest.count(told) == 1, rest
     assert not (folder / "postgres" / "postmaster.pid").exists(), "the database runs on"
 
 

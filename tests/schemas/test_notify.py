@@ -104,7 +104,7 @@ def test_a_sound_section(tmp_path: Path) -> None:
     path.write_text(BASE + SOUND, encoding="utf-8")
     notify = load_configuration(path).surveillance.notify
     assert notify.rotas["week"].turns == (("duty",), ("duty",))
-    assert notify.routes["urgent"].on == ("opened", "resumed", "escalated", "revised")
+    assert notify.routes["urgent"].on == ("opened", "resumed", "worsened", "escalated", "revised")
 
 
 def test_who_is_told_does_not_change_the_version(tmp_path: Path) -> None:

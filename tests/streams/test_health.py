@@ -15,7 +15,15 @@ from typer.testing import CliRunner
 
 from streams.cli.main import app
 from streams.errors import FenghuoError, UnavailableError
-from streams.health import STUCK_SECONDS, WORKER_PATH, Progress, Waiting, ask, report
+from streams.health import (
+    FAILING_SECONDS,
+    STUCK_SECONDS,
+    WORKER_PATH,
+    Progress,
+    Waiting,
+    ask,
+    report,
+)
 from tests.support.processes import free_ports
 from tests.support.workers import Worker, make_settings, publish, until
 
@@ -71,6 +79,16 @@ def test_a_worker_is_stuck_when_something_does_not_end(seconds: float, status: i
     assert code == status
     assert "the commit of a batch of visits[1]" in answer["detail"]
     assert (answer["status"] == "stuck") is (status == 503)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(0.0, 200), (FAILING_SECONDS - 0.1, 200), (FAILING_SECONDS, 503)]
+)
+def test_a_worker_whose_commits_fail_is_not_healthy(seconds: float, status: int) -> None:
+    commit = Waiting("the commit of a batch of visits[1]", seconds)
+    code, answer = report(commit, None, Waiting("commits fail (out of shared memory)", seconds))
+    assert code == status
+    assert ("out of shared memory" in answer["detail"]) is (status == 503)
 
 
 def health(what: str, **environment: object) -> tuple[int, str]:

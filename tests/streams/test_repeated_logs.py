@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import io
 import logging
+from typing import TYPE_CHECKING
+
+from mode.utils.logging import ExtensionFormatter
 
 from streams.repeated_logs import RepeatedLogs
+
+if TYPE_CHECKING:
+    import pytest
 
 
 class Shown(logging.Handler):
@@ -63,3 +70,24 @@ def test_what_was_left_out_is_told_after_any_time() -> None:
         "No broker (2 more like this were left out)",
         "No broker",
     ]
+
+
+def test_fausts_own_handler_shows_how_many_were_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its formatter takes arguments that are no tuple for a single one."""
+    now = 0.0
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(ExtensionFormatter(stream, fmt="%(message)s %(extra)s"))
+    handler.addFilter(RepeatedLogs(lambda: now))
+    log = logger(handler)
+    for number in range(5):
+        log.warning("Timer %s is overlapping by %d%%", "lag", number)
+    now = 61.0
+    log.warning("Timer %s is overlapping by %d%%", "lag", 9)
+    assert (
+        "Timer lag is overlapping by 9% (2 more like this were left out)"
+        in stream.getvalue().splitlines()[-1]
+    )
+    assert "Logging error" not in capsys.readouterr().err

@@ -19,6 +19,7 @@ WEEK = date(2025, 8, 25)
 def explained(**changes: Any) -> Explanation:
     values: dict[str, Any] = {
         "as_of": NOW, "period": WEEK, "excess": 60.0, "growth_per_day": None,
+        "growth_until": date(2025, 8, 31),
         "doubling_days": None, "completeness": None,
     }  # fmt: skip
     return Explanation.model_validate(values | changes)
@@ -106,29 +107,29 @@ def test_figures(configuration: Configuration, changes: dict[str, Any], en: str,
     [
         (
             {"latest_week": 90.0, "week_before": 45.0, "growth_per_day": 0.1, "doubling_days": 7.0},
-            "; doubling about every 7 days.",
-            "；近期约每7天翻一番。",
+            "; doubling about every 7 days by the count in these 7 days and the 7 before.",
+            "；按这7天与前7天相比，约每7天翻一番。",
         ),
         (
             {"latest_week": 90.0, "week_before": 9.0, "growth_per_day": 0.3, "doubling_days": 2.1},
-            "; 10 times as many in the latest 7 days as in the 7 days before.",
-            "；近7天为前7天的10倍。",
+            "; 10 times as many in these 7 days as in the 7 days before.",
+            "；这7天为前7天的10倍。",
         ),
         (
             {"latest_week": 90.0, "week_before": 80.0, "growth_per_day": 0.0168,
              "doubling_days": 41.2},
-            "; up 12% on the week before.",
-            "；较前一周上升12%。",
+            "; 12% more in these 7 days than in the 7 days before.",
+            "；这7天较前7天上升12%。",
         ),
         (
             {"latest_week": 90.0, "week_before": 92.0, "growth_per_day": -0.003},
-            "; about the same as the week before.",
-            "；与前一周基本持平。",
+            "; about as many in these 7 days as in the 7 days before.",
+            "；这7天与前7天基本持平。",
         ),
         (
             {"latest_week": 60.0, "week_before": 90.0, "growth_per_day": -0.06},
-            "; already falling, down 33% on the week before.",
-            "；较前一周已下降33%。",
+            "; 33% fewer in these 7 days than in the 7 days before.",
+            "；这7天较前7天下降33%。",
         ),
         (
             {"age_groups": [part("7-12", 50, 10), part("65+", 20, 5), part("0-6", 20, 15)],
@@ -330,3 +331,89 @@ def test_beside_the_figures_only_the_reasons_are_told(configuration: Configurati
     # Where there is nothing else to tell, the figures are better than nothing.
     for bare in (alert(), alert(exceedances=0)):
         assert alert_reasons(bare, configuration) == alert_sentences(bare, configuration)
+
+
+@pytest.mark.parametrize(
+    ("grain", "until", "latest", "en", "zh"),
+    [
+        # The exceedance of the 25th is not among these days: a fall before it is none of it.
+        ("day", date(2025, 8, 24), 60.0, None, None),
+        ("day", date(2025, 8, 24), 74.0, None, None),
+        ("rolling7", date(2025, 8, 24), 60.0, None, None),
+        ("week", date(2025, 8, 27), 60.0, None, None),
+        (
+            "day", date(2025, 8, 24), 90.0,
+            "; 25% more in the 7 days to 24 August than in the 7 days before.",
+            "；截至8月24日的7天较前7天上升25%。",
+        ),
+        (
+            "day", date(2025, 8, 24), 720.0,
+            "; 10 times as many in the 7 days to 24 August as in the 7 days before.",
+            "；截至8月24日的7天为前7天的10倍。",
+        ),
+        (
+            "day", date(2025, 8, 25), 60.0,
+            "; 17% fewer in the 7 days to 25 August than in the 7 days before.",
+            "；截至8月25日的7天较前7天下降17%。",
+        ),
+        (
+            "rolling7", date(2025, 8, 25), 60.0,
+            "; 17% fewer in these 7 days than in the 7 days before.",
+            "；这7天较前7天下降17%。",
+        ),
+        # Explanations of before this was kept.
+        (
+            "day", None, 60.0,
+            "; 17% fewer in the latest 7 whole days than in the 7 days before.",
+            "；最近完整7天较前7天下降17%。",
+        ),
+    ],
+)  # fmt: skip
+def test_growth_says_which_days_and_is_none_of_days_before_the_exceedance(
+    configuration: Configuration,
+    grain: str,
+    until: date | None,
+    latest: float,
+    en: str | None,
+    zh: str | None,
+) -> None:
+    found = told(
+        configuration,
+        grain=grain,
+        explanation=explained(
+            latest_week=latest, week_before=72.0, growth_per_day=-0.026, growth_until=until
+        ),
+    )
+    if en is None or zh is None:
+        assert found == told(configuration, grain=grain)
+    else:
+        assert found[0].endswith(en)
+        assert found[1].endswith(zh)
+
+
+def test_a_lower_bound_is_called_one(configuration: Configuration) -> None:
+    title = configuration.surveillance.signals["ili"].title
+    en, zh = told(configuration, incomplete=True, observed=193.0, expected=42.0, upper=57.8)
+    assert en == (
+        f"{title.en} in Taipei City: at least 193 visits in week 35 of 2025 (25–31 August) in the "
+        "days that have arrived, at least 4.5 times the 42 expected and above the alarm threshold "
+        "of 58."
+    )
+    assert zh == (
+        f"2025年第35周（8月25日至31日），臺北市{title.zh}就诊至少193人次（部分日期的数据尚未到达），"
+        "至少为预期（42人次）的4.5倍，超过预警阈值（58人次）。"
+    )
+
+
+@pytest.mark.parametrize(
+    ("observed", "en", "zh"),
+    [
+        (43, "at least 43% more than the 30 expected", "至少比预期（30例）高43%"),
+        (56, "at least 86% more than the 30 expected", "至少比预期（30例）高86%"),
+        (59, "at least 1.9 times the 30 expected", "至少为预期（30例）的1.9倍"),
+        (359, "at least 11 times the 30 expected", "至少为预期（30例）的11倍"),
+    ],
+)
+def test_the_multiple_of_a_lower_bound_is_rounded_down(observed: float, en: str, zh: str) -> None:
+    counted = Unit("case", "cases", "例")
+    assert comparison(observed, 30, counted, incomplete=True) == (en, zh)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.alerts import Explanation
 from streams.alerts.explaining.figures import (
+    Growth,
     age_contributions,
     contributions,
     growth,
@@ -100,13 +101,15 @@ def assemble(
     """Compute an explanation from what was read."""
     slots = [number for number in BASELINE if readings.is_covered(number)]
     latest, before = readings.total(LATEST_WEEK), readings.total(WEEK_BEFORE)
-    rate = growth(latest, before)
+    # A week of which days are missing says nothing about growth.
+    rate = Growth(None, None) if alert.incomplete else growth(latest, before)
     below = _below(alert.region, readings.leaves, regions)
     reports = readings.reports
     by_facility = facility_slots(readings)
     return Explanation(
         as_of=as_of,
         period=alert.last_period,
+        incomplete=alert.incomplete,
         excess=None if alert.expected is None else alert.observed - alert.expected,
         growth_until=readings.slots[LATEST_WEEK].last,
         latest_week=latest,

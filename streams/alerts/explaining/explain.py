@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from streams.alerts.explaining.assembling import (
@@ -23,6 +24,7 @@ from streams.alerts.explaining.reading import (
     roll_up_some,
 )
 from streams.alerts.explaining.slots import PERIOD, slots_of
+from streams.store.limits import keep_alive
 from streams.store.panels import Extent, read_extent
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ async def explain(
     """Explain the latest numbers of alerts.
 
     The number of statements does not depend on the number of alerts, only on that of their signals
-    and rules.
+    and rules. Counts by facility are as far as they were rolled up (`roll_up`).
 
     Parameters
     ----------
@@ -61,7 +63,6 @@ async def explain(
     """
     if not alerts:
         return []
-    await roll_up(connection)
     extents = {
         signal: await read_extent(connection, signal) for signal in {a.signal for a in alerts}
     }
@@ -88,6 +89,18 @@ async def explain(
     found = await read_neighbours(connection, neighbours)
     for reading, surroundings in zip(readings, found, strict=True):
         reading.surroundings = surroundings
+    # It computes for long: the transaction stays alive, and other tasks go on.
+    return await keep_alive(
+        connection, asyncio.to_thread(_assemble, alerts, readings, configuration, as_of)
+    )
+
+
+def _assemble(
+    alerts: Sequence[Alert],
+    readings: Sequence[Readings],
+    configuration: Configuration,
+    as_of: datetime,
+) -> list[Explanation]:
     return [
         assemble(alert, reading, configuration.regions, as_of)
         for alert, reading in zip(alerts, readings, strict=True)

@@ -135,6 +135,7 @@ GROUP BY 1
 
 NEIGHBOURS: Final[LiteralString] = """
 SELECT n.alert, n.region, v.observed, v.expected, v.upper, v.alarm,
+       v.reason = 'incomplete',
        v.observed IS NOT NULL AND (v.alarm OR v.expected IS NOT NULL OR v.upper IS NOT NULL)
 FROM unnest(%(alerts)s::int[], %(rules)s::text[], %(periods)s::date[], %(ranks)s::int[],
             %(regions)s::text[]) AS n(alert, rule, period, rank, region)

@@ -63,11 +63,17 @@ class NeighbourQuestion(NamedTuple):
 
 
 async def roll_up(connection: AsyncConnection) -> int:
-    """Bring the counts by facility up to date with the commits; return how many batches came in."""
+    """Bring the counts by facility up to date with the commits; return how many batches came in.
+
+    A few batches in each transaction: the lock is not held for long.
+    """
     batches = 0
-    while taken := await roll_up_some(connection):
+    while True:
+        async with connection.transaction():
+            taken = await roll_up_some(connection)
+        if not taken:
+            return batches
         batches += taken
-    return batches
 
 
 async def roll_up_some(connection: AsyncConnection) -> int:
@@ -180,11 +186,16 @@ async def read_neighbours(
         "regions": [region for _, _, region in wanted],
     }
     found = await _rows(connection, NEIGHBOURS, values) if wanted else []
-    for alert, region, observed, expected, upper, alarm, could_be_judged in found:
+    for alert, region, observed, expected, upper, alarm, incomplete, could_be_judged in found:
         if could_be_judged:
             judged[alert].append(
                 Neighbour(
-                    region=region, observed=observed, expected=expected, upper=upper, alarm=alarm
+                    region=region,
+                    observed=observed,
+                    expected=expected,
+                    upper=upper,
+                    alarm=alarm,
+                    incomplete=incomplete,
                 )
             )
         else:

@@ -123,7 +123,10 @@ class PointView(_View):
     upper: float | None
     p_value: float | None
     alarm: bool
-    reason: str | None = Field(description="As the detector says; none: counted, but not judged")
+    reason: str | None = Field(
+        description="As the detector says; incomplete: the days that arrived exceed alone, and "
+        "observed is their sum; none: counted, but not judged"
+    )
 
 
 class SeriesView(_View):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from schemas.alerts import Explained, Opened, Resumed, Updated
+from schemas.alerts import Explained, Opened, Resumed, Updated, Worsened
 from schemas.config import Title
 from streams.alerts.lifecycle import possible
 from streams.alerts.predictive_value import PredictiveValue, predictive_value
@@ -78,7 +78,7 @@ def value_view(value: PredictiveValue | None) -> PredictiveValueView:
 
 def _change_for(change: Change, user: User) -> Change:
     match change:
-        case Opened() | Updated() | Resumed():
+        case Opened() | Updated() | Resumed() | Worsened():
             return change.model_copy(update={"detector": detector_for(change.detector, user)})
         case Explained():
             shown = explanation_for(change.explanation, user.role)

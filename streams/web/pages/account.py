@@ -10,10 +10,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from schemas.notify import Language  # noqa: TC001 - FastAPI needs it at run time
 from streams.people.signing_in import make_token
-from streams.store.credentials import list_tokens, revoke_token
+from streams.store.credentials import NoTokenError, list_tokens, revoke_token
 from streams.store.people import set_locale
 from streams.web.language import COOKIE
 from streams.web.pages.reader import Reader, reader_of
+from streams.web.problems import Problem
 from streams.web.rendering import render
 from streams.web.state import web_of
 from streams.web.visitor import Signed, Visitor  # noqa: TC001 - FastAPI needs it at run time
@@ -73,7 +74,15 @@ async def new_token(
 @router.post("/account/tokens/{token_id}/revoke")
 async def revoke(request: Request, visitor: Signed, token_id: TokenId) -> RedirectResponse:
     """Take a token back."""
-    await web_of(request).database.run(revoke_token, visitor.user.name, token_id)
+    try:
+        await web_of(request).database.run(revoke_token, visitor.user.name, token_id)
+    except NoTokenError:
+        raise Problem(
+            404,
+            "not-found",
+            f"You have no token {token_id}; it may be revoked already.",
+            f"您没有编号为 {token_id} 的令牌，可能已被撤销。",
+        ) from None
     return RedirectResponse("/account", status_code=303)
 
 

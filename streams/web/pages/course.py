@@ -64,7 +64,7 @@ class Course(NamedTuple):
         return [
             {
                 "label": reader.period(p.period, self.grain),
-                "observed": reader.number(p.observed),
+                "observed": reader.number(p.observed, incomplete=p.incomplete),
                 "expected": reader.number(p.expected),
                 "upper": reader.number(p.upper),
                 "alarm": p.alarm,

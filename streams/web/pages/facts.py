@@ -47,13 +47,15 @@ def figures(alert: Alert, reader: Reader) -> list[Figure]:
     grain = t("figure.weeks" if alert.grain == "week" else "figure.days")
     excess = None if alert.expected is None else alert.observed - alert.expected
     return [
-        Figure(reader.of(Words.OBSERVED), reader.number(alert.observed), word, main=True),
+        Figure(reader.of(Words.OBSERVED),
+               reader.number(alert.observed, incomplete=alert.incomplete), word, main=True),
         Figure(reader.of(Words.EXPECTED), reader.number(alert.expected)),
         Figure(reader.of(Words.UPPER), reader.number(alert.upper)),
-        Figure(reader.of(Words.EXCESS), reader.number(excess),
-               reader.ratio(alert.observed, alert.expected)),
+        Figure(reader.of(Words.EXCESS), reader.number(excess, incomplete=alert.incomplete),
+               reader.ratio(alert.observed, alert.expected, incomplete=alert.incomplete)),
         Figure(t("figure.exceedances"), str(alert.exceedances), grain),
-        Figure(t("figure.peak"), reader.number(alert.peak)),
+        Figure(t("figure.peak"), reader.number(alert.peak, incomplete=alert.incomplete
+               and alert.peak == alert.observed)),
     ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from schemas.alerts import (
     Revised,
     Suppressed,
     Updated,
+    Worsened,
 )
 from schemas.risk import risk_level
 
@@ -81,16 +82,20 @@ def _entry(event: AlertEvent, alert: Alert, reader: Reader) -> Entry:
 def _detail(change: Change, alert: Alert, reader: Reader) -> str:
     t = reader.t
     match change:
-        case Opened() | Updated() | Resumed() | Suppressed():
+        case Opened() | Updated() | Resumed() | Worsened() | Suppressed():
             grain = getattr(change, "grain", None) or alert.grain
             period = reader.period(change.figures.period, grain)
-            return t("history.observed", period=period, n=reader.number(change.figures.observed))
+            return t(
+                "history.observed",
+                period=period,
+                n=reader.number(change.figures.observed, incomplete=change.figures.incomplete),
+            )
         case Revised():
             after = reader.number(change.now.observed) if change.now else t("history.not_judged")
             return t(
                 "history.corrected",
                 period=reader.period(change.before.period, alert.grain),
-                before=reader.number(change.before.observed),
+                before=reader.number(change.before.observed, incomplete=change.before.incomplete),
                 after=after,
             )
         case Ended():

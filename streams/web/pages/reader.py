@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 from typing import TYPE_CHECKING
 
 from streams.notify.words import KIND_WORDS, SEVERITY_WORDS
@@ -87,9 +88,11 @@ class Reader:
         """Name a period."""
         return self.of(period_name(period, grain, self.configuration))
 
-    def number(self, value: float | None) -> str:
-        """Write a number."""
-        return "–" if value is None else amount(value)
+    def number(self, value: float | None, *, incomplete: bool = False) -> str:
+        """Write a number, with a sign before it where it is a lower bound."""
+        if value is None:
+            return "–"
+        return f"≥{amount(value)}" if incomplete else amount(value)
 
     def sentence(self, alert: Alert) -> str:
         """Tell an alert in a sentence."""
@@ -114,12 +117,15 @@ class Reader:
             return self.t("age.hours", n=int(seconds // _HOUR))
         return self.t("age.days", n=int(seconds // _DAY))
 
-    def ratio(self, observed: float, expected: float | None) -> str:
+    def ratio(self, observed: float, expected: float | None, *, incomplete: bool = False) -> str:
         """Tell a count as a multiple of the expected one; empty where that says nothing."""
         if not expected or observed <= expected:
             return ""
         times = observed / expected
-        return f"{times:.0f}×" if times >= _WHOLE_FROM else f"{times:.1f}×"
+        whole = times >= _WHOLE_FROM
+        if incomplete:
+            return f"≥{floor(times)}×" if whole else f"≥{floor(10 * times) / 10:.1f}×"
+        return f"{times:.0f}×" if whole else f"{times:.1f}×"
 
     def share(self, value: PredictiveValue | None) -> str:
         """Tell a rule's predictive value in short."""

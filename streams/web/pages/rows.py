@@ -117,9 +117,9 @@ def make_row(
     return Row(
         headline=told,
         reasons=reader.reasons(alert),
-        observed=reader.number(alert.observed),
+        observed=reader.number(alert.observed, incomplete=alert.incomplete),
         expected="" if alert.expected is None else reader.number(alert.expected),
-        ratio=reader.ratio(alert.observed, alert.expected),
+        ratio=reader.ratio(alert.observed, alert.expected, incomplete=alert.incomplete),
         spark=spark(points, course),
         opened_at=alert.opened_at,
         opened_text=reader.moment(alert.opened_at),

@@ -145,11 +145,9 @@ async def _run(request: Request, visitor: Visitor, change: Any, *args: Any, **va
 
 
 def _told(error: FenghuoError, request: Request) -> str:
-    """Return what is wrong, in Chinese where that is known."""
     if isinstance(error, Problem):
         raise error
-    zh = getattr(error, "zh", None)
-    return zh if zh and reader_of(request).lang == "zh" else str(error)
+    return error.zh if error.zh and reader_of(request).lang == "zh" else str(error)
 
 
 async def _show(

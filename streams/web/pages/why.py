@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas.counts import UNKNOWN_STRATUM
 from streams.clauses import quality_note
-from streams.phrases import percent
+from streams.phrases import percent, stepped
 from streams.web.pages.facts import Fact
 from streams.web.pictures import bar
 
@@ -58,8 +58,10 @@ def why(alert: Alert, reader: Reader, q_value: float | None) -> Why | None:
         return None
     t = reader.t
     groups = [
-        _group("facilities", told.facilities, reader),
-        _group("ages", told.age_groups, reader, names=lambda one: _age(one, reader)),
+        _group("facilities", told.facilities, reader, steps=told.steps),
+        _group(
+            "ages", told.age_groups, reader, names=lambda one: _age(one, reader), steps=told.steps
+        ),
         _group("regions", told.regions, reader, names=reader.place, linked=alert.signal),
         _neighbours(told, reader, alert.signal),
     ]
@@ -67,7 +69,7 @@ def why(alert: Alert, reader: Reader, q_value: float | None) -> Why | None:
         period=reader.period(told.period, alert.grain),
         older=told.period != alert.last_period,
         facts=[
-            Fact(t("why.excess"), _signed(told.excess, reader)),
+            Fact(t("why.excess"), _signed(told, reader)),
             _growth(told, reader),
             _completeness(told, reader),
             _around(told, reader),
@@ -79,21 +81,25 @@ def why(alert: Alert, reader: Reader, q_value: float | None) -> Why | None:
     )
 
 
-def _signed(value: float | None, reader: Reader) -> str:
+def _signed(told: Explanation, reader: Reader) -> str:
+    value = told.excess
     if value is None:
         return reader.t("why.unknown")
-    return f"+{reader.number(value)}" if value > 0 else reader.number(value)
+    sign = "≥" if told.incomplete else ""
+    return f"{sign}{'+' if value > 0 else ''}{reader.number(value)}"
 
 
 def _growth(told: Explanation, reader: Reader) -> Fact:
     t = reader.t
-    if told.latest_week is None or told.week_before is None:
+    if told.incomplete or told.latest_week is None or told.week_before is None:
         return Fact(t("why.growth"), t("why.unknown"))
     text = t("why.growth_text", now=reader.number(told.latest_week),
              before=reader.number(told.week_before))  # fmt: skip
     days = told.doubling_days
-    more = t("why.doubling", n=f"{days:.0f}") if days and days <= _SLOWEST else ""
-    return Fact(t("why.growth"), text, more)
+    more = [t("why.growth_until", day=told.growth_until.isoformat())] if told.growth_until else []
+    if days and days <= _SLOWEST:
+        more.append(t("why.doubling", n=f"{days:.0f}"))
+    return Fact(t("why.growth"), text, _listed(more, reader))
 
 
 #: A doubling slower than this, in days, is none to speak of.
@@ -127,9 +133,13 @@ def _around(told: Explanation, reader: Reader) -> Fact:
     ]
     if not judged:
         text = t("why.neighbours_not_yet" if awaited else "why.unknown")
-        return Fact(t("why.neighbours"), text, "; ".join(more))
+        return Fact(t("why.neighbours"), text, _listed(more, reader))
     key = "why.neighbours_text" if high else "why.neighbours_none"
-    return Fact(t("why.neighbours"), t(key, n=high, all=judged), "; ".join(more))
+    return Fact(t("why.neighbours"), t(key, n=high, all=judged), _listed(more, reader))
+
+
+def _listed(clauses: Sequence[str], reader: Reader) -> str:
+    return ("；" if reader.lang == "zh" else "; ").join(clauses)
 
 
 def _quality(told: Explanation, alert: Alert, reader: Reader) -> list[Fact]:
@@ -168,14 +178,16 @@ def _group(
     key: str,
     parts: Sequence[Contribution],
     reader: Reader,
+    *,
     names: object = str,
     linked: str | None = None,
+    steps: int | None = None,
 ) -> Group:
     top = max((max(one.observed, one.expected or 0) for one in parts), default=0.0)
     bars = []
     for one in parts:
         name = names(one.name)  # type: ignore[operator]
-        now, usual = reader.number(one.observed), reader.number(one.expected)
+        now, usual = _count(one.observed, reader, steps), _count(one.expected, reader, steps)
         text = (
             reader.t("why.bar_new", now=now)
             if one.expected is None
@@ -187,12 +199,20 @@ def _group(
     return Group(key, reader.t(f"why.{key}"), bars)
 
 
+def _count(value: float | None, reader: Reader, steps: int | None) -> str:
+    if value is None or steps is None:
+        return reader.number(value)
+    told = stepped(value, steps)
+    return told.zh if reader.lang == "zh" else told.en
+
+
 def _neighbours(told: Explanation, reader: Reader, signal: str) -> Group:
     parts = told.neighbours
     top = max((max(one.observed, one.expected or 0) for one in parts), default=0.0)
     bars = []
     for one in parts:
-        now, usual = reader.number(one.observed), reader.number(one.expected)
+        now = reader.number(one.observed, incomplete=one.incomplete)
+        usual = reader.number(one.expected)
         text = reader.t("why.bar_expected", now=now, usual=usual)
         name = f"{reader.place(one.region)} ◆" if one.alarm else reader.place(one.region)
         drawing = bar(one.observed, one.expected, top, f"{name}: {text}")

@@ -146,6 +146,7 @@ READING: Final[dict[str, tuple[str, str]]] = {
         "{now}, after {before} in the 7 days before",
         "{now}，此前 7 天为 {before}",
     ),
+    "why.growth_until": ("the 7 days to {day}", "截至 {day} 的 7 天"),
     "why.doubling": ("doubling about every {n} days", "约每 {n} 天翻一番"),
     "why.completeness": ("Reporting", "数据到报"),
     "why.completeness_text": (

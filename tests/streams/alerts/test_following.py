@@ -101,6 +101,87 @@ async def test_an_alert_that_cannot_be_explained_blocks_no_other(
     assert (aside.queue, aside.reason) == ("explanations", "ZeroDivisionError")
 
 
+# ---------------------------------------------------------------- many alerts, slow machines
+
+
+async def too_long(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Compute for longer than the server lets a session of this transaction be silent."""
+    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
+    await asyncio.sleep(0.3)
+    await connection.execute("SELECT")
+
+
+async def test_what_takes_too_long_together_is_explained_in_smaller_portions(
+    database_url: str, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counties = [one.code for one in configuration.regions.at_level("county")]
+    ids = [open_alert(database_url, region=region) for region in counties]
+    assert len(ids) > 16
+
+    async def slow(connection: Any, alerts: Any, *rest: Any) -> Any:
+        if len(alerts) > 5:
+            await too_long(connection)
+        return await explain(connection, alerts, *rest)
+
+    monkeypatch.setattr(following, "explain", slow)
+    async with open_pool(database_url, size=1) as pool:
+        assert await explain_changed(pool, configuration) == len(ids)
+    assert {len(explained(database_url, alert_id)) for alert_id in ids} == {1}
+    assert rows(database_url, "SELECT count(*) FROM set_aside") == [(0,)]
+
+
+async def test_an_alert_that_ends_its_session_is_set_aside_alone(
+    database_url: str, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [open_alert(database_url, region=region) for region in ("TW-TPE", "TW-KHH", "TW-NWT")]
+
+    async def deadly(connection: Any, alerts: Any, *rest: Any) -> Any:
+        if ids[1] in {alert.alert_id for alert in alerts}:
+            await too_long(connection)
+        return await explain(connection, alerts, *rest)
+
+    monkeypatch.setattr(following, "explain", deadly)
+    async with open_pool(database_url, size=1) as pool:
+        assert await explain_changed(pool, configuration) == 2
+        assert await explain_changed(pool, configuration) == 0
+    assert [len(explained(database_url, alert_id)) for alert_id in ids] == [1, 0, 1]
+    with psycopg.connect(database_url) as connection:
+        (aside,) = list_set_aside(connection)
+    assert "idle-in-transaction" in aside.reason
+
+
+async def test_changes_in_several_portions_are_explained_once(
+    database_url: str, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_FIRST_PORTION", 1)
+    one = open_alert(database_url)
+    tell(database_url, one, updated(50), updated(60))
+    async with open_pool(database_url, size=1) as pool:
+        assert await explain_changed(pool, configuration) == 1
+        tell(database_url, one, updated(70))
+        assert await explain_changed(pool, configuration) == 1
+    first, second = explained(database_url, one)
+    assert first.explanation.excess == pytest.approx(60 - 20.5)
+    assert second.explanation.excess == pytest.approx(70 - 20.5)
+
+
+async def test_counts_are_rolled_up_while_alerts_are_explained(
+    database_url: str, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_alert(database_url)
+
+    async def watched(connection: Any, *rest: Any) -> Any:
+        async with await psycopg.AsyncConnection.connect(database_url) as other:
+            await other.execute("SET lock_timeout = '1s'")
+            await other.execute("SELECT roll_up_facilities(1)")
+        return await explain(connection, *rest)
+
+    monkeypatch.setattr(following, "explain", watched)
+    async with open_pool(database_url, size=1) as pool:
+        assert await explain_changed(pool, configuration) == 1
+    assert rows(database_url, "SELECT count(*) FROM set_aside") == [(0,)]
+
+
 # ---------------------------------------------------------------- neighbours that are judged later
 
 #: The nearest counties of Taipei City.

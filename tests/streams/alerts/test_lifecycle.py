@@ -16,6 +16,7 @@ from schemas.alerts import (
     Alert,
     AlertEvent,
     AlertStatus,
+    Announced,
     Assessed,
     Assigned,
     Change,
@@ -37,6 +38,7 @@ from schemas.alerts import (
     Suppressed,
     Updated,
     Verified,
+    Worsened,
     change_adapter,
 )
 from streams.alerts.lifecycle import (
@@ -89,6 +91,12 @@ def resumed(observed: float = 80, period: date = date(2009, 9, 7)) -> Resumed:
     return Resumed.model_validate(updated(observed, period).model_dump(exclude={"kind"}))
 
 
+def worsened(observed: float = 90, period: date = date(2009, 9, 14)) -> Worsened:
+    before = Announced(period=date(2009, 8, 3), observed=45, grain="week", rule="weekly")
+    numbers = updated(observed, period).model_dump(exclude={"kind"})
+    return Worsened.model_validate(numbers | {"before": before})
+
+
 EXPLANATION = Explanation(
     as_of=AS_OF,
     period=date(2009, 8, 3),
@@ -130,6 +138,7 @@ ALLOWED: list[tuple[Change, set[str], str | None]] = [
     (Reopened(), CLOSED, "verifying"),
     (updated(), OPEN, None),
     (resumed(), OPEN, None),
+    (worsened(), OPEN, None),
     (Revised(before=figures(), now=None, as_of=AS_OF), OPEN, None),
     (Ended(quiet_since=date(2009, 8, 10), as_of=AS_OF), OPEN, None),
     (Absorbed(alert=9, severity="info"), OPEN, None),
@@ -282,7 +291,8 @@ CHANGES = st.one_of(
 )
 ACTIONS = st.lists(st.tuples(CHANGES, st.sampled_from(["li", "wang"])), max_size=40)
 BY_SYSTEM = {
-    "updated", "resumed", "revised", "ended", "suppressed", "explained", "escalated", "absorbed",
+    "updated", "resumed", "worsened", "revised", "ended", "suppressed", "explained", "escalated",
+    "absorbed",
 }  # fmt: skip
 
 
@@ -316,7 +326,7 @@ def test_no_sequence_of_actions_breaks_an_alert(actions: list[tuple[Change, str]
         assert (state.outcome is not None) == (state.status in {"discarded", "closed"})
         assert (state.risk is None) == (state.likelihood is None) == (state.consequence is None)
         assert (state.acknowledged_at is None) == (state.acknowledged_by is None)
-        read = state.acknowledged_by or state.resumed_at
+        read = state.acknowledged_by or state.resumed_at or state.worsened_at
         assert state.status in {"new", "merged", "discarded"} or read
         assert 1 <= state.decided_version <= state.version
         assert Alert.model_validate(state.model_dump()) == state

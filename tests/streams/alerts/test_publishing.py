@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,12 @@ from schemas.alerts import (
     Monitored,
     Verified,
 )
+from streams.alerts import publishing
 from streams.alerts.lifecycle import fold
 from streams.alerts.publishing import publish_events
 from streams.kafka import create_topics
+from streams.sending import send_all
+from streams.store import limits
 from streams.store.pool import open_pool
 from streams.store.set_aside import list_set_aside
 from tests.support.alerts import AS_OF, PERIOD, alert_of, decide, open_alert, tell
@@ -129,6 +133,31 @@ async def test_what_was_cut_off_is_sent_again(database_url: str, kafka: str, top
             assert await publish_events(pool, sending, topic) == 2
     (events,) = consumed(kafka, topic).values()
     assert [event.seq for event in events] == [1, 2, 3, 4]
+
+
+async def test_a_slow_broker_ends_no_session(
+    database_url: str, kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker answers later than the server lets a transaction be silent."""
+    monkeypatch.setattr(limits, "_WORD_SECONDS", 0.1)
+    alert_id = open_alert(database_url)
+
+    async def slow(sending: Any, records: Any) -> Any:
+        await asyncio.sleep(1.5)
+        return await send_all(sending, records)
+
+    monkeypatch.setattr(publishing, "send_all", slow)
+
+    async def impatient(connection: psycopg.AsyncConnection) -> None:
+        await connection.execute("SET idle_in_transaction_session_timeout = '700ms'")
+        await connection.commit()
+
+    async with (
+        open_pool(database_url, size=1, configure=impatient) as pool,
+        producer(kafka) as sending,
+    ):
+        assert await publish_events(pool, sending, topic) == 1
+    assert list(consumed(kafka, topic)) == [alert_id]
 
 
 async def test_more_than_one_batch(

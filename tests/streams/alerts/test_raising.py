@@ -79,8 +79,11 @@ def day(offset: int) -> date:
 
 def configured(folder: Path, rules: str) -> Configuration:
     path = folder / "fenghuo.yaml"
-    # Each change of the numbers is told: test_holding.py is about those that wait.
-    path.write_text(RULES + rules + "alerts: {update_seconds: 0}\n", encoding="utf-8")
+    # Each change of the numbers is told: test_holding.py is about those that wait, and
+    # test_worsening.py about those that are announced again.
+    path.write_text(
+        RULES + rules + "alerts: {update_seconds: 0, worsening: null}\n", encoding="utf-8"
+    )
     return load_configuration(path)
 
 

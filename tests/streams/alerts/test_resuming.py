@@ -56,7 +56,7 @@ notify:
   language: en
   channels: {desk: {url: "json://localhost"}}
   routes: {all: {to: desk}}
-alerts: {update_seconds: 0, announce_within_days: null}
+alerts: {update_seconds: 0, announce_within_days: null, worsening: null}
 rules:
   day:
     signal: ili

@@ -17,6 +17,7 @@ from streams.alerts.small_cells import (
     told_parts,
     without_small_cells,
 )
+from streams.clauses import main_ages, main_facilities, spread
 from streams.grafana.annotation import annotation_of
 from streams.notify.entries import make_entry
 from streams.wording import alert_sentences
@@ -31,11 +32,12 @@ NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 parts = st.lists(
     st.builds(
         Contribution,
-        name=st.sampled_from(["H-1", "H-2", "0-4", "65+"]),
+        name=st.sampled_from(["H-1", "H-2", "H-3", "0-4", "65+"]),
         observed=st.integers(0, 12).map(float),
         expected=st.one_of(st.none(), st.floats(0, 10)),
     ),
     max_size=5,
+    unique_by=lambda one: one.name,
 ).map(tuple)
 
 
@@ -74,11 +76,13 @@ def test_small_parts_are_left_out_and_the_others_told_in_steps(
         for one, exact in zip(after, kept, strict=False):
             assert one.observed % 5 == 0
             assert one.observed <= exact.observed < one.observed + 5
+            if exact.expected is not None:  # what is usual as well
+                assert one.expected == exact.expected // 5 * 5
         if not after:  # large parts are named, without counts
             assert set(getattr(outside, f"named_{name}".replace("_groups", "s"))) <= {
                 one.name for one in before if one.observed >= 5
             }
-    same = {"facilities", "age_groups", "named_facilities", "named_ages"}
+    same = {"facilities", "age_groups", "steps", "named_facilities", "named_ages", "spread"}
     assert outside.model_dump(exclude=same) == change.explanation.model_dump(exclude=same)
 
 
@@ -172,7 +176,7 @@ def test_only_tellable_parts_are_told_and_large_ones_are_named() -> None:
     outside = without_small_cells(change.explanation)
     assert [(one.name, one.observed) for one in outside.facilities] == [("H-OTHER", 10)]
     assert outside.age_groups == ()
-    assert outside.named_facilities == ()
+    assert outside.named_facilities == ("H-LARGE", "H-OTHER")
     assert outside.named_ages == ("0-4", "5-14")
     assert outside.tellable_facilities is outside.tellable_ages is None
 
@@ -188,3 +192,34 @@ def test_names_without_counts_are_put_into_words(configuration: Configuration) -
     assert "超出部分以" in zh
     assert "主要来自H-LARGE" in zh
     assert "41" not in en
+
+
+def test_what_is_usual_is_told_in_words_that_hold(configuration: Configuration) -> None:
+    """Not as 5 and 0 where it is 2.57 and 2.29."""
+    change = explained(
+        facilities=(
+            Contribution(name="c2", observed=25, expected=9.6),
+            Contribution(name="c0", observed=11, expected=2.57),
+            Contribution(name="c1", observed=10, expected=2.29),
+        ),
+    )
+    _, alert = told(change)
+    en, zh = alert_sentences(alert_to_tell(alert), configuration)
+    assert "at c2 (25 to 29, usually 5 to 9) and c0 (10 to 14, usually under 5)" in en
+    assert "c0（10–14人次，平时不足5人次）" in zh
+    exact, _ = alert_sentences(alert, configuration)
+    assert "at c2 (25, usually 9.6) and c0 (11, usually 2.6)" in exact
+
+
+@given(parts, parts)
+def test_messages_name_the_parts_that_the_page_names(
+    facilities: tuple[Contribution, ...], age_groups: tuple[Contribution, ...]
+) -> None:
+    """Steps make no other part a main one, and no part a small one."""
+    exact = explained(facilities=facilities, age_groups=age_groups).explanation
+    outside = without_small_cells(exact)
+    for main, found in ((main_facilities, facilities), (main_ages, age_groups)):
+        small = {one.name for one in found if 0 < one.observed < 5}
+        assert list(main(outside)) == [name for name in main(exact) if name not in small]
+    assert spread(outside) == spread(exact)
+    assert without_small_cells(outside) == outside

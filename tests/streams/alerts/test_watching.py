@@ -9,6 +9,7 @@ import pytest
 
 from schemas.alerts import Acknowledged, Alert, Assigned, Change, Revised
 from schemas.config import Surveillance
+from streams.alerts import watching
 from streams.alerts.watching import escalate_unread, look_again, overdue
 from streams.judging.loop import judge_pending
 from streams.store.alerts import get_history
@@ -62,6 +63,22 @@ def age(database: str, alert_id: int, minutes: int) -> None:
         connection.execute(
             "UPDATE alerts SET opened_at = opened_at - %s WHERE alert_id = %s", (ago, alert_id)
         )
+
+
+def test_many_alerts_are_escalated_a_few_at_a_time(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each transaction holds the lock of alerts: a server ends it when the client takes long."""
+    monkeypatch.setattr(watching, "_AT_ONCE", 2)
+    regions = ("TW-TPE", "TW-KHH", "TW-NWT", "TW-TAO", "TW-ILA")
+    ids = [open_alert(database_url, region=region) for region in regions]
+    for alert_id in ids:
+        age(database_url, alert_id, 16)
+    assert escalate(database_url, surveillance()) == ids
+    transactions = rows(
+        database_url, "SELECT count(DISTINCT at) FROM alert_events WHERE kind = 'escalated'"
+    )
+    assert transactions == [(3,)]
 
 
 def test_an_alert_that_nobody_reads_is_escalated_once(database_url: str) -> None:

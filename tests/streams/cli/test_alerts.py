@@ -111,6 +111,7 @@ def test_the_explanation_is_shown_in_full(run: Run, database: str) -> None:
         as_of=AS_OF,
         period=PERIOD,
         excess=24.5,
+        growth_until=date(2026, 8, 3),
         latest_week=45,
         week_before=30,
         growth_per_day=0.058,
@@ -131,7 +132,7 @@ def test_the_explanation_is_shown_in_full(run: Run, database: str) -> None:
     shown = " ".join(run("alerts", "show", alert_id).stdout.split())
     for text in (
         "excess: 24.50",
-        "growth: 45 in the latest 7 whole days, 30 before; doubling in 12 days",
+        "growth: 45 in the 7 days to 2026-08-03, 30 in the 7 before; doubling in 12 days",
         "completeness: 96% of the usual reports of 12 facilities; silent: ED07, ED09 and 1 more",
         "facilities: ED01 30 (usually 11.50); ED02 4 (new)",
         "age groups: 5-14 28 (usually 6)",
@@ -256,6 +257,14 @@ def test_a_corrected_alert_shows_both_values(run: Run, database: str) -> None:
     assert "2009-W32: from 45 to 7" in run("alerts", "show", alert).stdout
     gone = add_alert(database, signal="fever", exceedances=0)
     assert "2009-W32: from 45 to nothing" in run("alerts", "show", gone).stdout
+
+
+def test_a_lower_bound_is_called_one(run: Run, database: str) -> None:
+    alert = open_alert(database, figures=figures(193, incomplete=True))
+    shown = run("alerts", "show", alert).stdout
+    assert "at least 193 (counts of some days are missing)" in shown
+    assert "in the days that have arrived" in shown
+    assert "≥193" in run("alerts", "list").stdout
 
 
 def test_the_history_tells_who_when_and_why(run: Run, database: str) -> None:

@@ -302,6 +302,75 @@ KNOWN = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("year,week,age_group,county,ili_visits", "2007,{week:02},0-6,台中市"),
+        ("年份,周次,年龄组,区县,流感就诊", "2007,{week},0-6岁,台中市"),
+        ("week,county,ili_visits", "2007-W{week:02},Taichung"),
+    ],
+)
+def test_a_long_file_whose_count_has_an_unknown_name(
+    detect: Detect, header: str, cells: str
+) -> None:
+    rows = "\n".join(f"{cells.format(week=week)},{week + 5}" for week in (1, 2))
+    verdicts, told = detect(f"{header}\n{rows}\n")
+    assert [row["observed"] for row in verdicts] == ["6", "7"]
+    assert {row["region"] for row in verdicts} == {cells.rpartition(",")[2]}
+    assert f"count={header.rpartition(',')[2]}; say otherwise with --columns." in told
+
+
+def test_several_columns_that_may_be_the_count(detect: Detect) -> None:
+    with pytest.raises(
+        FenghuoError, match=r"--columns year=year,week=week,region=county,count=ili\. It|ili$"
+    ) as caught:
+        detect("year,week,county,ili,all_visits\n2007,1,Taichung,6,90\n2007,2,Taichung,7,91\n")
+    assert "several columns may be the count" in str(caught.value)
+
+
+def test_a_wide_file_with_a_series_of_a_usual_name_stays_wide(detect: Detect) -> None:
+    verdicts, _ = detect("date,city,suburbs\n2024-01-01,5,6\n2024-01-02,7,8\n")
+    assert [(row["region"], row["observed"]) for row in verdicts] == [
+        ("city", "5"), ("city", "7"), ("suburbs", "6"), ("suburbs", "8"),
+    ]  # fmt: skip
+
+
+RKI = "Landkreis,AnzahlFall,Meldedatum,NeuerFall\n"
+
+
+def test_days_without_a_row_of_a_case_file_count_0(detect: Detect) -> None:
+    verdicts, told = detect(
+        f"{RKI}SK Flensburg,4,2023/01/02 00:00:00,0\nSK Flensburg,3,2023/01/05 00:00:00,1\n"
+        "SK Kiel,2,2023/01/03 00:00:00,0\n"
+    )
+    found = [row["observed"] for row in verdicts if row["region"] == "SK Flensburg"]
+    assert found == ["4", "0", "0", "3"]
+    assert "Times without a case count 0." in told
+    assert "are missing" not in told
+
+
+def test_cases_that_were_withdrawn_are_told_and_their_district_stays(detect: Detect) -> None:
+    verdicts, told = detect(
+        f"{RKI}SK Flensburg,4,2023/01/02 00:00:00,0\nSK Flensburg,-1,2023/01/03 00:00:00,-1\n"
+        "SK Flensburg,3,2023/01/05 00:00:00,1\nSK Kiel,-2,2023/01/03 00:00:00,-1\n"
+    )
+    found = {
+        region: [row["observed"] for row in verdicts if row["region"] == region]
+        for region in ("SK Flensburg", "SK Kiel")
+    }
+    assert found == {"SK Flensburg": ["4", "0", "0", "3"], "SK Kiel": ["0", "0", "0", "0"]}
+    assert (
+        "2 rows with NeuerFall = -1 count 0: cases of the day before that RKI has withdrawn."
+        in told
+    )
+    assert "1 series have no case at all: SK Kiel." in told
+
+
+def test_a_mark_that_nobody_knows_is_refused(detect: Detect) -> None:
+    with pytest.raises(FenghuoError, match=r":3: column 4 holds '7', which is none of -1, 0, 1"):
+        detect(f"{RKI}SK Kiel,4,2023/01/02 00:00:00,0\nSK Kiel,4,2023/01/03 00:00:00,7\n")
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_columns_of_publishers(detect: Detect, name: str) -> None:
     content, expected = KNOWN[name]

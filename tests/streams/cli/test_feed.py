@@ -137,6 +137,24 @@ def test_counts_are_imported(run: Run, database: str, tmp_path: Path) -> None:
     assert rows == [("TW-TPE", "week", "2009-03-02", 12), ("TW-TPE", "week", "2009-03-09", 9)]
 
 
+def test_an_import_tells_what_it_replaces_and_what_is_doubtful(
+    run: Run, database: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "counts.csv"
+    file.write_text("period,region,count,stratum\n2009-W10,TW-TPE,12,0-6\n2009-W10,TW-TPE,9,7-12\n")
+    assert "replace" not in run("import-counts", file, "--signal", "ili").stderr
+
+    file.write_text("period,region,count\n2009-W10,TW-TPE,20.5\n")
+    told = run("import-counts", file, "--signal", "ili").stderr
+
+    assert "1 count is no whole number, such as 20.5 (TW-TPE, 2009-03-02), though ili" in told
+    assert "ili: 1 (1 new, 0 changed), regions: 1" in told
+    assert (
+        "They replace 2 imported counts of the same regions and weeks in other age groups, or in "
+        "all (sum 21)." in told
+    )
+
+
 def test_the_running_day_is_not_imported(run: Run, database: str, tmp_path: Path) -> None:
     # The local day of the configuration, which is ahead of UTC by eight hours.
     today = datetime.now(UTC).astimezone(ZoneInfo("Asia/Taipei")).date()

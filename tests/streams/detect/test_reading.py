@@ -7,6 +7,7 @@ import pytest
 
 from streams.detect.reading import CountTable, Reading, Series, read_table
 from streams.errors import FenghuoError
+from streams.tables.problems import TOLD, bundled
 
 
 def read(text: str, **options: object) -> CountTable:
@@ -125,13 +126,36 @@ def test_week_53_has_its_place() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    rows = "".join(f"{i},x{i}\n" for i in range(60))
+    rows = "".join(f"{i},x{i}\n" for i in range(60)) + "60\n7,1\n7,2\n"
     with pytest.raises(FenghuoError) as caught:
         read(f"time,count\n{rows}")
     lines = str(caught.value).splitlines()
-    assert len(lines) == 52
-    assert lines[0].startswith("f.csv:2: ")
-    assert lines[-2:] == ["and 10 more problems.", "Nothing was judged."]
+    assert lines[0].startswith("f.csv:2: count 'x0' is no number")
+    assert lines[0].endswith(" (and the like in 59 more lines).")
+    assert lines[1:] == [
+        "f.csv:62: 1 cells, but the header has 2; make them equal.",
+        "Nothing was judged.",
+    ]
+
+
+def test_rows_given_twice_are_told_once() -> None:
+    rows = "".join(f"{i},1\n{i},2\n" for i in range(60))
+    with pytest.raises(FenghuoError) as caught:
+        read(f"time,count\n{rows}")
+    assert str(caught.value).splitlines() == [
+        (
+            "f.csv:3: the same series and time as line 2; keep one of them, or add them up "
+            "(and the like in 59 more lines)."
+        ),
+        "Nothing was judged.",
+    ]
+
+
+def test_problems_of_many_kinds_are_bounded() -> None:
+    problems = [(line, f"kind {chr(97 + line)}.") for line in range(TOLD + 5)]
+    lines = bundled(problems, name="f", end="End.").splitlines()
+    assert len(lines) == TOLD + 2
+    assert lines[-2:] == ["and 5 more problems.", "End."]
 
 
 def test_not_in_the_encoding_that_was_given() -> None:

@@ -41,6 +41,8 @@ def test_nothing_outlives_an_up_that_is_killed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = folder / "data"
+    data.mkdir()
+    (data / "broker.port").write_text(f"{free_ports(1)[0]}\n")  # not 9092, which others may take
     monkeypatch.setenv("FENGHUO_PAGE_PORT", str(free_ports(1)[0]))
     command = ["up", "--config", str(CONFIG), "--folder", str(data)]
     up = subprocess.Popen(

@@ -84,7 +84,7 @@ def test_all_problems_are_told_at_once(configuration: Configuration) -> None:
     with pytest.raises(FeedError) as caught:
         read(configuration, text)
     lines = str(caught.value).splitlines()
-    assert [line.partition(": ")[0] for line in lines[:2]] == ["c.csv:2", "c.csv:4"]
+    assert [line[:17] for line in lines[:2]] == ["c.csv:2: period '", "c.csv:4: count 'x"]
     assert lines[-1] == "Nothing was imported."
 
 
@@ -100,7 +100,10 @@ def test_a_total_beside_its_parts(configuration: Configuration) -> None:
         read(configuration, text)
 
 
-@pytest.mark.parametrize("header", ["", "when,region,count", "period,region,count,count", "a"])
+@pytest.mark.parametrize(
+    "header",
+    ["", "when,region,count", "week,region,incidence", "period,region,count,count", "a"],
+)
 def test_a_header_that_does_not_fit(configuration: Configuration, header: str) -> None:
     with pytest.raises(FeedError, match=r"c\.csv:1: the header must be period,region,count"):
         read(configuration, f"{header}\n")
@@ -199,3 +202,20 @@ def test_periods_that_have_just_ended(configuration: Configuration) -> None:
 def test_counts_of_1900(configuration: Configuration) -> None:
     (count,) = read(configuration, "period,region,count\n1900-W01,TW-TPE,1\n")
     assert count.period == date(1900, 1, 1)
+
+
+def test_problems_of_one_kind_are_told_once(configuration: Configuration) -> None:
+    rows = [f"2026-W{week},TW-TPE,1" for week in range(49, 53)]
+    rows += [f"2009-W{week},TW-TPE,x{week}" for week in range(10, 50)]
+    rows += ["2009-W32,TW-AAA,1", "2009-W33,TW-AAA,1", "2009-W32,TW-BBB,1"]
+    with pytest.raises(FeedError) as caught:
+        read(configuration, "\n".join(["period,region,count", *rows]))
+    future, number, one, other, end = str(caught.value).splitlines()
+    assert future.startswith("c.csv:2: period 2026-W49 has not ended, today is 2026-11-30")
+    assert future.endswith(" (and the like in 3 more lines).")
+    assert number.startswith("c.csv:6: count 'x10' is no number")
+    assert number.endswith(" (and the like in 39 more lines).")
+    assert one.startswith("c.csv:46: 'TW-AAA' is no region of tw")
+    assert one.endswith(" (and in 1 more line).")
+    assert other.startswith("c.csv:48: 'TW-BBB' is no region of tw")
+    assert end == "Nothing was imported."

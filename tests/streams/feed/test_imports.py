@@ -73,7 +73,7 @@ def test_counts_are_stored_and_their_series_judged_again(connection: psycopg.Con
         [count(1), count(2.5, period=MONDAY + timedelta(7)), count(0, region="TW-KHH")],
         replace=False,
     )
-    assert done == Imported(3, 3, 0, 2, MONDAY, MONDAY + timedelta(7))
+    assert done == Imported(3, 3, 0, 2, MONDAY, MONDAY + timedelta(7), 0, 0, 0)
     assert stored(connection) == [
         ("TW-KHH", "all", "week", MONDAY, 0),
         ("TW-TPE", "all", "week", MONDAY, 1),
@@ -100,8 +100,9 @@ def test_other_strata_of_the_period_are_replaced(connection: psycopg.Connection)
     import_counts(connection, [count(1, stratum="0-6"), count(2, stratum="7-12")], replace=False)
     connection.execute("DELETE FROM pending_spans")
 
-    import_counts(connection, [count(3)], replace=False)
+    done = import_counts(connection, [count(3)], replace=False)
 
+    assert (done.added, done.replaced, done.replaced_value) == (1, 2, 3)
     assert stored(connection) == [("TW-TPE", "all", "week", MONDAY, 3)]
     assert pending(connection) == [("TW-TPE", MONDAY, MONDAY + timedelta(6))]
 
@@ -115,7 +116,7 @@ def test_live_counts_are_not_covered_unasked(connection: psycopg.Connection, day
     assert stored(connection) == []
     assert pending(connection) == []
 
-    import_counts(connection, counts, replace=True)
+    assert import_counts(connection, counts, replace=True).hidden == 2
 
     week = connection.execute(
         "SELECT value::float8 FROM counts_by_week WHERE region = 'TW-TPE' AND week = %s", (MONDAY,)
@@ -165,7 +166,7 @@ def test_the_same_count_twice(connection: psycopg.Connection) -> None:
 
 
 def test_nothing_to_import(connection: psycopg.Connection) -> None:
-    assert import_counts(connection, [], replace=False) == Imported(0, 0, 0, 0, None, None)
+    assert import_counts(connection, [], replace=False) == Imported(0, 0, 0, 0, None, None, 0, 0, 0)
 
 
 def test_an_import_commits_by_itself_or_with_the_callers_transaction(

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,3 +123,77 @@ def test_an_error_of_the_records_is_passed_on(kafka: str, topic: str) -> None:
 
     with pytest.raises(ZeroDivisionError):
         publish_records(kafka, topic, records())
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
+    monkeypatch.setattr("streams.feed.publish.PATIENCE", patience)
+    monkeypatch.setattr("streams.feed.publish.QUIET", 1.0)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_broker_that_falls_silent_is_told_within_seconds_and_given_up_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: signal.Signals
+) -> None:
+    impatient(monkeypatch, 3.0)
+    counted: list[int] = []
+    told: list[str] = []
+    with EmbeddedBroker(tmp_path) as broker:
+        create_topics(broker.bootstrap, ["t"], partitions=4, replication=1)
+
+        def records() -> Iterator[tuple[bytes, bytes]]:
+            for number in range(100_000):
+                if number == 50_000:
+                    os.kill(broker.pid, end)
+                yield b"%d" % (number % 9), b"%0300d" % number
+
+        began = time.monotonic()
+        with pytest.raises(DeliveryError) as caught:
+            publish_records(broker.bootstrap, "t", records(), counted.append, told.append)
+        assert time.monotonic() - began < 30  # several batches of 70 s each wait behind another
+        os.kill(broker.pid, signal.SIGKILL)
+    server = f"The broker at {broker.bootstrap}"
+    assert told == [f"{server} does not answer; waiting for up to 3 s."]
+    assert str(caught.value).startswith(
+        f"{server} has not answered for 3 s. {caught.value.delivered} records were acknowledged. "
+    )
+    assert 0 < caught.value.delivered == sum(counted) <= 50_000
+
+
+def test_a_broker_that_answers_again_gets_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch, 60.0)
+    told: list[str] = []
+    with EmbeddedBroker(tmp_path) as broker:
+        create_topics(broker.bootstrap, ["t"], partitions=1, replication=1)
+
+        def tell(sentence: str) -> None:
+            told.append(sentence)
+            os.kill(broker.pid, signal.SIGCONT)
+
+        def records() -> Iterator[tuple[bytes, bytes]]:
+            for number in range(20_000):
+                if number == 10_000:
+                    os.kill(broker.pid, signal.SIGSTOP)
+                yield b"a", b"%0300d" % number
+
+        assert publish_records(broker.bootstrap, "t", records(), on_wait=tell) == 20_000
+    assert [sentence.split(" does ")[0].split(" answers ")[0] for sentence in told] == [
+        f"The broker at {broker.bootstrap}"
+    ] * 2
+    assert told[1].endswith(" answers again.")
+
+
+def test_records_that_come_slowly_are_no_silence(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch, 2.0)
+    told: list[str] = []
+
+    def records() -> Iterator[tuple[bytes, bytes]]:
+        for number in range(3):
+            time.sleep(2.5)
+            yield b"a", b"%d" % number * 300_000
+
+    assert publish_records(kafka, topic, records(), on_wait=told.append) == 3
+    assert told == []

@@ -9,9 +9,9 @@ from streams.notify.limits import SEVERITIES, Backoff, Due, allowance, group
 from tests.streams.notify.support import NOW
 
 dues = st.lists(
-    st.builds(Due, st.integers(1, 10**6), st.sampled_from(SEVERITIES), st.booleans()),
+    st.builds(Due, st.tuples(st.integers(1, 10**6)), st.sampled_from(SEVERITIES), st.booleans()),
     max_size=150,
-    unique_by=lambda due: due.notification_id,
+    unique_by=lambda due: due.notification_ids,
 )
 
 
@@ -37,11 +37,11 @@ def test_the_most_severe_have_messages_of_their_own(due: list[Due], budget: int)
 
 
 def test_without_budget_nothing_is_formed() -> None:
-    assert group([Due(1, "critical", digest=False)], 0) == []
+    assert group([Due((1,), "critical", digest=False)], 0) == []
 
 
 def test_a_message_has_an_end() -> None:
-    due = [Due(number, "info", digest=True) for number in range(300)]
+    due = [Due((number,), "info", digest=True) for number in range(300)]
     assert [len(message) for message in group(due, 1)] == [200]
 
 

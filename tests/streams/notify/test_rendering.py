@@ -24,7 +24,7 @@ from streams.errors import ConfigError
 from streams.notify.channels.payloads import alertmanager_payload, webhook_payload
 from streams.notify.entries import make_entry
 from streams.notify.rendering import TEMPLATES, Templates
-from streams.notify.sample import sample
+from streams.notify.sample import as_trial, sample
 from streams.notify.tokens import read_token
 from streams.notify.words import KIND_WORDS
 from tests.streams.notify.support import NOW, alert_of, configured, opened
@@ -50,15 +50,24 @@ def entry(configuration: Configuration, *changes: Any, alert_id: int = 12, **mor
 
 
 def figures(
-    *, observed: float = 45, upper: float = 38.25, period: date = date(2009, 8, 3)
+    *,
+    observed: float = 45,
+    upper: float = 38.25,
+    period: date = date(2009, 8, 3),
+    incomplete: bool = False,
 ) -> Figures:
-    return Figures(period=period, observed=observed, expected=20.5, upper=upper)
+    return Figures(
+        period=period, observed=observed, expected=20.5, upper=upper, incomplete=incomplete
+    )
 
 
-def updated(*, observed: float = 60, period: date = date(2009, 8, 3)) -> Updated:
+def updated(
+    *, observed: float = 60, period: date = date(2009, 8, 3), incomplete: bool = False
+) -> Updated:
     return Updated(
         first_period=date(2009, 8, 3), exceedances=1, peak=observed,
-        figures=figures(observed=observed, period=period), detector={"type": "ears"},
+        figures=figures(observed=observed, period=period, incomplete=incomplete),
+        detector={"type": "ears"},
         config_version="abc", as_of=NOW,
     )  # fmt: skip
 
@@ -95,6 +104,28 @@ def test_one_alert_in_english(configuration: Configuration) -> None:
             assert part in text
         assert "实际数" not in text
     assert "\n" not in message.short
+
+
+def test_a_lower_bound_is_called_one(configuration: Configuration) -> None:
+    """The count, the multiple and the excess; the short message too."""
+    why = Explanation(
+        as_of=NOW, period=opened().figures.period, incomplete=True, excess=172.5,
+        growth_per_day=None, doubling_days=None, completeness=None,
+    )  # fmt: skip
+    told = entry(
+        configuration,
+        updated(observed=193, incomplete=True),
+        Explained(explanation=why),
+    )
+    english = written(configuration, told, language="en")
+    for part in ("at least 193 (counts of some days are missing)", "at least 172.5",
+                 "in the days that have arrived", "at least 9.4 times"):  # fmt: skip
+        assert part in english.text
+    assert "at least 193 (threshold 38)" in english.short
+    chinese = written(configuration, told, language="zh")
+    for part in ("至少193（部分日期的数据尚未到达）", "至少172.5", "至少为预期"):
+        assert part in chinese.text
+    assert "实际数至少193，阈值38" in chinese.short
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -295,7 +326,27 @@ def test_the_link_has_a_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_a_trial_says_so(configuration: Configuration, language: Language) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_a_trial_says_so(
+    configuration: Configuration, language: Language, tmp_path: Path, *, own: bool
+) -> None:
+    """In each text, since every channel sends another one; with an installation's templates too."""
     event, alert = sample(configuration, NOW)
     one = make_entry(event, alert, configuration, channel="duty", secret=None, now=NOW)
-    assert "This is a trial" in written(configuration, one, language=language).text
+    folder = tmp_path / "own"
+    for name in TEMPLATES if own else ():
+        path = folder / language / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{{ region }}", encoding="utf-8")
+    templates = Templates(folder if own else None)
+    message = as_trial(
+        templates.write("0" * 36, "duty", language, [one], configuration, digest=False)
+    )
+    word = "测试" if language == "zh" else "TRIAL"
+    payload = alertmanager_payload(message)["alerts"][0]["annotations"]
+    for text in (
+        message.subject, message.text, message.html, message.short,
+        payload["summary"], payload["description"], webhook_payload(message)["short"],
+    ):  # fmt: skip
+        assert word in text
+    assert message.short.startswith(("【测试", "[TRIAL"))

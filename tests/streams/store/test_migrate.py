@@ -57,6 +57,9 @@ MIGRATIONS = [
     "0056_redacted_letters",
     "0057_one_table_of_parts",
     "0059_looks",
+    "0060_usual_in_steps",
+    "0061_worsened_alerts",
+    "0063_incomplete",
 ]
 
 

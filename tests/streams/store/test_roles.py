@@ -240,6 +240,12 @@ def test_the_commands(
     with make_database(database_server) as uri:
         done = CliRunner().invoke(app, ["db", "owner", owner, "--database", uri])
         assert f"Role {owner} was made." in done.output
+        assert "Warning" not in done.output
+        with psycopg.connect(uri):
+            again = CliRunner().invoke(app, ["db", "owner", owner, "--database", uri])
+        assert again.exit_code == 0
+        assert "Warning: others are connected to this database (" in again.output
+        assert "Stop workers and page first" in again.output
         migrate(make_conninfo(uri, user=owner, password="pw"), configuration)
         command = ["db", "roles", "--worker", worker, "--page", page, "--database", uri]
         done = CliRunner().invoke(app, command)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from schemas.alerts import Explained
-from streams.alerts.explaining import explain
+from streams.alerts.explaining import explain, roll_up
 from streams.alerts.small_cells import event_to_tell
 from streams.notify.entries import make_entry
 from streams.store.alerts import get_history
@@ -160,6 +160,7 @@ def raised(database: str, configuration: Configuration, grain: str, region: str)
     async def run() -> Explanation:
         async with await psycopg.AsyncConnection.connect(database) as connection:
             alert = alert_of(database, alert_id)
+            await roll_up(connection)
             (found,) = await explain(connection, [alert], configuration, datetime.now(UTC))
             return found
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from streams.store.people import set_access, set_disabled, set_password
+from streams.store.people import add_user, set_access, set_disabled, set_password
 from tests.support.store import rows
 from tests.support.web import PASSWORD, Browser, add
 
@@ -60,6 +60,35 @@ def test_wrong_names_and_passwords_have_one_answer(
 def test_names_are_found_whatever_their_case_and_width(browser: Browser, database: str) -> None:
     add(database, "li.wei")
     assert browser.sign_in(" Ｌi.Wei ").status == 303
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u3000", "\u00a0", "\r\n"])
+def test_blanks_around_what_was_pasted_do_not_count(
+    browser: Browser, database: str, blank: str
+) -> None:
+    with psycopg.connect(database) as connection:
+        add_user(connection, "li", role="officer", region="TW-TPE", password=f" {PASSWORD}")
+        set_password(connection, "li", PASSWORD, must_change=True)
+    answer = browser.sign_in(f"{blank}li{blank}", f"{blank}{PASSWORD}{blank}")
+    assert answer.status == 303
+    # The same field of the form that changes the password.
+    token = browser.form_token("/account/password")
+    new = "eight quiet herons by the weir"
+    fields = {"csrf_token": token, "current": f"{PASSWORD}{blank}", "new": new, "again": new}
+    assert browser.post_form("/account/password", fields).status == 303
+
+
+def test_a_password_with_blanks_is_compared_as_it_is(browser: Browser, database: str) -> None:
+    with psycopg.connect(database) as connection:
+        add_user(connection, "li", role="officer", region="TW-TPE", password=f" {PASSWORD} ")
+    assert browser.sign_in("li", PASSWORD).status == 401
+    assert browser.sign_in("li", f" {PASSWORD} ").status == 303
+
+
+def test_blanks_give_no_more_tries(browser: Browser, database: str) -> None:
+    add(database, "li")
+    answers = [browser.sign_in("li" + " " * n, f"wrong{' ' * n}").status for n in range(7)]
+    assert answers == [401] * 5 + [429] * 2
 
 
 def test_a_disabled_user_is_out_at_once_and_cannot_come_back(

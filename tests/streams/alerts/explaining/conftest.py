@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 import pytest
 
-from streams.alerts.explaining import explain
+from streams.alerts.explaining import explain, roll_up
 from streams.config import load_configuration
 from streams.demo import sales, taiwan
 from streams.judging.loop import judge_pending
@@ -112,6 +112,7 @@ async def _explained(database: str, configuration: Configuration) -> list[Alert]
     async with open_pool(database, size=1) as pool, pool.connection() as connection:
         row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
         assert row
+        await roll_up(connection)
         found = await explain(connection, alerts, configuration, row[0])
     return [
         alert.model_copy(update={"explanation": explanation})

@@ -67,7 +67,8 @@ class PlainCount:
             (rule, region, period): numbers
             for rule, region, period, *numbers in rows(
                 database,
-                "SELECT rule, region, period, observed, expected, upper, alarm FROM verdicts",
+                "SELECT rule, region, period, observed, expected, upper, alarm, "
+                "reason = 'incomplete' FROM verdicts",
             )
         }
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from schemas.alerts import Alert, DataQuality
-from streams.alerts.explaining import explain
+from streams.alerts.explaining import explain, roll_up
 from streams.config import load_configuration
 from streams.wording import alert_sentences
 from tests.support.counted import imported, live, reporting
@@ -64,6 +64,7 @@ async def explained(database: str, rules: Configuration, **changes: Any) -> Aler
     }  # fmt: skip
     alert = Alert.model_validate(values | changes)
     async with await psycopg.AsyncConnection.connect(database) as connection:
+        await roll_up(connection)
         (found,) = await explain(connection, [alert], rules, NOW)
     return alert.model_copy(update={"explanation": found})
 

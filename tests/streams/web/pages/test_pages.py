@@ -25,6 +25,7 @@ from schemas.alerts import (
     Updated,
     Verified,
 )
+from streams.web.texts import say
 from tests.support.alerts import AS_OF, PERIOD, alert_of, decide, figures, open_alert, tell
 from tests.support.store import rows
 from tests.support.web import PASSWORD, Answer, Browser, add
@@ -74,6 +75,17 @@ def explanation(**parts: Any) -> Explained:
         "neighbours_judged": 4,
     }  # fmt: skip
     return Explained(explanation=Explanation.model_validate(known | parts))
+
+
+def test_the_days_of_growth_are_named(officer: Browser, database: str) -> None:
+    number = open_alert(database)
+    tell(database, number, explanation())
+    day = PERIOD.isoformat()
+    for lang, expected in (
+        ("en", f"the 7 days to {day}; doubling about every 6 days"),
+        ("zh", f"截至 {day} 的 7 天；约每 6 天翻一番"),
+    ):
+        assert expected in officer.get(f"/alerts/{number}?lang={lang}").text
 
 
 # -- the inbox ------------------------------------------------------------------------------------
@@ -128,6 +140,26 @@ def test_an_alert_too_old_to_be_announced_says_so(officer: Browser, database: st
         connection.execute("UPDATE users SET locale = 'zh'")
     assert "未即时通知：早于 60 天" in officer.get("/").text
     assert "未即时通知：早于 60 天" in officer.get(f"/alerts/{old}").text
+
+
+def test_a_lower_bound_is_marked(officer: Browser, database: str) -> None:
+    number = open_alert(
+        database, figures=figures(193, expected=42, incomplete=True), exceedances=1, peak=193
+    )
+    tell(database, number, explanation(incomplete=True, excess=151.0))
+    line = officer.get("/").text
+    assert "≥193" in line
+    assert "≥4.5×" in line
+    page = officer.get(f"/alerts/{number}").text
+    for told in ("at least 193 visits", "in the days that have arrived", "≥193", "≥151", "≥+151"):
+        assert told in page
+    # A week that is not whole is compared with no other.
+    growth = say("en")("why.growth_text", now="45", before="20")
+    assert growth not in page
+    tell(database, number, explanation())
+    assert growth in officer.get(f"/alerts/{number}").text
+    chinese = officer.get(f"/alerts/{number}?lang=zh").text
+    assert "至少193人次（部分日期的数据尚未到达）" in chinese
 
 
 def test_the_inbox_is_filtered(officer: Browser, database: str) -> None:

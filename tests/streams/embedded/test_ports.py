@@ -1,0 +1,64 @@
+"""The embedded broker's port stays the same."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streams.embedded.broker import EmbeddedBroker
+from streams.embedded.ports import free_port, is_free, kept_port
+from streams.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_first_start_notes_its_port_and_later_ones_keep_it(tmp_path: Path) -> None:
+    usual = free_port()
+    assert kept_port(tmp_path, usual=usual) == (usual, None)
+    assert kept_port(tmp_path, usual=free_port()) == (usual, None)
+
+
+def test_another_port_where_the_usual_one_is_taken_is_kept_as_well(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        usual = taken.getsockname()[1]
+        assert not is_free(usual)
+        port, _ = kept_port(tmp_path, usual=usual)
+    assert port != usual
+    assert kept_port(tmp_path, usual=usual) == (port, None)
+
+
+def test_a_noted_port_that_is_taken_is_told_and_stays_noted(tmp_path: Path) -> None:
+    noted, _ = kept_port(tmp_path, usual=free_port())
+    with socket.create_server(("127.0.0.1", noted)):
+        port, taken = kept_port(tmp_path)
+        assert port != noted
+        assert taken == noted
+    assert kept_port(tmp_path) == (noted, None)
+
+
+@pytest.mark.parametrize("note", ["", "none", "0", "70000"])
+def test_a_note_that_is_no_port_is_written_again(tmp_path: Path, note: str) -> None:
+    (tmp_path / "broker.port").write_text(note)
+    usual = free_port()
+    assert kept_port(tmp_path, usual=usual) == (usual, None)
+    assert (tmp_path / "broker.port").read_text() == f"{usual}\n"
+
+
+def test_a_broker_does_not_start_on_a_port_that_is_taken(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(UnavailableError),
+        EmbeddedBroker(tmp_path, port=taken.getsockname()[1]),
+    ):
+        pass
+
+
+def test_a_port_is_free_again_as_soon_as_its_broker_has_stopped(tmp_path: Path) -> None:
+    port = free_port()
+    for _ in range(2):
+        with EmbeddedBroker(tmp_path, port=port), socket.create_connection(("127.0.0.1", port)):
+            pass
+        assert is_free(port)
