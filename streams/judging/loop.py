@@ -32,6 +32,7 @@ from streams.judging.work import plan_history, plan_work
 from streams.portions import next_portion
 from streams.store.held_updates import release_updates
 from streams.store.judging_runs import HISTORY, WHOLE
+from streams.store.limits import hold_briefly
 from streams.store.pending import pend_days, take_changes, take_spans
 from streams.store.quarantine import read_quarantined, retry_all
 from streams.store.verdicts import begin_look
@@ -206,6 +207,7 @@ async def judge_pending(
         Rows taken from `pending_judgements`.
     """
     async with pool.connection() as connection, connection.transaction():
+        await hold_briefly(connection)
         days = await take_changes(connection, _TAKEN_AT_ONCE)
         taken = sum(one.rows for one in days)
         quarantined = await read_quarantined(connection)
@@ -254,6 +256,7 @@ async def judge_history(
         Rows taken.
     """
     async with pool.connection() as connection, connection.transaction():
+        await hold_briefly(connection)
         found = await take_spans(connection, most, skip=skip)
         if not found:
             return 0

@@ -3,8 +3,8 @@
 A worker that stops (SIGSTOP, a paused virtual machine, a host that lost its network) leaves its
 transactions open, and everybody who needs their locks waits. The server ends such sessions:
 
-- 10 seconds (`HOLDING`) after the last word of a transaction that holds a lock which others wait
-  for: a partition's offset, the locks of `streams.store.locks`;
+- 10 seconds (`HOLDING`) after the last word of a transaction that holds what others wait for: a
+  partition's offset, the locks of `streams.store.locks`, changes that only it can judge;
 - 60 seconds after the last word of any other transaction;
 - a few seconds after a connection broke without a word, by TCP keepalives.
 
@@ -28,6 +28,7 @@ __all__ = [
     "HOLDING",
     "client_options",
     "guard_session",
+    "hold_briefly",
     "keep_alive",
 ]
 
@@ -85,6 +86,13 @@ async def guard_session(connection: AsyncConnection) -> None:
         (list(_SERVER), list(_SERVER.values())),
     )
     await connection.commit()
+
+
+async def hold_briefly(connection: AsyncConnection) -> None:
+    """Limit the present transaction to `HOLDING`: it is about to hold what others wait for."""
+    await connection.execute(
+        "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", (HOLDING,)
+    )
 
 
 async def keep_alive(connection: AsyncConnection, work: Awaitable[T]) -> T:

@@ -120,7 +120,7 @@ def test_positions_that_are_refused(at: Any) -> None:
 
 def test_reasons_up_to_ten_are_judged() -> None:
     judged = {reason.name for reason in Reason if reason.judged}
-    assert judged == {"ok", "all_zero", "constant_baseline", "continuing"}
+    assert judged == {"ok", "all_zero", "constant_baseline", "continuing", "reporting_changed"}
     assert max(Reason) <= np.iinfo(np.uint8).max
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from schemas.alerts import Alert
+    from streams.config import Configuration
 
 HEAD = """\
 name: unjudged
@@ -110,12 +111,15 @@ class Place:
 
 
 @pytest.fixture
-def place(database_url: str, tmp_path: Path) -> Iterator[Place]:
+def place(database_url: str, tmp_path: Path, configuration: Configuration) -> Iterator[Place]:
     place = Place(database_url, tmp_path)
-    yield place
-    with psycopg.connect(database_url) as connection:
-        assert rebuild(connection, check_only=True)[1] == []
-    assert place.differing() == []
+    try:
+        yield place
+        with psycopg.connect(database_url) as connection:
+            assert rebuild(connection, check_only=True)[1] == []
+        assert place.differing() == []
+    finally:
+        migrate(database_url, configuration)  # other tests use the database
 
 
 def test_a_second_wave_is_news_although_the_heads_rule_was_removed(place: Place) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.alerts.explaining import roll_up
+from streams.alerts.explaining import roll_up, roll_up_some
 from streams.alerts.following import keep_rolling_up
 from streams.store.locks import ALERTS, FACILITIES, JUDGING, TAKE
 from tests.support.checks import assert_consistent
@@ -144,7 +144,7 @@ async def test_a_roll_up_that_is_rolled_back_is_done_again(
         await deliver(running, [(1, HERE)], 0)
         await deliver(running, [(2, HERE._replace(facility="clinic-2"))], 1)
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        assert await roll_up(connection) == 2
+        assert await roll_up_some(connection) == 2
         await connection.rollback()
     assert kept(database_url) == []
     assert await rolled(database_url) == 2
@@ -160,7 +160,7 @@ async def test_who_comes_second_waits_and_finds_the_whole(
         assert await running.position("visits") == 0
         await deliver(running, [(1, HERE)], 0)
     async with await psycopg.AsyncConnection.connect(database_url) as first:
-        assert await roll_up(first) == 1
+        assert await roll_up_some(first) == 1
         second = asyncio.create_task(rolled(database_url))
         async with asyncio.timeout(120):
             await blocked(database_url)

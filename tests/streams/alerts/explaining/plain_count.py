@@ -240,8 +240,8 @@ class PlainCount:
             if (alert.rule, code, alert.last_period) in self.verdicts
         }
         known = {
-            code: (observed, expected, upper, alarm)
-            for code, (observed, expected, upper, alarm) in judged.items()
+            code: (observed, expected, upper, alarm, incomplete)
+            for code, (observed, expected, upper, alarm, incomplete) in judged.items()
             if observed is not None and (alarm or {expected, upper} != {None})
         }
         return {
