@@ -21,11 +21,11 @@ wander, these vary more than single counts say. One of less than half a year is 
 outbreak where the median of the other years was as high, or where it has ended and lies at the
 season's height: an epidemic of the season may be a strong one. What becomes of the others:
 
-- counts have come back to their level, for two blocks at least: an outbreak of whatever length;
-- the run goes on at the window's end and has lasted for a year at most: an outbreak;
-- it goes on and has lasted for more than a year, so that each season has been seen at this level: a
-  new level. What was before is no part of the history any more, and outbreaks are looked for again
-  in what is left.
+- more than a year has been high since the first of some runs, and two thirds of the time at least,
+  so that each season has been seen at this level: a new level. What was before is no part of the
+  history any more, and outbreaks are looked for again in what is left. A source that joins after
+  years of zeros, whose quiet season looks like the zeros, is such a level, too.
+- any other run, over or going on: an outbreak.
 
 Counts of outbreaks have no weight. A year of other counts and half of the history must be left,
 else nothing is left out: what is high might be the season.
@@ -65,6 +65,8 @@ _SHOULDER = 1.0
 _RATIO, _EVIDENCE = 1.5, 6.0
 #: Ratio in the median of the other years above which a run is the season's.
 _SEASON = 1.25
+#: Part of the time since a new level began that must be high.
+_MOST = 2 / 3
 #: Levels that may follow one another in a window.
 _LEVELS = 3
 #: Largest part of a window that a span may be.
@@ -287,8 +289,13 @@ def _every_year(
 
 
 def _new_level(runs: NDArray[np.bool_], known: FloatArray, year: float) -> NDArray[np.intp]:
-    """Give the first block of a run that goes on and has lasted for more than a year, else -1."""
-    first, last = run_of(runs)
-    length = total_between(known, first, last)
-    lasting = runs & (last >= runs.shape[1] - 2) & (length > year)
-    return np.where(lasting.any(axis=1), lasting.argmax(axis=1), -1)
+    """Give the block from which on a level is new, else -1.
+
+    It is the first of a run since which more than a year has been high, and most of the time.
+    """
+    since = np.cumsum(known[:, ::-1], axis=1)[:, ::-1]
+    high = np.cumsum((known * runs)[:, ::-1], axis=1)[:, ::-1]
+    begins = runs.copy()
+    begins[:, 1:] &= ~runs[:, :-1]
+    level = begins & (high > year) & (high > _MOST * since)
+    return np.where(level.any(axis=1), level.argmax(axis=1), -1)

@@ -125,10 +125,11 @@ class Auto(BaseModel):
     months together with the whole run of high counts around it. A high level of six weeks (three
     weeks of days, three months) or more is looked for as a whole, however large a part of the
     history it is, and left out: for good once counts have come back, and for a year while it lasts,
-    so that the outbreak stays in alarm. What has lasted for more than a year is a new level: the
-    baseline then begins anew with it, and the alarms end. This needs a year of other counts, at
-    least as many as those left out, and an excess that stands out from how the level of the other
-    counts wanders (`detectors._lasting_outbreaks`); a strong season is no outbreak.
+    so that the outbreak stays in alarm. What has lasted for more than a year is a new level (a
+    source that joins after years of zeros, too): the baseline then begins anew with it, and the
+    alarms end. This needs a year of other counts, at least as many as those left out, and an excess
+    that stands out from how the level of the other counts wanders (`detectors._lasting_outbreaks`);
+    a strong season is no outbreak.
 
     Use it where nothing is known about a series, and where an outbreak may last some steps. It
     assumes that outbreaks are rare in the history and that the seasons are alike; where epidemics
