@@ -44,6 +44,8 @@ class Terms(NamedTuple):
     longest: float = 0.5
     #: Steps that are added up where lasting outbreaks are looked for; 0 where they are not.
     block: int = 0
+    #: How many neighbouring counts tell as much as one, where they are sums that share steps.
+    overlap: int = 1
 
     def design(self, back: FloatArray) -> FloatArray:
         """Return the design of steps that lie `back` before the judged one, shape [step, term]."""

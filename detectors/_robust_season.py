@@ -97,11 +97,14 @@ def fit_baseline(
     job = Problems.of(counts, guard, terms, offset)
     if terms.block:
         job = job._replace(known=job.known * counts_to_keep(job, guard, terms))
+    known = job.known
+    # Sums that share steps tell no more than those among them that share none.
+    job = job._replace(known=known / terms.overlap)
     at_risk = job.known.sum(axis=1)
     if job.offset is not None:
         at_risk = (job.known * np.exp(job.offset)).sum(axis=1)
     beta = np.zeros((counts.shape[0], job.x.shape[1]))
-    beta[:, 0] = np.log(np.maximum(job.y.sum(axis=1) / at_risk, 1e-3))
+    beta[:, 0] = np.log(np.maximum((job.known * job.y).sum(axis=1) / at_risk, 1e-3))
     beta, weight, phi = _without_outbreaks(job, beta)
     mean = np.exp(job.log_means(beta))
     inverse = np.linalg.inv(job.normal(weight * mean, phi))
@@ -118,7 +121,7 @@ def fit_baseline(
         eta = eta + offset[:, -predict - 1 :]
     means = np.exp(np.clip(eta, -ETA, ETA)).T
     if dates is not None:
-        special = recurring_factors(job.y, followed, job.known, phi, dates - guard)
+        special = recurring_factors(job.y, followed, known, phi, dates - guard)
         means = means * special
         # A multiple of a count has a multiple of its dispersion.
         phi = phi * np.maximum(special[-1], 1.0)

@@ -85,6 +85,10 @@ _WAYS: Final[dict[Grain, _Ways]] = {
     "week": _Ways(_WEEKLY, guard=3, memory=0.7, years=10, longest=0.5, recent=26, block=2),
     "month": _Ways(_MONTHLY, guard=2, memory=0.5, years=10, longest=0.5, recent=12, block=1),
 }
+#: So many neighbouring sums tell as much as one: of seven days fewer than seven, since the spread
+#: is seen better than the mean. Found by simulation: with 35 to 365 sums of Poisson counts of 1, 5
+#: and 50 a day, 0.1 to 1.4 % are alarms at a level of 1 % (with 1: 1.5 to 5.4 %, with 7: 0 to 0.5).
+_OVERLAP: Final[dict[Grain, int]] = {"rolling7": 3}
 _HARMONICS: Final = 2
 #: Fewest observed counts, and share of the window that must be observed.
 _LEAST, _SHARE = 8, 0.5
@@ -319,6 +323,7 @@ def _choices(
                 memory=ways.memory,
                 longest=ways.longest,
                 block=ways.block,
+                overlap=_OVERLAP.get(panel.grain, 1),
             )
             found.append((terms, length, these.nonzero()[0]))
     return [choice for choice in found if choice[2].size]

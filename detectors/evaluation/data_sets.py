@@ -126,7 +126,8 @@ DATA_SETS: Final[Mapping[str, DataSet]] = {
         "outbreak in each of six copies of a series (`simulate_real`). What is real is left as it "
         "is: alarms in the winter's epidemic count as false, as do those of real outbreaks. "
         "Their level wanders, which no simulator has: an early comparison on these series, with "
-        "other outbreaks, is why `auto` follows the level. They are not unseen.",
+        "other outbreaks, is why `auto` follows the level, and one with two other seeds is why a "
+        "source that joins is a new level for it. They are not unseen.",
         "week",
         _WEEK_RATES,
         first=1,
