@@ -32,6 +32,7 @@ from streams.notify.channels.threads import OneThread
 from streams.notify.entries import make_entry
 from streams.notify.rendering import Templates
 from tests.streams.notify.support import NOW, alert_of, configured, opened
+from tests.support.logs import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,18 +234,9 @@ async def test_a_channel_that_cannot_be_made_fails(
 
 
 async def test_kafka(message: Callable[..., Message], kafka: str, fresh_name: str) -> None:
-    from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415
-
     create_topics(kafka, [fresh_name], partitions=1, replication=1)
     await send(message(), f"kafka:{fresh_name}", kafka=kafka)
-    consumer = KafkaConsumer(bootstrap_servers=kafka, consumer_timeout_ms=5000)
-    try:
-        partition = TopicPartition(fresh_name, 0)
-        consumer.assign([partition])
-        consumer.seek_to_beginning(partition)
-        record = next(consumer)
-    finally:
-        consumer.close()
+    (record,) = read_topic(kafka, fresh_name)
     assert record.key == b"12"
     assert dict(record.headers) == {"idempotency-key": KEY.encode()}
     assert json.loads(record.value)["entries"][0]["alert"]["alert_id"] == 12
