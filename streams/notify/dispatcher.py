@@ -97,6 +97,7 @@ class Dispatcher:
         self._clock = clock
         self._wakeup = wakeup or Wakeup()
         self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._busy: set[str] = set()
         self._attempts = 0
 
     async def run(self) -> None:
@@ -147,6 +148,8 @@ class Dispatcher:
             log.exception("Channel %s: a message could not be handled; it is tried again.", name)
 
     async def _send_next(self, name: str, channel: Channel) -> bool:
+        if self._is_busy(name):
+            return False
         longest = timedelta(seconds=_ANSWERS * channel.timeout_seconds)
         taken = await deliveries.take(
             self._pool,
@@ -178,6 +181,17 @@ class Dispatcher:
             log.warning("Channel %s: message %s: %s", name, message.key, remark)
         await self._patiently(lambda: self._arrived(name, taken, remark))
         return True
+
+    def _is_busy(self, name: str) -> bool:
+        """Return whether an attempt that timed out continues; then messages wait at no cost.
+
+        None is leased, so another worker may send them, and none loses an attempt.
+        """
+        busy = self._senders[name].busy
+        if busy and name not in self._busy:
+            log.warning("Channel %s: messages wait for an attempt that has not ended.", name)
+        (self._busy.add if busy else self._busy.discard)(name)
+        return busy
 
     async def _written(self, name: str, channel: Channel, taken: Taken) -> Message | None:
         """Write a message; one that cannot be written waits, and its channel goes on."""

@@ -93,7 +93,7 @@ def test_a_worker_stores_what_is_published(
             )
         finally:
             worker.terminate()
-            code = worker.wait(30)
+            code = worker.wait(180)
     assert code == 0, log.read_text()
     assert not list(Path(__file__).parents[2].glob("*-data")), "a stateless app leaves no folder"
 

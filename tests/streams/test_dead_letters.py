@@ -11,7 +11,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
-from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.dead_letters import HandOver
@@ -19,6 +18,7 @@ from streams.kafka import create_topics, dead_letter_topic
 from streams.store.letter_privacy import forget_letters
 from streams.store.pool import open_pool
 from streams.store.set_aside import list_set_aside
+from tests.support.logs import read_topic
 from tests.support.store import rows
 
 if TYPE_CHECKING:
@@ -73,14 +73,8 @@ def add(database: str, topic: str, *values: bytes | None, key: bytes | None = b"
 
 
 def received(kafka: str, topic: str) -> list[tuple[bytes | None, dict[str, bytes]]]:
-    consumer = KafkaConsumer(bootstrap_servers=kafka, consumer_timeout_ms=1500)
-    try:
-        partition = TopicPartition(dead_letter_topic(topic), 0)
-        consumer.assign([partition])
-        consumer.seek_to_beginning(partition)
-        return [(record.value, dict(record.headers)) for record in consumer]
-    finally:
-        consumer.close()
+    letters = read_topic(kafka, dead_letter_topic(topic))
+    return [(record.value, dict(record.headers)) for record in letters]
 
 
 def values(found: Sequence[tuple[bytes | None, dict[str, bytes]]]) -> list[bytes]:

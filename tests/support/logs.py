@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
+import kafka
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from kafka import KafkaConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["group_offsets", "log_ends"]
+__all__ = ["group_offsets", "log_ends", "read_topic"]
+
+_PATIENCE = 120.0
+
+
+def read_topic(bootstrap: str, topic: str) -> list[Any]:
+    """Return all records of a topic, read to the end of each partition however long it takes."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    deadline = time.monotonic() + _PATIENCE
+    try:
+        while not (numbers := consumer.partitions_for_topic(topic)):
+            assert time.monotonic() < deadline, f"no partitions of {topic}"
+            time.sleep(0.05)
+        partitions = [kafka.TopicPartition(topic, number) for number in sorted(numbers)]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        records: list[Any] = []
+        # The end is known from the first fetch on.
+        while any(
+            (end := consumer.highwater(place)) is None or consumer.position(place) < end
+            for place in partitions
+        ):
+            assert time.monotonic() < deadline, f"{topic} was not read to its end"
+            for found in consumer.poll(timeout_ms=100).values():
+                records += found
+        return records
+    finally:
+        consumer.close()
 
 
 async def log_ends(bootstrap: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:

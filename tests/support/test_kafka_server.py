@@ -54,13 +54,14 @@ def publish(broker: KafkaServer, topic: str, numbers: range) -> None:
         producer.close()
 
 
-def consume(broker: KafkaServer, topic: str, group: str) -> list[Any]:
+def consume(broker: KafkaServer, topic: str, group: str, *, quiet_ms: int = 15_000) -> list[Any]:
+    """Read until nothing comes for a while; joining the group counts as well."""
     consumer = KafkaConsumer(
         topic,
         bootstrap_servers=broker.bootstrap,
         group_id=group,
         auto_offset_reset="earliest",
-        consumer_timeout_ms=3000,
+        consumer_timeout_ms=quiet_ms,
     )
     try:
         records = list(consumer)
@@ -78,7 +79,7 @@ def test_a_group_reads_every_partition_once(broker: KafkaServer) -> None:
 
     assert sorted(int(record.value) for record in records) == list(range(400))
     assert {record.partition for record in records} == set(range(8))
-    assert consume(broker, topic, "readers") == []
+    assert consume(broker, topic, "readers", quiet_ms=5_000) == []
 
 
 async def test_aborted_transactions_stay_unseen_and_leave_offset_gaps(broker: KafkaServer) -> None:
@@ -122,7 +123,7 @@ def test_a_compacted_topic_loses_the_older_values_of_a_key(broker: KafkaServer) 
     assert max(sent.get().offset for sent in old) == 39
 
     for attempt in range(60):
-        records = consume(broker, topic, f"compaction-{attempt}")
+        records = consume(broker, topic, f"compaction-{attempt}", quiet_ms=5_000)
         if len(records) < 41:
             break
 

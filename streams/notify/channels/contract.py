@@ -22,6 +22,13 @@ class Sender(Protocol):
     from another message.
     """
 
+    @property
+    def busy(self) -> bool:
+        """Whether an earlier `send` continues in the background although its wait was cancelled.
+
+        Until it has ended, `send` would be refused.
+        """
+
     async def send(self, message: Message) -> str | None:
         """Hand a message over and wait until the receiver has accepted it.
 

@@ -26,6 +26,11 @@ class KafkaSender:
         self._timeout = timeout
         self._producer: Any = None
 
+    @property
+    def busy(self) -> bool:
+        """Never: a cancelled attempt ends at once."""
+        return False
+
     async def send(self, message: Message) -> str | None:
         """Publish a message and wait until all replicas have it."""
         value = json.dumps(webhook_payload(message), ensure_ascii=False).encode()

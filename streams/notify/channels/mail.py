@@ -88,6 +88,11 @@ class MailSender:
         self._timeout = timeout
         self._thread = OneThread()
 
+    @property
+    def busy(self) -> bool:
+        """Whether an earlier attempt has not ended yet."""
+        return self._thread.busy
+
     async def send(self, message: Message) -> str | None:
         """Hand a mail in."""
         mail = self._write(message)

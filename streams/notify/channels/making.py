@@ -66,6 +66,11 @@ class LazySender:
         self._kafka = kafka
         self._sender: Sender | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether an earlier attempt has not ended yet."""
+        return self._sender is not None and self._sender.busy
+
     async def send(self, message: Message) -> str | None:
         """Send a message."""
         try:

@@ -25,7 +25,14 @@ class OneThread:
     """
 
     def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
+        # Of the call, not of its thread: a thread that has given its result still takes a moment
+        # to end, on a busy machine long enough for the next call to come.
+        self._busy = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call has not ended yet."""
+        return self._busy
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run a call and wait for it; when the wait is cancelled the call goes on by itself.
@@ -35,7 +42,7 @@ class OneThread:
         SendError
             When an earlier call has not ended yet.
         """
-        if self._thread is not None and self._thread.is_alive():
+        if self._busy:
             raise SendError("an earlier attempt has not ended yet")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -54,9 +61,14 @@ class OneThread:
                 result = call()
             except BaseException as raised:  # noqa: BLE001 - it is raised where it is waited for
                 error = raised
+            self._busy = False
             with suppress(RuntimeError):  # the loop has been closed meanwhile
                 loop.call_soon_threadsafe(settle, result, error)
 
-        self._thread = threading.Thread(target=work, name="notify", daemon=True)
-        self._thread.start()
+        self._busy = True
+        try:
+            threading.Thread(target=work, name="notify", daemon=True).start()
+        except BaseException:
+            self._busy = False
+            raise
         return await future

@@ -36,6 +36,11 @@ class AppriseSender:
         self._timeout = timeout
         self._thread = OneThread()
 
+    @property
+    def busy(self) -> bool:
+        """Whether an earlier attempt has not ended yet."""
+        return self._thread.busy
+
     async def send(self, message: Message) -> str | None:
         """Send a message."""
         await self._thread.run(lambda: self._notify(message))

@@ -40,6 +40,11 @@ class WebhookSender:
         self._payload = alertmanager_payload if alertmanager else webhook_payload
         self._session: aiohttp.ClientSession | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Never: a cancelled attempt ends at once."""
+        return False
+
     async def send(self, message: Message) -> str | None:
         """Post a message."""
         if self._session is None:

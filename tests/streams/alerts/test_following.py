@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -107,7 +108,8 @@ async def test_an_alert_that_cannot_be_explained_blocks_no_other(
 async def too_long(connection: psycopg.AsyncConnection[Any]) -> None:
     """Compute for longer than the server lets a session of this transaction be silent."""
     await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
-    await asyncio.sleep(0.3)
+    # The server's last word makes the socket readable.
+    await asyncio.to_thread(select.select, [connection.fileno()], [], [], 120)
     await connection.execute("SELECT")
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from aiokafka import AIOKafkaProducer
-from kafka import KafkaConsumer, TopicPartition
 
 from schemas.alerts import (
     AlertEvent,
@@ -27,6 +26,7 @@ from streams.store import limits
 from streams.store.pool import open_pool
 from streams.store.set_aside import list_set_aside
 from tests.support.alerts import AS_OF, PERIOD, alert_of, decide, open_alert, tell
+from tests.support.logs import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,18 +69,11 @@ def topic(kafka: str, fresh_name: str) -> str:
 
 def consumed(kafka: str, topic: str) -> dict[int, list[AlertEvent]]:
     """The events on the topic, by the alert that is their key."""
-    consumer = KafkaConsumer(bootstrap_servers=kafka, consumer_timeout_ms=1500)
-    try:
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
-        found: dict[int, list[AlertEvent]] = {}
-        for record in consumer:
-            event = AlertEvent.model_validate_json(record.value)
-            found.setdefault(int(record.key), []).append(event)
-        return found
-    finally:
-        consumer.close()
+    found: dict[int, list[AlertEvent]] = {}
+    for record in read_topic(kafka, topic):
+        event = AlertEvent.model_validate_json(record.value)
+        found.setdefault(int(record.key), []).append(event)
+    return found
 
 
 async def test_other_systems_can_follow_every_change(
@@ -143,13 +136,13 @@ async def test_a_slow_broker_ends_no_session(
     alert_id = open_alert(database_url)
 
     async def slow(sending: Any, records: Any) -> Any:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(6)
         return await send_all(sending, records)
 
     monkeypatch.setattr(publishing, "send_all", slow)
 
     async def impatient(connection: psycopg.AsyncConnection) -> None:
-        await connection.execute("SET idle_in_transaction_session_timeout = '700ms'")
+        await connection.execute("SET idle_in_transaction_session_timeout = '5s'")
         await connection.commit()
 
     async with (

@@ -66,18 +66,9 @@ def topics(kafka: str, fresh_name: str, monkeypatch: pytest.MonkeyPatch) -> Topi
 @pytest.fixture
 def consumed(kafka: str) -> Callable[[str], list[tuple[bytes, bytes]]]:
     """Everything in a topic, as pairs of key and value."""
-    from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415 - not for tests without it
+    from tests.support.logs import read_topic  # noqa: PLC0415 - not for tests without it
 
     def consume(topic: str) -> list[tuple[bytes, bytes]]:
-        consumer = KafkaConsumer(
-            bootstrap_servers=kafka, consumer_timeout_ms=1500, auto_offset_reset="earliest"
-        )
-        try:
-            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-            consumer.assign(partitions)
-            consumer.seek_to_beginning(*partitions)
-            return [(record.key, record.value) for record in consumer]
-        finally:
-            consumer.close()
+        return [(record.key, record.value) for record in read_topic(kafka, topic)]
 
     return consume

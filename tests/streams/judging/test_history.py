@@ -495,7 +495,7 @@ async def test_the_loop_judges_live_changes_between_portions(
         task = asyncio.create_task(judging.run())
         try:
             await asyncio.to_thread(live, database_url, TAIPEI, {day(59): 400})
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 await changing.wait()
                 while await asyncio.to_thread(spans, database_url):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
@@ -612,7 +612,7 @@ async def test_a_span_that_cannot_even_be_planned_keeps_no_other_waiting(
     async with open_pool(database_url, size=1) as pool:
         task = asyncio.create_task(JudgingLoop(pool, rules, 0.01).run())
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 while await asyncio.to_thread(spans, database_url) != left:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 monkeypatch.setattr("streams.judging.loop.plan_history", plan_history)

@@ -357,7 +357,7 @@ async def test_a_start_retries_what_was_set_aside(database_url: str, rules: Conf
     async with open_pool(database_url, size=1) as pool:
         task = asyncio.create_task(JudgingLoop(pool, rules, 0.01).run())
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 while await asyncio.to_thread(set_aside, database_url):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         finally:

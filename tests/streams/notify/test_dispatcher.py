@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ import psycopg
 import pytest
 
 from schemas.alerts import Explained, Explanation, Verified
-from streams.demo.receivers import MailReceiver, WebhookReceiver
+from streams.demo.receivers import Hook, MailReceiver, WebhookReceiver
+from streams.notify import dispatcher as dispatching_module
 from streams.notify.dispatcher import Waits
 from streams.notify.entries import make_entry
 from streams.notify.limits import Backoff
@@ -95,8 +97,8 @@ def states(database: str) -> dict[tuple[int, str], str]:
 def both(hook: WebhookReceiver, mail: MailReceiver, more: str = "") -> str:
     return f"""\
   channels:
-    hook: {{url: "{hook.url}", language: en, timeout_seconds: 2{more}}}
-    mail: {{url: "{mail.url("duty@x.org")}", timeout_seconds: 2}}
+    hook: {{url: "{hook.url}", language: en, timeout_seconds: 20{more}}}
+    mail: {{url: "{mail.url("duty@x.org")}", timeout_seconds: 20}}
   routes:
     all: {{to: [hook, mail]}}
 """
@@ -176,23 +178,92 @@ async def test_an_outage_loses_and_doubles_nothing_and_holds_nobody_up(
     assert set(states(database_url).values()) == {"sent"}
 
 
+class HoldingWebhook(WebhookReceiver):
+    """A webhook that does not answer for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
+
+    def _receive(self, hook: Hook) -> int:
+        self.released.wait(120)
+        return super()._receive(hook)
+
+
 async def test_a_slow_channel_does_not_hold_up_the_others(
-    database_url: str, tmp_path: Path, clock: Clock, hook: WebhookReceiver, mail: MailReceiver
+    database_url: str, tmp_path: Path, clock: Clock, mail: MailReceiver
 ) -> None:
-    configuration = configured(tmp_path, both(hook, mail))
-    hook.delay = 1.0
     for number in range(1, 4):
         open_alert(database_url, number)
-    async with dispatching(database_url, configuration, clock) as dispatcher:
-        await dispatcher.step()
-        clock.now += FOR_EXPLANATION
-        await dispatcher.step()
-        async with asyncio.timeout(120):
-            while len(mail.mails) < 3:  # noqa: ASYNC110 - it is filled by another thread
-                await asyncio.sleep(0.01)
-        assert len(hook.hooks) < 3
-        await dispatcher.settle()
+    with HoldingWebhook() as hook:
+        patient = both(hook, mail).replace("seconds: 20", "seconds: 300")
+        configuration = configured(tmp_path, patient)
+        async with dispatching(database_url, configuration, clock) as dispatcher:
+            await dispatcher.step()
+            clock.now += FOR_EXPLANATION
+            await dispatcher.step()
+            async with asyncio.timeout(60):
+                while len(mail.mails) < 3:  # noqa: ASYNC110 - it is filled by another thread
+                    await asyncio.sleep(0.01)
+            assert hook.hooks == []
+            hook.released.set()
+            await dispatcher.settle()
     assert sorted(alerts_of(hook)) == [1, 2, 3]
+
+
+class HoldingReceiver(MailReceiver):
+    """A mail server that does not answer for a while."""
+
+    held = True
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        while self.held:  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(0.01)
+        return await super().handle_DATA(server, session, envelope)
+
+
+async def test_messages_wait_at_no_cost_for_an_attempt_that_has_not_ended(
+    database_url: str,
+    tmp_path: Path,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counts = "SELECT attempts FROM notification_deliveries ORDER BY formed_no"
+    with HoldingReceiver() as mail:
+        configuration = configured(
+            tmp_path,
+            f"""\
+  channels:
+    mail: {{url: "{mail.url("duty@x.org")}", timeout_seconds: 300}}
+  routes:
+    all: {{to: mail}}
+""",
+        )
+        open_alert(database_url, 1)
+        open_alert(database_url, 2)
+        async with dispatching(database_url, configuration, clock) as dispatcher:
+            with monkeypatch.context() as patched:
+                patched.setattr(dispatching_module, "_ANSWERS", 0.001)  # gives up after 0.3 s
+                await told(dispatcher, clock)
+                for _ in range(5):
+                    await after(dispatcher, clock, MINUTE)
+            assert rows(database_url, counts) == [(1,), (0,)]
+            with psycopg.connect(database_url) as connection:
+                (state,) = channel_states(connection)
+            assert (state.waiting, state.failures) == (2, 1)
+            assert state.last_error == "not done within 0.3 s"
+            assert caplog.text.count("messages wait for an attempt that has not ended") == 1
+            mail.held = False
+            async with asyncio.timeout(120):
+                while dispatcher._senders["mail"].busy:  # noqa: ASYNC110 - it ends in a thread
+                    await asyncio.sleep(0.01)
+            await after(dispatcher, clock, MINUTE)
+        assert rows(database_url, counts) == [(2,), (1,)]
+        assert set(states(database_url).values()) == {"sent"}
+        # The first has come by both attempts, and can be told.
+        assert len(mail.mails) == 3
+        assert len({one["Message-ID"] for one in mail.mails}) == 2
 
 
 async def test_one_refused_message_does_not_hold_up_the_others_of_its_channel(

@@ -54,6 +54,7 @@ class Receiver:
         self.arrived: list[Message] = []
         #: What becomes of the next messages: accepted when there is nothing.
         self.faults: list[str] = []
+        self.busy = False
 
     async def send(self, message: Message) -> str | None:
         fault = self.faults.pop(0) if self.faults else ""

@@ -163,7 +163,7 @@ def test_no_advisory_lock_of_a_reader_stops_judging_decisions_or_roll_ups(
         connection.execute("GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO PUBLIC")
     for number in range(5_103_481_000, 5_103_481_010):
         reader.execute("SELECT pg_advisory_lock(%s)", (number,))
-    with psycopg.connect(database_url, options="-c lock_timeout=2s") as connection:
+    with psycopg.connect(database_url, options="-c lock_timeout=60s") as connection:
         for lock in (JUDGING, FACILITIES, LEVELS, ALERTS):
             connection.execute(TAKE, (lock,))
         connection.execute("SELECT roll_up_facilities(10), roll_up_batches(10)")

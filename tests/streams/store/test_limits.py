@@ -44,7 +44,7 @@ async def test_a_client_that_computes_keeps_its_transaction(
     monkeypatch.setattr(limits, "_WORD_SECONDS", 0.1)
 
     async def compute() -> int:
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(6)
         return 7
 
     async with (
@@ -52,7 +52,7 @@ async def test_a_client_that_computes_keeps_its_transaction(
         pool.connection() as connection,
         connection.transaction(),
     ):
-        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '2s'")
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
         assert await limits.keep_alive(connection, compute()) == 7
         await connection.execute("SELECT 1")
 
@@ -75,7 +75,7 @@ async def hold():
     connection = await psycopg.AsyncConnection.connect(sys.argv[1])
     await guard_session(connection)
     await connection.execute("SELECT pg_advisory_xact_lock(77)")
-    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '1s'")
+    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '8s'")
     print("held", flush=True)
     while True:
         await asyncio.sleep(0.1)
@@ -113,7 +113,7 @@ def test_a_frozen_client_loses_its_lock_and_is_told(database_url: str) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with psycopg.connect(database_url) as connection:
-            connection.execute("SET lock_timeout = '1500ms'")
+            connection.execute("SET lock_timeout = '9s'")
             with pytest.raises(errors.LockNotAvailable):
                 connection.execute("SELECT pg_advisory_xact_lock(77)")
         os.kill(holder.pid, signal.SIGSTOP)
@@ -121,7 +121,7 @@ def test_a_frozen_client_loses_its_lock_and_is_told(database_url: str) -> None:
         with psycopg.connect(database_url) as connection:
             connection.execute("SET lock_timeout = '60s'")
             connection.execute("SELECT pg_advisory_xact_lock(77)")
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 50
         os.kill(holder.pid, signal.SIGCONT)
         assert "IdleInTransactionSessionTimeout" in holder.communicate(timeout=60)[1]
     finally:

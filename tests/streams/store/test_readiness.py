@@ -77,7 +77,7 @@ def test_without_room_for_locks_neither_page_nor_worker_is_well(
                         while (failing := at_work.ingest.failing) is None:  # noqa: ASYNC110 - no event tells
                             await asyncio.sleep(0.05)
                         assert failing.what == "commits fail (out of shared memory)"
-                    await asyncio.wait_for(commit, 60)
+                    await asyncio.wait_for(commit, 180)
                     assert at_work.ingest.failing is None
 
             asyncio.run(fail_and_recover())

@@ -335,11 +335,9 @@ async def test_what_waits_of_the_log_before_is_not_taken_for_the_new_one(
         thread = None
         async with running(app):
             thread = app.consumer._thread
-            # Batches fill the stream's buffer; the rest of the fetch waits in aiokafka.
-            await until(lambda: thread._positions.get(TP(fresh_name, 0)), "a fetch")
-            await asyncio.sleep(0.5)
-            at = thread._positions[TP(fresh_name, 0)]
-            assert 0 < at < 1_000
+            # Three batches fill the agent and the stream's buffer; the rest waits in aiokafka.
+            at = 300
+            await until(lambda: thread._positions.get(TP(fresh_name, 0)) == at, "a full buffer")
             await remake_topic(broker, fresh_name)
             await publish(broker, fresh_name, range(5_000, 6_000))
             (log,) = (await thread.log_ids([fresh_name])).values()
