@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import psycopg
@@ -23,6 +23,8 @@ from tests.support.timescale_server import TimescaleServer, TimescaleUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xdist.scheduler import Scheduling
 
 CONFIG = Path(__file__).parent / "data" / "taiwan.yaml"
 
@@ -163,6 +165,16 @@ class make_database:  # noqa: N801 - used as a function in a with statement
             connection.execute(
                 sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._name))
             )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Share out the files of `make test`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.support.scheduling import ByExpensiveData  # noqa: PLC0415 - only with xdist
+
+    return ByExpensiveData(config, log)
 
 
 @pytest.hookimpl(trylast=True)
