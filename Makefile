@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench lock schemas clean
+.PHONY: help install demo test soak check format bench lock schemas clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: install ## Replay the 2009 influenza pandemic in Taiwan through the whole 
 
 test: install ## Run all tests
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
+soak: install ## Kill and freeze workers at length, under 200,000 records (about ten minutes)
+	FENGHUO_TEST_SOAK=1 $(BIN)/python -m pytest --numprocesses 0 tests/integration/test_crashes.py
 
 check: install ## Lint, types, layers
 	$(BIN)/ruff check .

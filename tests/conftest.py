@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import psycopg
@@ -23,6 +23,8 @@ from tests.support.timescale_server import TimescaleServer, TimescaleUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xdist.scheduler import Scheduling
 
 CONFIG = Path(__file__).parent / "data" / "taiwan.yaml"
 
@@ -56,7 +58,19 @@ def database_server(work_folder: Path) -> Iterator[str]:
         yield given
         return
     with EmbeddedDatabase(work_folder / "pg") as server:
+        without_flushing(server.uri)
         yield server.uri
+
+
+def without_flushing(server: str) -> None:
+    """Have a server leave flushing to the operating system, which no test brings down.
+
+    What a killed worker or a killed server has committed is kept all the same. With flushing,
+    each commit waits for the disk, and each dropped database for a checkpoint.
+    """
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")
@@ -151,6 +165,16 @@ class make_database:  # noqa: N801 - used as a function in a with statement
             connection.execute(
                 sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._name))
             )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Share out the files of `make test`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.support.scheduling import ByExpensiveData  # noqa: PLC0415 - only with xdist
+
+    return ByExpensiveData(config, log)
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psycopg
 import pytest
@@ -26,19 +27,35 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-KILLS, FREEZES = 10, 5
-#: 200,000 records and more.
+
+class Dose(NamedTuple):
+    """How much a case suffers. Each kind of fault and of record is in either dose."""
+
+    kills: int
+    freezes: int
+    #: In parts of the full load.
+    volume: float
+    #: At least.
+    records: int
+
+
+SHORT = Dose(kills=4, freezes=2, volume=0.25, records=50_000)
+FULL = Dose(kills=10, freezes=5, volume=1.0, records=200_000)
+#: `make soak` sets the variable.
+DOSE = FULL if os.environ.get("FENGHUO_TEST_SOAK") else SHORT
+FAULTS = DOSE.kills + DOSE.freezes
 DAYS = 26
-_CHUNK = 2_000
+#: Smaller than the producer's lead, larger than a batch.
+_CHUNK = int(2_000 * DOSE.volume)
 #: The producer keeps this far ahead of the workers, so that each restart meets a backlog.
-_AHEAD = 40_000
+_AHEAD = int(40_000 * DOSE.volume)
 _PATIENCE = 180.0
 
 
 @pytest.fixture(scope="module")
 def load(configuration: Configuration) -> Load:
-    load = make_load(configuration, seed=2026, days=DAYS)
-    assert len(load.records) >= 200_000
+    load = make_load(configuration, seed=2026, days=DAYS, volume=DOSE.volume)
+    assert len(load.records) >= DOSE.records
     return load
 
 
@@ -114,7 +131,7 @@ def wait_until(
 
 @pytest.mark.parametrize("broker", ["kafka", pytest.param("apache_kafka", marks=pytest.mark.kafka)])
 @pytest.mark.parametrize("count", [1, 2], ids=["one-worker", "two-workers"])
-def test_ten_kills_lose_nothing_and_double_nothing(
+def test_kills_and_freezes_lose_nothing_and_double_nothing(
     broker: str,
     count: int,
     load: Load,
@@ -132,7 +149,7 @@ def test_ten_kills_lose_nothing_and_double_nothing(
         sales_topic=f"{fresh_name}-sales",
         partitions=4,
         session_timeout=2.0,
-        batch_records=1_000,
+        batch_records=int(1_000 * DOSE.volume),
         judge_interval=0.5,
         web_port=0,
     )
@@ -172,7 +189,7 @@ def test_ten_kills_lose_nothing_and_double_nothing(
             for worker in workers:
                 worker.kill()
 
-        assert len(shares) == KILLS + FREEZES
+        assert len(shares) == FAULTS
         assert all(0.02 <= share <= 0.95 for share in shares)
         assert sum(ends.values()) == len(load.records)
         assert_counts_are_exact(progress, load)
@@ -185,7 +202,7 @@ def kill_at_random(
 ) -> list[float]:
     """Kill workers that have committed, freeze each third; return the progress each time."""
     chance = random.Random(f"{len(workers)} workers")
-    moments = sorted(chance.uniform(0.03, 0.85) for _ in range(KILLS + FREEZES))
+    moments = sorted(chance.uniform(0.03, 0.85) for _ in range(FAULTS))
     started = workers[:1]
     started[0].start()
     shares = []

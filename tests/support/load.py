@@ -42,8 +42,8 @@ class _Record(NamedTuple):
     value: bytes
 
 
-def make_load(configuration: Configuration, *, seed: int, days: int) -> Load:
-    """Simulate about 7,000 records a day, with every nuisance of real sources."""
+def make_load(configuration: Configuration, *, seed: int, days: int, volume: float = 1.0) -> Load:
+    """Simulate about 7,000 records a day times `volume`, with every nuisance of real sources."""
     regions = tuple(region.code for region in configuration.regions.at_level(RegionLevel.COUNTY))
     plan = SimulationPlan(
         seed=seed,
@@ -51,8 +51,8 @@ def make_load(configuration: Configuration, *, seed: int, days: int) -> Load:
         days=days,
         time_zone=configuration.surveillance.time_zone,
         regions=regions,
-        visits=Volume(daily_mean=160),
-        sales=Volume(daily_mean=90),
+        visits=Volume(daily_mean=160 * volume),
+        sales=Volume(daily_mean=90 * volume),
         malformed=0.001,
         outbreaks=tuple(
             InjectedOutbreak(
