@@ -211,7 +211,7 @@ def test_a_facility_without_history_is_told_from_one_that_is_small(plain: Filled
                         30 if day == 8 else 3,
                     ),
                 )
-        told = dict(connection.execute(shown, (YEAR[1],)).fetchall())
+        told: dict[str, float | None] = dict(connection.execute(shown, (YEAR[1],)).fetchall())
     assert told["new"] is None
     assert told["small"] == 0
 
