@@ -17,6 +17,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.errors import UnavailableError
+from streams.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from streams.brokers import Brokers
@@ -26,6 +27,7 @@ __all__ = ["knock"]
 _SECONDS: Final = 5.0
 #: Advertised addresses that are tried; one that answers is enough.
 _ADVERTISED: Final = 3
+_LAST_PORT: Final = 2**16 - 1
 
 
 def knock(brokers: Brokers) -> None:
@@ -47,12 +49,13 @@ def knock(brokers: Brokers) -> None:
 
 def _address(server: str) -> tuple[str, int]:
     host, _, port = server.rpartition(":")
-    if not host or not port.isdecimal():
+    number = whole_number(port, largest=_LAST_PORT)
+    if not host or not number:
         raise UnavailableError(
             f"{server!r} is no address of a broker; write host:port. Check --kafka or "
             "FENGHUO_KAFKA."
         )
-    return host.strip("[]"), int(port)
+    return host.strip("[]"), number
 
 
 async def _knock(brokers: Brokers, servers: list[tuple[str, int]], options: dict[str, Any]) -> None:

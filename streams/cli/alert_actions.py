@@ -23,7 +23,7 @@ from schemas.alerts import (
     Reopened,
     Verified,
 )
-from streams.cli.common import ConfigOption, DatabaseOption, read_config, settings
+from streams.cli.common import ConfigOption, DatabaseOption, read_config, record_number, settings
 from streams.cli.output import JsonOption, open_database, print_json, results
 from streams.errors import FenghuoError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-Id = Annotated[int, typer.Argument(metavar="ID")]
+Id = Annotated[int, typer.Argument(metavar="ID", parser=record_number)]
 Note = Annotated[str | None, typer.Option("--note", "-m", help="Why.", metavar="TEXT")]
 As = Annotated[
     str | None,
@@ -195,7 +195,9 @@ def comment(
 
 def merge(
     alert_id: Id,
-    into: Annotated[int, typer.Argument(metavar="INTO", help="The alert that stays open.")],
+    into: Annotated[
+        int, typer.Argument(metavar="INTO", parser=record_number, help="The alert that stays open.")
+    ],
     *,
     note: Note = None,
     as_: As = None,

@@ -10,7 +10,14 @@ from schemas.alerts import AlertStatus, Severity  # noqa: TC001 - typer needs th
 from streams.cli import alert_actions
 from streams.cli.alert_explanation import explanation_facts
 from streams.cli.alert_facts import alert_json, decisions, numbers, region_name, signal_name
-from streams.cli.common import ConfigOption, DatabaseOption, console, read_config, settings
+from streams.cli.common import (
+    ConfigOption,
+    DatabaseOption,
+    console,
+    read_config,
+    record_number,
+    settings,
+)
 from streams.cli.output import (
     JsonOption,
     moment,
@@ -42,7 +49,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(
     *,
-    limit: Annotated[int, typer.Option(min=1, help="Most alerts shown.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most alerts shown.")] = 100,
     open_only: Annotated[
         bool, typer.Option("--open", help="Only alerts that are not decided.")
     ] = False,
@@ -121,7 +128,7 @@ def _print_alerts(alerts: list[Alert], configuration: Configuration) -> None:
 
 
 def show(
-    alert_id: Annotated[int, typer.Argument(metavar="ID")],
+    alert_id: Annotated[int, typer.Argument(metavar="ID", parser=record_number)],
     *,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -158,7 +165,7 @@ def show(
 
 
 def history(
-    alert_id: Annotated[int, typer.Argument(metavar="ID")],
+    alert_id: Annotated[int, typer.Argument(metavar="ID", parser=record_number)],
     *,
     as_json: JsonOption = False,
     database: DatabaseOption = None,

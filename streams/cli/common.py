@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from streams.settings import Settings
+from streams.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,11 +22,14 @@ __all__ = [
     "KafkaOption",
     "console",
     "read_config",
+    "record_number",
     "say_waiting",
     "settings",
     "warn",
 ]
 
+#: Characters of a wrong text that a message repeats.
+_SHOWN = 30
 #: People read standard error; standard output is for results.
 console = Console(stderr=True)
 
@@ -60,6 +64,21 @@ def settings(
         "page_port": page_port,
     }
     return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def record_number(text: str) -> int:
+    """Read the number of an alert, a letter or a token.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is none.
+    """
+    number = whole_number(text)
+    if number is None:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        raise typer.BadParameter(f"{shown!r} is not the number of a record; write digits only.")
+    return number
 
 
 def read_config(current: Settings) -> Configuration:

@@ -17,6 +17,7 @@ from streams.cli.common import (
     KafkaOption,
     console,
     read_config,
+    record_number,
     say_waiting,
     settings,
 )
@@ -88,7 +89,7 @@ def list_letters(
 
 
 def show(
-    letter_id: Annotated[int, typer.Argument(metavar="ID")],
+    letter_id: Annotated[int, typer.Argument(metavar="ID", parser=record_number)],
     *,
     value: Annotated[
         bool,
@@ -121,7 +122,7 @@ def show(
 
 
 def replay(
-    ids: Annotated[list[int] | None, typer.Argument(metavar="ID...")] = None,
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID...", parser=record_number)] = None,
     *,
     reason: ReasonOption = None,
     file: Annotated[

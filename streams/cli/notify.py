@@ -95,7 +95,7 @@ def outbox(
         Literal["waiting", "sent", "failed"] | None, typer.Option(help="Only in this state.")
     ] = None,
     channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most lines shown.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most lines shown.")] = 50,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     database: DatabaseOption = None,

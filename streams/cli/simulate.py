@@ -46,7 +46,9 @@ def register(app: typer.Typer) -> None:
 
 def simulate(
     *,
-    days: Annotated[int | None, typer.Option(min=1, help="Days; 28 by default.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_600, help="Days; 28 by default.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same events.")] = None,
     start: Annotated[
         datetime | None,

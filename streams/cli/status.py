@@ -259,7 +259,9 @@ def _set_aside(found: Status) -> Table | None:
         "Set aside", "queue", "rows", "latest", "reason", right=("rows",), wrap=("queue", "reason")
     )
     for one in found.set_aside:
-        shown.add_row(one.queue, f"{one.rows:,}", one.example, one.reason)
+        shown.add_row(
+            one.queue, f"{'at least ' if one.at_least else ''}{one.rows:,}", one.example, one.reason
+        )
     return shown
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.notify import Language  # noqa: TC001 - typer needs it at run time
-from streams.cli.common import DatabaseOption, console, settings
+from streams.cli.common import DatabaseOption, console, record_number, settings
 from streams.cli.output import JsonOption, moment, open_database, print_json, results, table
 from streams.errors import FenghuoError
 from streams.people.users import Role  # noqa: TC001 - typer needs it at run time
@@ -245,7 +245,9 @@ def tokens(name: Name, *, as_json: JsonOption = False, database: DatabaseOption 
 
 def revoke(
     name: Name,
-    token_id: Annotated[int, typer.Argument(metavar="ID", help="See fenghuo users tokens.")],
+    token_id: Annotated[
+        int, typer.Argument(metavar="ID", parser=record_number, help="See fenghuo users tokens.")
+    ],
     *,
     database: DatabaseOption = None,
 ) -> None:

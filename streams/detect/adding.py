@@ -45,9 +45,9 @@ def add_up(
     at = axis.positions(dated.days)
     seen = np.isfinite(counts)
     if not (sums or axis.adds_up):
-        spread = np.full(shape, np.nan)
+        spread = np.full(shape, 0.0 if cases else np.nan)
         spread[dated.series, at] = counts
-        return spread, []
+        return _without_silence(axis, dated, spread) if cases else (spread, [])
     spread = np.zeros(shape)
     np.add.at(spread, (dated.series[seen], at[seen]), counts[seen])
     if cases:

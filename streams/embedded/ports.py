@@ -3,30 +3,78 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["free_port", "is_free", "kept_port"]
+__all__ = ["HeldPorts", "free_port", "is_free", "kept_port"]
 
 #: Kafka's usual port, which is also the default of FENGHUO_KAFKA.
 USUAL: Final = 9092
 
 
-def kept_port(folder: Path, *, usual: int = USUAL) -> tuple[int, int | None]:
+class HeldPorts:
+    """Ports of this process that no other fenghuo chooses; a context manager.
+
+    A port is chosen seconds before its broker listens on it. Each has a lock meanwhile and until
+    the end: a Unix socket without a file, which exists once per network, as the port does, and ends
+    with its process.
+    """
+
+    def __init__(self) -> None:
+        self._locks = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._locks.close()
+
+    def take(self, port: int) -> bool:
+        """Hold a port; False: somebody listens on it, or another fenghuo holds it."""
+        lock = socket.socket(socket.AF_UNIX)
+        try:
+            lock.bind(f"\0fenghuo-port-{port}")
+        except OSError:
+            lock.close()
+            return False
+        if not is_free(port):
+            lock.close()
+            return False
+        self._locks.enter_context(lock)
+        return True
+
+
+def kept_port(
+    folder: Path, *, usual: int = USUAL, take: Callable[[int], bool] | None = None
+) -> tuple[int, int | None]:
     """Return the broker's port, and the noted one if that is taken this time.
 
     The first start takes the usual port, or another one if that is taken, and notes it in the
     folder.
+
+    Parameters
+    ----------
+    take
+        Takes a port, or tells that it is taken: `HeldPorts.take`. By default, ports are only tried.
     """
+    take = take or is_free
     note = folder / "broker.port"
     noted = _noted(note)
     if noted is None:
-        port = usual if is_free(usual) else free_port()
+        port = usual if take(usual) else _another(take)
         note.write_text(f"{port}\n", encoding="ascii")
         return port, None
-    return (noted, None) if is_free(noted) else (free_port(), noted)
+    return (noted, None) if take(noted) else (_another(take), noted)
+
+
+def _another(take: Callable[[int], bool]) -> int:
+    while not take(port := free_port()):
+        pass
+    return port
 
 
 def is_free(port: int) -> bool:

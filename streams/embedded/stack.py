@@ -16,7 +16,7 @@ from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.database import EmbeddedDatabase
 from streams.embedded.guard import Guard
 from streams.embedded.owning import owned
-from streams.embedded.ports import kept_port
+from streams.embedded.ports import HeldPorts, kept_port
 from streams.errors import UnavailableError
 from streams.kafka import create_topics
 from streams.store.migrate import migrate
@@ -240,10 +240,12 @@ class EmbeddedStack:
     def _port(self) -> int | None:
         if not self._keep_port:
             return None
-        port, taken = kept_port(self._folder)
+        # Held until the broker has stopped: entered first, left last.
+        held = self._open.enter_context(HeldPorts())
+        port, taken = kept_port(self._folder, take=held.take)
         if taken is not None:
             self._on_notice(
-                f"Port {taken} of the earlier starts is taken by another program: the broker "
+                f"Port {taken} of the earlier starts is taken: the broker "
                 f"listens on {port} this time. Change your sources, or free {taken} and "
                 "start again."
             )

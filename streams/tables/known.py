@@ -258,5 +258,7 @@ KNOWN_SETS: Final = (
         "RKI SurvStat",
         _names("meldewoche region fallzahl"),
         _roles(time="meldewoche", region="region", signal="altersgruppe", count="fallzahl"),
+        # Where an age group has no row, the others make up the whole (00+).
+        sparse=True,
     ),
 )  # fmt: skip

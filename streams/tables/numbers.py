@@ -143,7 +143,7 @@ class _Style:
         groups = {mark: any(one.fullmatch(text) for text in styled) for mark, one in _MANY.items()}
         decimals = {mark: any(_is_decimal(text, mark) for text in styled) for mark in _DECIMALS}
         unclear = {mark: [t for t in styled if _ONE[mark].fullmatch(t)] for mark in _DECIMALS}
-        plain = any(text.isdecimal() and int(text) >= _THOUSAND for text in texts)
+        plain = any(text.isdecimal() and float(text) >= _THOUSAND for text in texts)
         self.decimal = decimal
         if decimal is None:
             if decimals["."] or groups[","]:

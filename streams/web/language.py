@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ __all__ = ["COOKIE", "asked_for", "language"]
 COOKIE: Final = "lang"
 _KNOWN: Final = ("zh", "en")
 _DEFAULT: Final[Language] = "zh"
+#: RFC 9110, 12.4.2; NaN, infinity and exponents are none.
+_QUALITY: Final = re.compile(r"[01](\.\d{0,3})?", re.ASCII)
 
 
 def language(request: Request) -> Language:
@@ -48,10 +51,9 @@ def _preferred(header: str) -> Language | None:
     best, weight = None, 0.0
     for part in header.split(",")[:20]:
         tag, _, quality = part.strip().partition(";q=")
-        try:
-            value = float(quality or 1)
-        except ValueError:
+        if quality and not _QUALITY.fullmatch(quality.strip()):
             continue
+        value = float(quality or 1)
         name = _known(tag.partition("-")[0].lower())
         if name and value > weight:
             best, weight = name, value

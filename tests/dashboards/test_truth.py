@@ -197,6 +197,57 @@ def test_small_cells_of_facilities_are_hidden_and_the_others_told_in_steps(plain
         assert value == (None if small else stored[facility] // 5 * 5)
 
 
+def test_a_facility_without_history_is_told_from_one_that_is_small(plain: Filled) -> None:
+    shown = "SELECT facility, usual FROM screen_facilities('ili', 'TW-PEN', %s)"
+    with psycopg.connect(plain.database) as connection, connection.transaction(force_rollback=True):
+        for facility, days in (("new", [8]), ("small", [8, 1])):
+            for day in days:
+                connection.execute(
+                    "INSERT INTO facility_counts VALUES ('TW-PEN', 'ili', %s, %s, %s, %s)",
+                    (
+                        datetime(2009, 9, day, tzinfo=UTC).date(),
+                        facility,
+                        taiwan.SOURCE_ID,
+                        30 if day == 8 else 3,
+                    ),
+                )
+        told: dict[str, float | None] = dict(connection.execute(shown, (YEAR[1],)).fetchall())
+    assert told["new"] is None
+    assert told["small"] == 0
+
+
+def test_a_lower_bound_is_called_one(plain: Filled) -> None:
+    with psycopg.connect(plain.database) as connection, connection.transaction(force_rollback=True):
+        changed = connection.execute(
+            "UPDATE alerts SET incomplete = true "
+            "WHERE alert_id = (SELECT max(alert_id) FROM alerts) "
+            "RETURNING alert_id, signal, region, rule"
+        ).fetchone()
+        assert changed
+        bounds: dict[int, str] = dict(
+            connection.execute("SELECT alert_id, bound FROM screen_alerts").fetchall()
+        )
+        assert bounds.pop(changed[0]) == "at least 至少"
+        assert set(bounds.values()) == {""}
+        latest = "SELECT rule, bound FROM screen_judged(%s, 'infinity') WHERE rule = %s"
+        assert connection.execute(latest, changed[2:]).fetchone() == (changed[3], "")
+        connection.execute(
+            "UPDATE verdicts SET reason = 'incomplete' WHERE region = %s AND rule = %s",
+            changed[2:],
+        )
+        assert connection.execute(latest, changed[2:]).fetchone() == (changed[3], "at least 至少")
+        parent = connection.execute(
+            "SELECT parent FROM regions WHERE code = %s", (changed[2],)
+        ).fetchone()
+        below: dict[str, str] = dict(
+            connection.execute(
+                "SELECT region, bound FROM screen_below(%s, %s, now())",
+                (changed[1], *(parent or ())),
+            ).fetchall()
+        )
+        assert below[changed[2]] in {"", "at least 至少"}
+
+
 def test_ages_are_those_of_the_week_in_steps(plain: Filled) -> None:
     told = rows(plain.database, "SELECT age, observed FROM screen_ages('ili', 'TW', %s)", YEAR[1])
     stored: dict[str, float] = dict(

@@ -17,7 +17,7 @@ from streams.dead_letters import HandOver
 from streams.kafka import create_topics, dead_letter_topic
 from streams.store.letter_privacy import forget_letters
 from streams.store.pool import open_pool
-from streams.store.set_aside import list_set_aside
+from streams.store.set_aside import COUNTED, list_set_aside
 from tests.support.logs import read_topic
 from tests.support.store import rows
 
@@ -167,6 +167,31 @@ async def test_a_topic_that_takes_nothing_blocks_no_other(
         (aside,) = list_set_aside(connection)
     assert aside.queue == "dead letters of elsewhere"
     assert "does it exist" in aside.reason
+
+
+async def test_a_flood_of_letters_set_aside_is_counted_no_further_than_there_is_something_to_tell(
+    database_url: str,
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
+            "refused_at, hand_over_failures, hand_over_note) "
+            "SELECT 'log', 'visits', 0, n, 'bad_json', 'x', now(), 1, 'refused' "
+            "FROM generate_series(1, %s) n",
+            (COUNTED - 1,),
+        )
+        (aside,) = list_set_aside(connection)
+        assert (aside.rows, aside.at_least) == (COUNTED - 1, False)
+        connection.execute(
+            'INSERT INTO dead_letters (log, topic, partition, "offset", reason, sentence, '
+            "refused_at, hand_over_failures, hand_over_note) "
+            "SELECT 'log', 'visits', 0, n, 'bad_json', 'x', now(), 1, 'refused' "
+            "FROM generate_series(1, 3000) n"
+        )
+        (aside,) = list_set_aside(connection)
+        assert (aside.rows, aside.at_least) == (COUNTED, True)
+        (last,) = connection.execute("SELECT max(letter_id) FROM dead_letters").fetchone() or (0,)
+        assert aside.example == f"letter {last}"
 
 
 async def test_letters_come_when_the_topic_is_there_again(

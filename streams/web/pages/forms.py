@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from schemas.alerts import change_adapter
 from streams.web.problems import Problem
+from streams.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,8 +42,6 @@ _WRONG: Final = {
         "备注须为 1 至 4000 个字符。",
     ),
 }
-#: Numbers of alerts are bigints.
-_LARGEST: Final = 2**63 - 1
 
 
 def change_of(verb: str, fields: Mapping[str, str]) -> Change:
@@ -65,7 +64,7 @@ def change_of(verb: str, fields: Mapping[str, str]) -> Change:
     if verb in {"close", "discard"}:
         wanted["outcome"] = values.get("outcome")
     if verb == "merge":
-        wanted["into"] = _number(values.get("into", "").removeprefix("#"))
+        wanted["into"] = whole_number(values.get("into", "").removeprefix("#"))
     try:
         return change_adapter.validate_python(wanted)
     except ValidationError as error:
@@ -75,12 +74,22 @@ def change_of(verb: str, fields: Mapping[str, str]) -> Change:
 
 
 def seen_of(fields: Mapping[str, str]) -> int | None:
-    """Return the version of the alert that the form was shown with."""
-    return _number(fields.get("seen", ""))
+    """Return the version of the alert that the form was shown with; None: it has none.
 
-
-def _number(text: str) -> int | None:
-    if not (text.isascii() and text.isdecimal()):
+    Raises
+    ------
+    Problem
+        422: the field holds something else.
+    """
+    text = fields.get("seen", "").strip()
+    if not text:
         return None
-    number = int(text)
-    return number if number <= _LARGEST else None
+    seen = whole_number(text)
+    if seen is None:
+        raise Problem(
+            422,
+            "invalid",
+            "The form does not say which version of the alert it shows. Load the page again.",
+            "表单中的预警版本号不正确，请重新加载页面。",
+        )
+    return seen

@@ -349,6 +349,24 @@ def test_days_without_a_row_of_a_case_file_count_0(detect: Detect) -> None:
     assert "are missing" not in told
 
 
+def test_weeks_without_a_row_of_survstat_count_0(detect: Detect) -> None:
+    """In RKI's own file, the other age groups of such a week make up the whole."""
+    verdicts, told = detect(
+        "Meldewoche\tRegion\tRegion_Id\tAltersgruppe\tFallzahl\tInzidenz\n"
+        "2023-W02\tBremen\t04\t00+\t12\t1.74\n2023-W02\tBremen\t04\t00-14\t2\t2.03\n"
+        "2023-W02\tBremen\t04\t15-59\t10\t1.25\n2023-W03\tBremen\t04\t00+\t4\t0.72\n"
+        "2023-W03\tBremen\t04\t15-59\t4\t1\n2023-W04\tBremen\t04\t00+\t2\t0.29\n"
+        "2023-W04\tBremen\t04\t00-14\t1\t1.01\n2023-W04\tBremen\t04\t15-59\t1\t0.25\n"
+    )
+    found = {
+        group: [row["observed"] for row in verdicts if row["signal"] == group]
+        for group in ("00+", "00-14", "15-59")
+    }
+    assert found == {"00+": ["12", "4", "2"], "00-14": ["2", "0", "1"], "15-59": ["10", "4", "1"]}
+    assert told.count("Times without a case count 0.") == 1
+    assert "are missing" not in told
+
+
 def test_cases_that_were_withdrawn_are_told_and_their_district_stays(detect: Detect) -> None:
     verdicts, told = detect(
         f"{RKI}SK Flensburg,4,2023/01/02 00:00:00,0\nSK Flensburg,-1,2023/01/03 00:00:00,-1\n"

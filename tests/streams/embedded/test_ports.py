@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from streams.embedded.broker import EmbeddedBroker
-from streams.embedded.ports import free_port, is_free, kept_port
+from streams.embedded.ports import HeldPorts, free_port, is_free, kept_port
 from streams.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -37,6 +39,41 @@ def test_a_noted_port_that_is_taken_is_told_and_stays_noted(tmp_path: Path) -> N
         assert port != noted
         assert taken == noted
     assert kept_port(tmp_path) == (noted, None)
+
+
+def test_two_that_start_at_once_choose_different_ports(tmp_path: Path) -> None:
+    """In two processes, neither of which listens yet."""
+    usual = free_port()
+    script = (
+        "import sys; from pathlib import Path; from streams.embedded.ports import *\n"
+        "with HeldPorts() as held:\n"
+        f"    print(kept_port(Path(sys.argv[1]), usual={usual}, take=held.take)[0], flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    started = []
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        command = [sys.executable, "-c", script, str(tmp_path / name)]
+        started.append(
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
+    try:
+        ports = [int(one.stdout.readline()) for one in started if one.stdout]
+    finally:
+        for one in started:
+            one.communicate("")
+    assert len(set(ports)) == 3
+    assert usual in ports
+    with HeldPorts() as held:
+        assert held.take(usual)
+
+
+def test_a_noted_port_that_another_start_holds_is_told(tmp_path: Path) -> None:
+    port, _ = kept_port(tmp_path, usual=free_port())
+    with HeldPorts() as other, HeldPorts() as held:
+        assert other.take(port)
+        found, taken = kept_port(tmp_path, take=held.take)
+        assert (found != port, taken) == (True, port)
 
 
 @pytest.mark.parametrize("note", ["", "none", "0", "70000"])

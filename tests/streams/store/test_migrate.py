@@ -60,6 +60,8 @@ MIGRATIONS = [
     "0060_usual_in_steps",
     "0061_worsened_alerts",
     "0063_incomplete",
+    "0064_counted_letters",
+    "0065_bounds_on_screens",
 ]
 
 

@@ -83,10 +83,17 @@ def test_an_unknown_step_is_no_page() -> None:
     assert caught.value.status == 404
 
 
-@given(text=st.text())
-def test_what_was_seen_is_a_number_or_unknown(text: str) -> None:
-    seen = seen_of({"seen": text})
-    assert seen is None or 0 <= seen < 2**63
+@given(text=st.one_of(st.text(), st.integers().map(str), st.from_regex(r"\A[1-9]\d{4000,5000}\Z")))
+def test_what_was_seen_is_a_number_or_refused(text: str) -> None:
+    whole = text.strip().isascii() and text.strip().isdecimal()
+    if not text.strip():
+        assert seen_of({"seen": text}) is None
+    elif whole and len(text.strip()) < 4000 and int(text) < 2**63:
+        assert seen_of({"seen": text}) == int(text)
+    else:
+        with pytest.raises(Problem) as caught:
+            seen_of({"seen": text})
+        assert caught.value.status == 422
 
 
 @pytest.mark.parametrize("status", STATUSES)
