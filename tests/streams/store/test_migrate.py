@@ -60,6 +60,7 @@ MIGRATIONS = [
     "0060_usual_in_steps",
     "0061_worsened_alerts",
     "0063_incomplete",
+    "0066_new_level",
 ]
 
 
