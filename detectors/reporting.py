@@ -28,6 +28,8 @@ is compared with Student's t with n - 1 degrees of freedom, at the detector's ow
 than 8 sums decide nothing. An outbreak thus remains an alarm, and one that raises a week's cases by
 half is found where the daily methods, whose thresholds the new pattern lifts, would not see it.
 
+The other way, from weekly to daily reports, is not recognised (docs/guides/detect.md has figures).
+
 Examples
 --------
 >>> import numpy as np

@@ -36,6 +36,7 @@ __all__ = [
     "Merged",
     "Monitored",
     "Neighbour",
+    "NewLevel",
     "Opened",
     "Outcome",
     "Reopened",
@@ -313,11 +314,29 @@ class Revised(_Model):
     as_of: datetime
 
 
+class NewLevel(_Model):
+    """Exceedances ended while counts stayed high: not the counts changed, but what is usual."""
+
+    rule: str = Field(description="Rule of the numbers")
+    grain: Grain
+    since: date = Field(description="First day of the alert's first period in exceedance")
+    before: float = Field(
+        ge=0,
+        description="Expected then, on the same days of the week as the periods without exceedance",
+    )
+    now: float = Field(ge=0, description="Mean count of the latest periods without exceedance")
+    expected: float | None = Field(description="Mean of what is expected in these periods")
+
+
 class Ended(_Model):
     """Exceedances have ended: the system proposes to close the alert."""
 
     kind: Literal["ended"] = "ended"
     quiet_since: date = Field(description="First period without exceedance")
+    new_level: NewLevel | None = Field(
+        default=None,
+        description="Where counts are still far above what was expected when the alert began",
+    )
     as_of: datetime
 
 
@@ -527,6 +546,10 @@ class Alert(_Model):
     )
     quiet_since: date | None = Field(
         default=None, description="Exceedances have ended: the alert may be closed"
+    )
+    new_level: NewLevel | None = Field(
+        default=None,
+        description="They ended although counts are still far above what was expected at first",
     )
     suppressed: int = Field(default=0, description="Exceedances in the quiet period after closing")
     detector: dict[str, Any] = Field(description="Detector and parameters that judged")

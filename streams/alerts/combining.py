@@ -41,6 +41,12 @@ class Found(NamedTuple):
     """Count of the period that was announced last, as it is now."""
     recent_high: float | None = None
     """Highest count of the two weeks before the latest exceedance."""
+    quiet_observed: float | None = None
+    """Mean count of the `quiet` periods."""
+    quiet_expected: float | None = None
+    """Mean of what is expected in them."""
+    begun_expected: float | None = None
+    """Mean of what was expected when the alert began, on the days of the week of the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from schemas.alerts import Ended, Figures, Opened, Resumed, Revised, Updated, Worsened
 from schemas.counts import last_day
 from streams.alerts.combining import combine
+from streams.alerts.levels import new_level
 from streams.alerts.lifecycle import figure_fields
 from streams.alerts.worsening import has_worsened, much_higher
 
@@ -181,7 +182,13 @@ def follow_up(judgement: Judgement, alert: Alert, members: Sequence[Member]) -> 
     since = None if begins else alert.quiet_since
     if combined.quiet_since not in {None, since}:
         assert combined.quiet_since is not None  # noqa: S101 - looked at above
-        changes.append(Ended(quiet_since=combined.quiet_since, as_of=judgement.as_of))
+        changes.append(
+            Ended(
+                quiet_since=combined.quiet_since,
+                new_level=new_level(combined.leading),
+                as_of=judgement.as_of,
+            )
+        )
     return changes
 
 

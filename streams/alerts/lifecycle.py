@@ -258,7 +258,7 @@ def _effects(alert: Alert, event: AlertEvent) -> dict[str, Any]:
         case Escalated():
             effects = {"escalated_at": event.at}
         case Resumed() as resumed:
-            effects = _numbers(alert, resumed) | {"quiet_since": None}
+            effects = _numbers(alert, resumed) | {"quiet_since": None, "new_level": None}
             effects |= _announced(alert, resumed) | {"resumed_at": event.at}
         case Worsened() as worse:
             earlier = alert.announced.worsened if alert.announced else ()
@@ -277,8 +277,8 @@ def _effects(alert: Alert, event: AlertEvent) -> dict[str, Any]:
         case Merged() as end:
             effects = {"merged_into": end.into, "closed_at": event.at, "judged_to": end.judged_to}
         case Reopened():
-            undone = ("outcome", "merged_into", "closed_at", "judged_to", "quiet_since")
-            effects = dict.fromkeys(undone)
+            undone = ("outcome", "merged_into", "closed_at", "judged_to")
+            effects = dict.fromkeys((*undone, "quiet_since", "new_level"))
         case other:
             effects = _system_effects(alert, other)
     return effects
@@ -294,10 +294,11 @@ def _system_effects(alert: Alert, change: Change) -> dict[str, Any]:
                 "exceedances": 0,
                 "revised": change.now,
                 "quiet_since": None,
+                "new_level": None,
                 "as_of": max(alert.as_of, change.as_of),
             }
         case Ended():
-            effects = {"quiet_since": change.quiet_since}
+            effects = {"quiet_since": change.quiet_since, "new_level": change.new_level}
         case Suppressed():
             effects = {"suppressed": alert.suppressed + 1}
         case Absorbed():
@@ -311,7 +312,8 @@ def _updated(alert: Alert, change: Updated | Worsened) -> dict[str, Any]:
     # Only an exceedance after the quiet began ends it.
     since = alert.quiet_since
     still = since if since and change.figures.period < since else None
-    return _numbers(alert, change) | {"quiet_since": still}
+    level = alert.new_level if still else None
+    return _numbers(alert, change) | {"quiet_since": still, "new_level": level}
 
 
 def _announced(

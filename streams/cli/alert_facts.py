@@ -53,6 +53,10 @@ def numbers(alert: Alert, configuration: Configuration) -> list[tuple[str, str]]
         facts.append(("not announced", f"older than {limit} days when it was found"))
     if alert.quiet_since:
         facts.append(("ended", f"no exceedance since {label(alert.quiet_since)}; may be closed"))
+    if alert.new_level:
+        from streams.notify.words import level_words  # noqa: PLC0415 - quick --help
+
+        facts.append(("new level", level_words(alert.new_level).en))
     return facts
 
 

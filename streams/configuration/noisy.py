@@ -80,7 +80,7 @@ def _of_rule(name: str, rule: Rule, detector: Detector) -> str | None:
 def _remedy(detector: Detector) -> str:
     parts = []
     if getattr(detector, "baseline", None) is not None and detector.type in {"ears", "ears_nb"}:
-        parts.append("lengthen baseline (ears on rolling7: 84)")
+        parts.append("lengthen baseline (ears on rolling7: 112)")
     if hasattr(detector, "alpha"):
         parts.append("lower alpha")
     return " or ".join([*parts, "take auto on weeks"])

@@ -58,6 +58,7 @@ _SUMS: Final[tuple[Mapping[str, object], ...]] = (
     {"type": "ears", "method": "C2", "baseline": 56, "lag": 7},
     {"type": "ears", "method": "C2", "baseline": 84, "lag": 7},
     {"type": "ears", "method": "C2", "baseline": 84, "lag": 7, "outliers": 4},
+    {"type": "ears", "method": "C2", "baseline": 112, "lag": 7, "outliers": 4},
 )
 _TITLES: Final[Mapping[Grain, str]] = {
     "day": "Days",

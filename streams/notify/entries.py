@@ -10,7 +10,14 @@ from streams.alerts.small_cells import alert_to_tell, event_to_tell
 from streams.defang import defanged_alert, defanged_event
 from streams.notify.message import Entry
 from streams.notify.tokens import LIFETIME, make_token
-from streams.notify.words import SEVERITY_WORDS, STATUS_WORDS, Fact, event_words, words_since
+from streams.notify.words import (
+    SEVERITY_WORDS,
+    STATUS_WORDS,
+    Fact,
+    event_words,
+    level_words,
+    words_since,
+)
 from streams.phrases import Sentences, amount, at_least, percent, plain
 from streams.wording import alert_sentences, period_label, period_name
 
@@ -118,6 +125,9 @@ def _figures(
 def _facts(alert: Alert, configuration: Configuration) -> list[tuple[Title, Sentences]]:
     """Return the numbers of a message with their labels."""
     numbers = _corrected(alert) if alert.exceedances == 0 else _exceeding(alert)
+    if alert.new_level is not None:
+        words = level_words(alert.new_level)
+        numbers.append((Fact.NEW_LEVEL, Sentences(words.en, words.zh)))
     as_of = alert.as_of.astimezone(configuration.surveillance.zone)
     numbers += [
         (Fact.DETECTOR, str(alert.detector.get("type", "-"))),

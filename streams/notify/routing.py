@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from schemas.alerts import SYSTEM, Absorbed
+from schemas.alerts import SYSTEM, Absorbed, Ended
 from streams.alerts.recency import event_is_news
 from streams.notify.schedule import end_of_window, in_window, next_multiple, next_of, on_call
 
@@ -91,8 +91,13 @@ def _kinds(event: AlertEvent) -> set[str]:
 
     Whoever asks for new alerts of a severity asks for those as well that merging has raised to it:
     the alert that brought it is not told, since it was merged as soon as it opened.
+
+    An end with counts as high as before goes to routes of `revised` too: else alarms would stop
+    without a word, and silence would pass for the end of the outbreak.
     """
     raised = isinstance(event.change, Absorbed) and event.change.raised_from is not None
+    if isinstance(event.change, Ended) and event.change.new_level is not None:
+        return {event.change.kind, "revised"}
     begins = raised or event.change.kind in {"resumed", "worsened"}
     return {event.change.kind, "opened"} if begins else {event.change.kind}
 

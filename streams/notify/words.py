@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING, Final
 
 from schemas.alerts import Absorbed, Ended, Revised, Worsened
 from schemas.config import Title
+from streams.phrases import amount, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from schemas.alerts import Alert, AlertStatus, Change, Severity
+    from schemas.alerts import Alert, AlertStatus, Change, NewLevel, Severity
+    from schemas.counts import Grain
 
-__all__ = ["KIND_WORDS", "SEVERITY_WORDS", "STATUS_WORDS", "Fact", "event_words", "words_since"]
+__all__ = [
+    "KIND_WORDS",
+    "SEVERITY_WORDS",
+    "STATUS_WORDS",
+    "Fact",
+    "event_words",
+    "level_words",
+    "words_since",
+]
 
 SEVERITY_WORDS: Final[Mapping[Severity, Title]] = {
     "critical": Title(en="critical", zh="严重"),
@@ -66,6 +76,15 @@ _OVERTAKEN: Final[Mapping[str, Title]] = {
         en="exceedances had ended, but there are new ones", zh="超阈值曾结束，现又超阈值"
     ),
 }
+_PERIODS: Final[Mapping[Grain, Title]] = {
+    "day": Title(en="a day", zh="每日"),
+    "week": Title(en="a week", zh="每周"),
+    "rolling7": Title(en="in 7 days", zh="每7天"),
+}
+#: Larger multiples of next to nothing say nothing.
+_MOST_TIMES: Final = 100
+#: What is expected has followed the counts if it has risen by as much.
+_TAKEN_IN: Final = 1.5
 #: These say that there is something to look at.
 _ANNOUNCING: Final = frozenset({"opened", "resumed", "updated", "escalated", "absorbed"})
 
@@ -84,6 +103,8 @@ def event_words(change: Change, alert: Alert) -> Title:
             return _OVERTAKEN[change.kind]
         case Ended() if alert.exceedances and alert.quiet_since is None:
             return _OVERTAKEN[change.kind]
+        case Ended(new_level=level) if level is not None:
+            return _ended_high(level)
         case Absorbed(raised_from=str(before)):
             was, now = SEVERITY_WORDS[before], SEVERITY_WORDS[change.severity]
             return Title(
@@ -94,6 +115,67 @@ def event_words(change: Change, alert: Alert) -> Title:
             numbers = f"{before.observed:,.0f} → {change.figures.observed:,.0f}"
             return Title(en=f"{words.en} ({numbers})", zh=f"{words.zh}（{numbers}）")
     return words
+
+
+def _ended_since(alert: Alert) -> Title:
+    if alert.new_level is None:
+        return Title(en="but exceedances have ended by now", zh="但超阈值现已结束")
+    high = _high(alert.new_level)
+    return Title(
+        en=f"but exceedances have ended by now although counts had not fallen ({high.en})",
+        zh=f"但超阈值现已结束，当时数量并未回落（{high.zh}）",
+    )
+
+
+def _ended_high(level: NewLevel) -> Title:
+    per, high = _PERIODS[level.grain], _high(level)
+    before, now = level.before, level.now
+    return Title(
+        en=f"exceedances have ended, but counts have not fallen ({high.en}; "
+        f"before: {amount(before)}, now: {amount(now)} {per.en})",
+        zh=f"超阈值已结束，但数量并未回落（{high.zh}；"
+        f"{per.zh}原预期{plain(before)}，现为{plain(now)}）",
+    )
+
+
+def level_words(level: NewLevel) -> Title:
+    """Tell how counts stand where exceedances ended although they are still high."""
+    per, high = _PERIODS[level.grain], _high(level)
+    before, now, since = level.before, level.now, level.since.isoformat()
+    words = Title(
+        en=f"Counts had not fallen by then: {high.en} (expected before: {amount(before)}, "
+        f"counted by then: {amount(now)} {per.en}; since {since}).",
+        zh=f"此时数量并未回落：{high.zh}（{per.zh}原预期{plain(before)}，此时实际{plain(now)}；"
+        f"自{since}起）。",
+    )
+    if level.expected is None:
+        return words
+    taken_in = level.expected >= _TAKEN_IN * before
+    return Title(
+        en=f"{words.en} "
+        + (
+            "The baseline has taken this level as usual"
+            if taken_in
+            else "They were below the threshold"
+        )
+        + f" (expected by then: {amount(level.expected)}).",
+        zh=words.zh
+        + ("基线已把该水平视为常态" if taken_in else "但低于预警阈值")
+        + f"（此时预期{plain(level.expected)}）。",
+    )
+
+
+def _high(level: NewLevel) -> Title:
+    if level.now >= _MOST_TIMES * level.before:
+        return Title(
+            en="still far above what was expected when the alert began",
+            zh="仍远高于预警开始时的预期数",
+        )
+    times = amount(level.now / level.before)
+    return Title(
+        en=f"still {times} times what was expected when the alert began",
+        zh=f"仍为预警开始时预期数的{times}倍",
+    )
 
 
 def words_since(change: Change, alert: Alert) -> Title | None:
@@ -117,7 +199,7 @@ def words_since(change: Change, alert: Alert) -> Title | None:
     if alert.exceedances == 0:
         return Title(en="but gone after corrections by now", zh="但数据更正后已不再超阈值")
     if alert.quiet_since is not None:
-        return Title(en="but exceedances have ended by now", zh="但超阈值现已结束")
+        return _ended_since(alert)
     return None
 
 
@@ -135,4 +217,5 @@ class Fact:
     COMPLETENESS: Final = Title(en="Reporting completeness", zh="报告完整率")
     DETECTOR: Final = Title(en="Detector", zh="检测方法")
     STATUS: Final = Title(en="Status", zh="状态")
+    NEW_LEVEL: Final = Title(en="New level", zh="新水平")
     AS_OF: Final = Title(en="Data as of", zh="数据截至")

@@ -210,12 +210,13 @@ async def find(connection: AsyncConnection, looks: Sequence[Look]) -> list[Found
             exceedances,
             first,
             peak,
-            _figures(numbers[:7]) if exceedances else None,
+            _figures(numbers[3:10]) if exceedances else None,
             quiet,
             quiet_since,
-            _figures(numbers[7:]) if numbers[8] is not None else None,
+            _figures(numbers[10:]) if numbers[11] is not None else None,
             announced,
             recent,
+            *numbers[:3],
         )
         for (
             exceedances,
@@ -319,7 +320,7 @@ WHERE c.merged_into IS NULL ORDER BY c.alert_id
 # An alert that was reopened leaves the periods of later ones to them.
 _FIND = """
 SELECT x.exceedances, x.first_period, x.peak, q.quiet, q.quiet_since,
-       s.observed, r.observed,
+       s.observed, r.observed, q.observed, q.expected, q.begun,
        x.last_period, l.observed, l.expected, l.upper, l.score, l.p_value,
        l.reason = 'incomplete',
        n.period, n.observed, n.expected, n.upper, n.score, n.p_value,
@@ -355,14 +356,21 @@ CROSS JOIN LATERAL (
       AND v.period < x.last_period AND v.period >= x.last_period - %s::interval
 ) r
 CROSS JOIN LATERAL (
-    SELECT count(*)::int AS quiet, min(y.period) AS quiet_since FROM (
-        SELECT v.period FROM verdicts v
+    SELECT count(*)::int AS quiet, min(y.period) AS quiet_since, avg(y.observed) AS observed,
+           avg(y.expected) AS expected, avg(coalesce(b.expected, f.expected)) AS begun
+    FROM (
+        SELECT v.period, v.observed, v.expected FROM verdicts v
         WHERE v.rule = k.rule AND v.region = k.region AND v.period > x.last_period
           AND v.period <= k.complete_to
           AND v.observed IS NOT NULL
           AND v.reason NOT IN ('insufficient_history', 'missing_observation')
         ORDER BY v.period LIMIT k.ended_after
     ) y
+    -- The same day of the week in the seven days up to the first exceedance.
+    LEFT JOIN verdicts b ON b.rule = k.rule AND b.region = k.region
+        AND b.period = x.first_period - mod(mod(x.first_period - y.period, 7) + 7, 7)
+    LEFT JOIN verdicts f ON f.rule = k.rule AND f.region = k.region
+        AND f.period = x.first_period
 ) q
 ORDER BY k.place
 """

@@ -267,6 +267,34 @@ def test_ages_are_those_of_the_week_in_steps(plain: Filled) -> None:
     assert again == told
 
 
+def test_ages_of_the_country_are_rounded_once_and_to_both_sides(plain: Filled) -> None:
+    """Exact tens stay, others go up or down; the same is told on every way."""
+    asked = (
+        "SELECT week, age, value FROM screen_age_weeks('ili', 'TW', %s, %s) AS a(week, age, value)"
+    )
+    told = {(week, age): value for week, age, value in rows(plain.database, asked, *YEAR)}
+    stored: dict[tuple[date, str], float] = {
+        (week, age): value
+        for week, age, value in rows(
+            plain.database,
+            "SELECT week, stratum, sum(value)::float8 FROM level_counts_by_week "
+            "WHERE signal = 'ili' AND region = 'TW' GROUP BY 1, 2",
+        )
+    }
+    assert len(told) > 100
+    differences = [value - stored[key] for key, value in told.items()]
+    assert all(abs(difference) < 10 for difference in differences)
+    assert all(value % 10 == 0 for value in told.values())
+    assert all(told[key] == stored[key] for key in told if stored[key] % 10 == 0)
+    assert min(differences) < 0 < max(differences)
+    # Six standard errors: a told value is within ten of the exact one, and right on average.
+    assert abs(sum(differences)) < 6 * 5 * len(differences) ** 0.5
+    latest = {age: value for (week, age), value in told.items() if week == date(2009, 9, 7)}
+    for end in (YEAR[1], datetime(2009, 9, 18, tzinfo=UTC)):
+        screen = rows(plain.database, "SELECT age, observed FROM screen_ages('ili', 'TW', %s)", end)
+        assert {age: value for age, value in screen if value is not None} == latest
+
+
 def test_ages_of_a_region_without_regions_below_are_in_steps(plain: Filled) -> None:
     told: dict[str, float | None] = dict(
         rows(plain.database, "SELECT age, observed FROM screen_ages('ili', 'TW-PEN', %s)", YEAR[1])

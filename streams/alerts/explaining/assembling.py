@@ -59,6 +59,8 @@ class Readings:
     #: By the regions that are counted, below the alert's or itself.
     leaves: Counts = field(default_factory=_by_slot)
     imported: dict[int, frozenset[date]] = field(default_factory=dict)
+    #: The slots of growth that hold days of an outage, or from before the region reported.
+    with_missing_days: frozenset[int] = frozenset()
     facilities: Counts = field(default_factory=_by_slot)
     #: Of each facility.
     regions_of: dict[str, str] = field(default_factory=dict)
@@ -77,6 +79,10 @@ class Readings:
         if not self.is_covered(number):
             return None
         return sum(self.strata.get(number, {}).values())
+
+    def whole_week(self, number: int) -> float | None:
+        """Return the count of one of the weeks of growth, None where days are missing."""
+        return None if number in self.with_missing_days else self.total(number)
 
 
 def facility_slots(readings: Readings) -> list[int]:
@@ -100,8 +106,8 @@ def assemble(
 ) -> Explanation:
     """Compute an explanation from what was read."""
     slots = [number for number in BASELINE if readings.is_covered(number)]
-    latest, before = readings.total(LATEST_WEEK), readings.total(WEEK_BEFORE)
-    # A week of which days are missing says nothing about growth.
+    latest, before = readings.whole_week(LATEST_WEEK), readings.whole_week(WEEK_BEFORE)
+    # A week of which days are missing says nothing about growth, whichever of the two it is.
     rate = Growth(None, None) if alert.incomplete else growth(latest, before)
     below = _below(alert.region, readings.leaves, regions)
     reports = readings.reports

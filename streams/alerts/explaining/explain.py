@@ -11,6 +11,7 @@ from streams.alerts.explaining.assembling import (
     facility_slots,
     leading_regions,
 )
+from streams.alerts.explaining.growth_gaps import read_growth_gaps
 from streams.alerts.explaining.neighbours import around
 from streams.alerts.explaining.quality import read_quality
 from streams.alerts.explaining.reading import (
@@ -71,6 +72,7 @@ async def explain(
     for reading, one in zip(readings, quality, strict=True):
         reading.quality = one
     await read_counts(connection, [(alert.signal, alert.region) for alert in alerts], readings)
+    await read_growth_gaps(connection, alerts, readings, configuration.surveillance.epi_week)
     facilities = [
         _facility_question(number, alert, reading, configuration)
         for number, (alert, reading) in enumerate(zip(alerts, readings, strict=True))

@@ -34,9 +34,14 @@ _NEXT: Final = {
 def proposed(alert: Alert) -> str | None:
     """Return the step that usually follows; None: nothing has to be done.
 
-    Where exceedances have ended, closing is; where the risk was found low, watching.
+    Where exceedances have ended and counts have fallen, closing is; where the risk was found low,
+    watching.
     """
-    if alert.quiet_since is not None and "close" in possible(alert.status):
+    if (
+        alert.quiet_since is not None
+        and alert.new_level is None
+        and "close" in possible(alert.status)
+    ):
         return "close"
     if alert.status == "assessing" and alert.risk == "low":
         return "monitor"

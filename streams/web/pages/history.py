@@ -99,7 +99,7 @@ def _detail(change: Change, alert: Alert, reader: Reader) -> str:
                 after=after,
             )
         case Ended():
-            return t("alert.ended", when=reader.period(change.quiet_since, alert.grain))
+            return reader.ended(change.quiet_since, change.new_level, alert.grain)
         case Escalated():
             return t("history.after", n=change.after_minutes)
         case Absorbed():

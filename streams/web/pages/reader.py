@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import floor
 from typing import TYPE_CHECKING
 
-from streams.notify.words import KIND_WORDS, SEVERITY_WORDS
+from streams.notify.words import KIND_WORDS, SEVERITY_WORDS, level_words
 from streams.phrases import Sentences, amount, percent, place
 from streams.web.language import language
 from streams.web.state import web_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-    from schemas.alerts import Alert, Severity
+    from schemas.alerts import Alert, NewLevel, Severity
     from schemas.config import Title
     from schemas.counts import Grain
     from schemas.notify import Language
@@ -87,6 +87,13 @@ class Reader:
     def period(self, period: date, grain: Grain) -> str:
         """Name a period."""
         return self.of(period_name(period, grain, self.configuration))
+
+    def ended(self, since: date, level: NewLevel | None, grain: Grain) -> str:
+        """Tell that exceedances have ended, and whether counts are as high as before."""
+        when = self.period(since, grain)
+        if level is None:
+            return self.t("alert.ended", when=when)
+        return self.t("alert.new_level", when=when, level=self.of(level_words(level)))
 
     def number(self, value: float | None, *, incomplete: bool = False) -> str:
         """Write a number, with a sign before it where it is a lower bound."""

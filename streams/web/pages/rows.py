@@ -41,6 +41,8 @@ class Headline(NamedTuple):
     unread: bool
     escalated: bool
     quiet: bool
+    new_level: bool
+    """Exceedances have ended, but counts have not fallen."""
     quiet_text: str
     taken_back: bool
     too_old: str
@@ -70,7 +72,6 @@ class Row(NamedTuple):
 def headline(alert: Alert, reader: Reader) -> Headline:
     """Tell who, where, what and how it stands."""
     is_open = alert.status in OPEN_STATUSES
-    quiet = reader.period(alert.quiet_since, alert.grain) if alert.quiet_since else ""
     limit = too_old_to_announce(alert, reader.configuration.surveillance)
     return Headline(
         id=alert.alert_id,
@@ -89,7 +90,10 @@ def headline(alert: Alert, reader: Reader) -> Headline:
         unread=is_open and alert.acknowledged_at is None,
         escalated=is_open and alert.escalated_at is not None and alert.acknowledged_at is None,
         quiet=is_open and alert.quiet_since is not None,
-        quiet_text=reader.t("alert.ended", when=quiet) if quiet else "",
+        new_level=is_open and alert.new_level is not None,
+        quiet_text=reader.ended(alert.quiet_since, alert.new_level, alert.grain)
+        if alert.quiet_since
+        else "",
         taken_back=alert.exceedances == 0,
         too_old=reader.t("alert.too_old", n=limit) if limit is not None else "",
         risk=alert.risk or "",

@@ -57,6 +57,7 @@ READING: Final[dict[str, tuple[str, str]]] = {
         "发现时已早于该期限，仅在汇总消息中列出",
     ),
     "alert.ended_short": ("Ended", "已回落"),
+    "alert.new_level_short": ("Ended at a high level", "超阈值结束，水平仍高"),
     "alert.corrected_short": ("Corrected", "已更正"),
     "alert.assigned_to": ("With {name}", "负责人：{name}"),
     "alert.assigned_nobody": ("Unassigned", "未指派"),
@@ -92,6 +93,13 @@ READING: Final[dict[str, tuple[str, str]]] = {
     "alert.ended": (
         "No exceedance since {when}: it may be closed.",
         "{when}起未再超过阈值，可以关闭。",
+    ),
+    "alert.new_level": (
+        (
+            "No exceedance since {when}. {level} Before you close the alert, find out whether "
+            "reporting or the population changed, or the outbreak goes on."
+        ),
+        "{when}起未再超过阈值。{level}关闭前请核实：是报告方式或人群发生变化，还是疫情仍在持续。",
     ),
     "alert.curve": ("Observed and expected", "观察值与预期值"),
     "alert.curve_note": (

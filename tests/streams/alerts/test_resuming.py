@@ -21,7 +21,9 @@ from schemas.alerts import (
     Monitored,
     Reopened,
     Resumed,
+    Updated,
     Verified,
+    Worsened,
 )
 from streams.alerts.lifecycle import IllegalTransitionError, fold
 from streams.alerts.watching import escalate_unread
@@ -91,6 +93,14 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
 @pytest.fixture(scope="module")
 def day_rule(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
     return only_day(tmp_path_factory.mktemp("day"))
+
+
+@pytest.fixture(scope="module")
+def worsening_rules(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
+    """The same, with what worsens as it is by default."""
+    path = tmp_path_factory.mktemp("worsening") / "fenghuo.yaml"
+    path.write_text(RULES.replace(", worsening: null", ""), encoding="utf-8")
+    return load_configuration(path)
 
 
 def only_day(folder: Path) -> Configuration:
@@ -381,12 +391,14 @@ class Watched:
     def __init__(self, database: str, configuration: Configuration) -> None:
         self.database = database
         self.configuration = configuration
+        self.worsened = 0
 
     def open_state(self) -> dict[int, bool]:
         return {a.alert_id: a.over for a in alerts(self.database) if a.closed_at is None}
 
     def judge(self, counts: Mapping[int, float]) -> None:
         before = self.open_state()
+        versions = {a.alert_id: a.version for a in alerts(self.database)}
         seen = len(heard(self.database, self.configuration))
         count(self.database, self.configuration, counts)
         told = heard(self.database, self.configuration)[seen:]
@@ -402,8 +414,69 @@ class Watched:
                 assert len(news) == 1, (alert, told)
             elif alert.alert_id in before:
                 assert news == [], (alert, told)
+            self.what_worsens_is_told(alert.alert_id, versions.get(alert.alert_id, 0))
+            worse = [k for k in by_alert.get(alert.alert_id, []) if k == "worsened"]
+            events = history(self.database, alert.alert_id)[versions.get(alert.alert_id, 0) :]
+            assert len(worse) == sum(event.change.kind == "worsened" for event in events)
         self.nothing_absorbed()
         assert differing(self.database, self.configuration) == []
+
+    def what_worsens_is_told(self, alert_id: int, version: int) -> None:
+        """Numbers that are much higher than what was announced are told; others are not."""
+        events = history(self.database, alert_id)
+        for event in events[max(version, 1) :]:
+            if not isinstance(event.change, Updated | Worsened):
+                continue
+            then = fold(events[: event.seq - 1])
+            now = fold(events[: event.seq])
+            assert (event.change.kind == "worsened") == self.much_higher(then, now), event
+            self.worsened += event.change.kind == "worsened"
+
+    def much_higher(self, then: Alert, now: Alert) -> bool:
+        told = then.announced
+        assert told is not None
+        days = {"day": 1, "rolling7": 7, "week": 7}
+        announced = [told.observed / days[told.grain]]
+        if told.rule in self.family(then.alert_id):
+            announced += [
+                value / days[told.grain] for value in self.counts_of(told.rule, told.period, 0)
+            ]
+        if (now.last_period - told.period).days > 14:
+            recent = self.counts_of(now.numbers_rule, now.last_period - timedelta(days=1), 13)
+            announced += [max(recent) / days[now.grain]] if recent else []
+        known = min(announced) * days[now.grain]
+        more = now.observed - known
+        return (
+            now.observed >= 2 * known
+            and more >= 10
+            and more >= 2 * (now.observed + known) ** 0.5
+            and len(told.worsened) < 6
+        )
+
+    def family(self, alert_id: int) -> set[str]:
+        """The rules of an alert and of all that were merged into it."""
+        known = {alert.alert_id: alert for alert in alerts(self.database)}
+        found = set()
+        for alert in known.values():
+            at = alert
+            while at.alert_id != alert_id and at.status == "merged" and at.merged_into:
+                at = known[at.merged_into]
+            if at.alert_id == alert_id:
+                found.add(alert.rule)
+        return found
+
+    def counts_of(self, rule: str, last: date, back: int) -> list[float]:
+        return [
+            value
+            for (value,) in rows(
+                self.database,
+                "SELECT observed FROM verdicts WHERE rule = %s AND period BETWEEN %s AND %s "
+                "AND observed IS NOT NULL",
+                rule,
+                last - timedelta(days=back),
+                last,
+            )
+        ]
 
     def nothing_absorbed(self) -> None:
         """The latest period in exceedance is an open alert's that goes on, or is noted as quiet."""
@@ -436,10 +509,10 @@ class Watched:
 )
 @given(steps=STEPS)
 def test_no_exceedance_begins_unheard(
-    database_url: str, rules: Configuration, steps: list[tuple[Any, ...]]
+    database_url: str, worsening_rules: Configuration, steps: list[tuple[Any, ...]]
 ) -> None:
     empty(database_url)
-    watched = Watched(database_url, rules)
+    watched = Watched(database_url, worsening_rules)
     today = 35
     watched.judge(steady(0, today))
     for kind, one, other in steps:
@@ -450,6 +523,20 @@ def test_no_exceedance_begins_unheard(
             watched.judge({max(today - other, 0): one})
         else:
             act(database_url, one, other)
-            count(database_url, rules, {})
+            count(database_url, worsening_rules, {})
     with psycopg.connect(database_url) as connection:
         assert rebuild(connection, check_only=True)[1] == []
+
+
+def test_the_model_of_what_worsens_is_not_idle(
+    database_url: str, worsening_rules: Configuration
+) -> None:
+    watched = Watched(database_url, worsening_rules)
+    watched.judge(steady(0, 35))
+    watched.judge({35: 40.0})
+    watched.judge({36: 400.0})
+    watched.judge({36: 420.0})
+    watched.judge({37: 40.0})
+    assert watched.worsened == 1
+    told = [kind for kind, _ in heard(database_url, worsening_rules)]
+    assert told.count("worsened") == 1

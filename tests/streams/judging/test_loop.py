@@ -196,6 +196,23 @@ def test_late_data_judge_the_periods_again_whose_baseline_holds_them(
     assert changed == [day(28), day(29)]  # and not beyond the last day of data
 
 
+def test_late_data_judge_nothing_that_does_not_see_them(
+    database_url: str, county: Configuration
+) -> None:
+    """Both sides of the bound: verdicts of days look back over 280 days, and no further."""
+    live(database_url, TAIPEI, steady(300))
+    judge(database_url, county)
+    before = verdicts(database_url)
+    live(database_url, TAIPEI, {day(10): 7})
+    judge(database_url, county)
+    after = verdicts(database_url)
+    assert [p for p in after if after[p] != before[p]] == [day(i) for i in range(10, 291)]
+    # What is judged again for the sake of the pattern alone stays as it was, but for its time.
+    assert {p: v[:3] for p, v in after.items() if p > day(17)} == {
+        p: v[:3] for p, v in before.items() if p > day(17)
+    }
+
+
 def test_late_data_judge_no_week_whose_baseline_does_not_hold_them(
     database_url: str, rules: Configuration
 ) -> None:
@@ -349,6 +366,26 @@ def test_a_closed_alert_is_not_opened_again_for_what_it_covered(
     _, second = alerts(database_url)
     assert second.status == "new"
     assert (second.first_period, second.last_period, second.exceedances) == (day(30), day(30), 1)
+
+
+@pytest.mark.parametrize(("count", "opens"), [(159, False), (160, True)])
+def test_what_is_twice_as_high_as_what_was_closed_opens_an_alert(
+    database_url: str, county: Configuration, count: int, *, opens: bool
+) -> None:
+    live(database_url, TAIPEI, steady(20) | {day(20): 40, day(22): 80})
+    judge(database_url, county)
+    (first,) = alerts(database_url)
+    decide(database_url, first.alert_id, *CLOSE)
+    live(database_url, TAIPEI, {day(23): count})
+    judge(database_url, county)
+    assert verdicts(database_url)[day(23)][1] is True
+    noted = [e.figures.period for e in suppressed(database_url, first.alert_id)]
+    if opens:
+        _, second = alerts(database_url)
+        assert (second.status, second.first_period, noted) == ("new", day(23), [])
+    else:
+        (still,) = alerts(database_url)
+        assert (still.status, noted) == ("closed", [day(23)])
 
 
 def test_upper_levels_see_the_sum(database_url: str, rules: Configuration) -> None:

@@ -62,6 +62,7 @@ MIGRATIONS = [
     "0063_incomplete",
     "0064_counted_letters",
     "0065_bounds_on_screens",
+    "0066_new_level",
 ]
 
 

@@ -4,11 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import pytest
 
 from schemas.alerts import Alert, Contribution
 from streams.alerts.explaining import explain
 from tests.support.counted import imported, live
-from tests.support.events import NEW_TAIPEI, TAIPEI
+from tests.support.events import KAOHSIUNG, NEW_TAIPEI, TAIPEI
 from tests.support.store import rows
 
 if TYPE_CHECKING:
@@ -136,3 +137,47 @@ async def test_a_signal_that_is_not_configured_any_more(
     assert found.baseline_periods == 8
     assert found.completeness is None
     assert rows(database_url, "SELECT FROM facility_days") == []
+
+
+def days_back(*spans: tuple[int, int], count: float = 20) -> dict[date, float]:
+    """Counts of spans of days, by how far back they begin and end."""
+    return {
+        DAY - timedelta(days=back): count
+        for first, last in spans
+        for back in range(last, first + 1)
+    }
+
+
+@pytest.mark.parametrize("grain", ["day", "week"])
+@pytest.mark.parametrize(
+    ("spans", "whole"),
+    [
+        ([(80, 0)], True),
+        ([(80, 13), (7, 0)], False),
+        ([(10, 0)], False),
+        ([(80, 7), (1, 0)], False),
+        ([(80, 22), (16, 0)], True),
+    ],
+    ids=["whole", "outage the week before", "began the week before", "outage of late", "outage"],
+)
+async def test_growth_is_told_of_two_whole_weeks(
+    database_url: str, configuration: Configuration, spans: list[tuple[int, int]], *,
+    whole: bool, grain: str,
+) -> None:  # fmt: skip
+    """After days without reports the next whole week looked like growth."""
+    live(database_url, KAOHSIUNG, days_back((100, 0), count=1))
+    live(database_url, TAIPEI, days_back(*spans))
+    period = DAY if grain == "day" else DAY - timedelta(days=7)
+    found = await explained(database_url, configuration, grain=grain, last_period=period)
+    if whole:
+        assert (found.latest_week, found.week_before) == (140, 140)
+        assert found.growth_per_day == 0
+    else:
+        assert found.growth_per_day is found.doubling_days is None
+        assert None in (found.latest_week, found.week_before)
+    # Of the country only Taipei's days are missing, which are few or many: its reports go on.
+    country = await explained(
+        database_url, configuration, region="TW", grain=grain, last_period=period
+    )
+    assert country.latest_week is not None
+    assert country.week_before is not None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.alerts import AlertEvent, AlertStatus, Commented, Merged, RiskLevel
+from schemas.alerts import AlertEvent, AlertStatus, Commented, Merged, NewLevel, RiskLevel
 from schemas.risk import RISK_MATRIX
 from streams.alerts.lifecycle import apply, possible
 from streams.people.users import ROLES, Role, User
@@ -111,6 +111,13 @@ def test_only_what_is_possible_is_offered(status: AlertStatus, role: Role) -> No
 def test_nobody_acknowledges_twice() -> None:
     read = alert_in("new", acknowledged_at=AS_OF, acknowledged_by="wang")
     assert "acknowledge" not in choices(read, user("officer"), [], matrix=RISK_MATRIX)["verbs"]
+
+
+def test_closing_is_not_proposed_while_counts_are_high() -> None:
+    level = NewLevel(rule="r", grain="day", since=AS_OF.date(), before=5, now=40, expected=None)
+    fallen = alert_in("monitoring", quiet_since=AS_OF.date())
+    high = fallen.model_copy(update={"new_level": level})
+    assert (proposed(fallen), proposed(high)) == ("close", "assess")
 
 
 @pytest.mark.parametrize("status", STATUSES)

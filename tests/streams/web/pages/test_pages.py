@@ -20,7 +20,9 @@ from schemas.alerts import (
     Escalated,
     Explained,
     Explanation,
+    Monitored,
     Neighbour,
+    NewLevel,
     Revised,
     Updated,
     Verified,
@@ -349,6 +351,22 @@ def test_the_history_leaves_out_what_is_said_again_and_again(
     assert "2009-W32: 60" in whole
     for told in ("alert #99", "No exceedance since 2009-W33", "corrected from 70 to 4"):
         assert told in whole, told
+
+
+def test_an_end_at_a_high_level_is_not_told_as_a_fall(officer: Browser, database: str) -> None:
+    alert_id = open_alert(database)
+    decide(database, alert_id, Verified(), Monitored())
+    level = NewLevel(rule="only", grain="week", since=PERIOD, before=10.4, now=31.6, expected=30)
+    ended = Ended(quiet_since=PERIOD + timedelta(days=7), new_level=level, as_of=AS_OF)
+    tell(database, alert_id, ended)
+    inbox, page = officer.get("/"), officer.get(f"/alerts/{alert_id}")
+    assert "Ended at a high level" in inbox.text
+    assert page.text.count("still 3 times what was expected when the alert began") == 2
+    assert "expected before: 10, counted by then: 32 a week" in page.text
+    assert "it may be closed" not in page.text
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE users SET locale = 'zh'")
+    assert "此时数量并未回落：仍为预警开始时预期数的3倍" in officer.get(f"/alerts/{alert_id}").text
 
 
 def test_a_page_asks_how_far_its_alert_has_come(officer: Browser, database: str) -> None:
