@@ -53,6 +53,35 @@ def test_a_flood_is_a_few_lines_and_a_number() -> None:
     ]
 
 
+def test_another_reason_is_told_at_once() -> None:
+    now = 0.0
+    shown = Shown()
+    shown.addFilter(RepeatedLogs(lambda: now))
+    log = logger(shown)
+    for number in range(50):
+        now = float(number)
+        port = 9_092 + number
+        log.error("Unable connect to node: %s", ConnectionRefusedError(f"refused at port {port}"))
+        if number % 2:
+            log.error("Unable connect to node: %s", OSError("certificate has expired"))
+    assert sum("refused" in line for line in shown.lines) == 3
+    assert sum("expired" in line for line in shown.lines) == 3
+    assert shown.lines[:3] == [
+        "Unable connect to node: refused at port 9092",
+        "Unable connect to node: refused at port 9093",
+        "Unable connect to node: certificate has expired",
+    ]
+
+
+def test_reasons_without_end_are_no_flood() -> None:
+    shown = Shown()
+    shown.addFilter(RepeatedLogs(lambda: 1.0))
+    log = logger(shown)
+    for number in range(1_000):
+        log.error("Refused: %s", ValueError("".join(chr(97 + int(d)) for d in str(number))))
+    assert len(shown.lines) == 5 + 3
+
+
 def test_what_was_left_out_is_told_after_any_time() -> None:
     now = 0.0
     shown = Shown()
