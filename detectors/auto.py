@@ -133,7 +133,9 @@ class Auto(BaseModel):
     source that joins after years of zeros, too): the baseline then begins anew with it, and the
     alarms end. This needs a year of other counts, at least as many as those left out, and an excess
     that stands out from how the level of the other counts wanders (`detectors._lasting_outbreaks`);
-    a strong season is no outbreak.
+    a strong season is no outbreak. With less than a year of history a high level may be the season,
+    and is taken for it soon: three times the usual counts were in alarm for 4 to 20 days, or 4 to 6
+    weeks of weekly counts. There let `ears` with `outliers` judge as well.
 
     Use it where nothing is known about a series, and where an outbreak may last some steps. It
     assumes that outbreaks are rare in the history and that the seasons are alike; where epidemics

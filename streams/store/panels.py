@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, LiteralString, NamedTuple
+from typing import TYPE_CHECKING, Final, LiteralString, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from streams.judging.periods import EpiWeek
 
 __all__ = ["Counts", "Extent", "read_counts", "read_extent", "read_known_periods", "read_panel"]
+
+
+#: Set of all days of a week, Monday or Sunday first as the weeks begin.
+_ALL_DAYS: Final = 127
 
 
 class Extent(NamedTuple):
@@ -91,9 +95,8 @@ async def read_counts(
 
     A period without counts is 0 where the region reports, and NaN elsewhere, unless it was imported
     for that region: before the first live day of the signal, before the region's own first report,
-    and in outages (`streams.store.reports`). A week of which a day is not known is NaN; so is the
-    week in which the first report lies, save where its days before were imported. The days of such
-    a week that have arrived are a lower bound of its count.
+    and in outages (`streams.store.reports`). A week of which a day is neither reported nor imported
+    is NaN. The days of such a week that have arrived are a lower bound of its count.
 
     Parameters
     ----------
@@ -106,12 +109,16 @@ async def read_counts(
     base: Grain = "week" if grain == "week" else "day"
     periods = periods_between(read_from, last, base)
     counts = np.full((len(regions), len(periods)), np.nan)
-    live_from = _live_from(extent, base, epi_week)
-    live = _live(periods, base, extent, epi_week)
-    known = live & await _known_periods(
-        connection, signal, regions, periods, base, last_day=extent.last
+    reported = await _reported(
+        connection,
+        signal=signal,
+        regions=regions,
+        periods=periods,
+        base=base,
+        extent=extent,
+        epi_week=epi_week,
     )
-    counts[known] = 0.0
+    counts[_all(reported)] = 0.0
     column = {period: i for i, period in enumerate(periods)}
     row = {region: i for i, region in enumerate(regions)}
     cursor = await connection.execute(
@@ -123,14 +130,14 @@ async def read_counts(
             "last": last,
             "last_day": last + timedelta(days=6) if base == "week" else last,
             # Of a week that begins before, also its days before: imports may have completed it.
-            "live_since": read_from if base == "week" else max(read_from, live_from),
+            "live_since": read_from if base == "week" else max(read_from, extent.first),
         },
     )
     arrived = np.zeros(counts.shape)
-    for region, period, value, was_imported in await cursor.fetchall():
+    for region, period, value, imported in await cursor.fetchall():
         place = row[region], column[period]
         arrived[place] = value
-        if was_imported or known[place]:
+        if _all(reported[place] | imported):
             counts[place] = value
     if grain == "rolling7":
         counts, arrived = _windows(counts), _windows(arrived)
@@ -161,12 +168,17 @@ async def read_known_periods(
         First and last period, by the date that identifies it.
     """
     periods = periods_between(first, last, base)
-    live = _live(periods, base, extent, epi_week)
-    known = live & await _known_periods(
-        connection, signal, regions, periods, base, last_day=extent.last
+    reported = await _reported(
+        connection,
+        signal=signal,
+        regions=regions,
+        periods=periods,
+        base=base,
+        extent=extent,
+        epi_week=epi_week,
     )
-    if known.all():
-        return known
+    if _all(reported).all():
+        return _all(reported)
     column = {period: i for i, period in enumerate(periods)}
     row = {region: i for i, region in enumerate(regions)}
     values = {
@@ -178,50 +190,47 @@ async def read_known_periods(
         "last_day": last + timedelta(days=6) if base == "week" else last,
     }
     cursor = await connection.execute(_IMPORTED, values)
-    for region, period in await cursor.fetchall():
-        known[row[region], column[period]] = True
-    return known
+    for region, period, imported in await cursor.fetchall():
+        reported[row[region], column[period]] |= imported
+    return _all(reported)
 
 
-def _live_from(extent: Extent, base: Grain, epi_week: EpiWeek) -> date:
-    """Return the first period that live counts cover wholly."""
-    first = extent.first
-    if base == "week" and epi_week_start(first, epi_week) != first:
-        return epi_week_start(first, epi_week) + timedelta(days=7)
-    return first
+def _all(days: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Tell which periods are known on all their days."""
+    return np.equal(days, _ALL_DAYS)
 
 
-def _live(
-    periods: Sequence[date], base: Grain, extent: Extent, epi_week: EpiWeek
-) -> NDArray[np.bool_]:
-    """Return which periods live counts cover, shape [periods]."""
-    live_from = _live_from(extent, base, epi_week)
-    live_to = epi_week_start(extent.last, epi_week) if base == "week" else extent.last
-    return np.array([live_from <= period <= live_to for period in periods], dtype=np.bool_)
-
-
-async def _known_periods(
+async def _reported(
     connection: AsyncConnection,
+    *,
     signal: str,
     regions: Sequence[str],
     periods: Sequence[date],
     base: Grain,
-    *,
-    last_day: date,
-) -> NDArray[np.bool_]:
-    """Return in which periods a missing count is a zero, shape [regions, periods]."""
-    known = np.zeros((len(regions), len(periods)), dtype=np.bool_)
-    if not periods or periods[0] > last_day:
-        return known
+    extent: Extent,
+    epi_week: EpiWeek,
+) -> NDArray[np.int16]:
+    """Return the days of each period on which a missing count is a zero, as sets of bits.
+
+    Shape [regions, periods]; bit i is the day i days after the period's first, and of a period of
+    one day all bits are that day. No day of a period that has not begun is in a set; those days of
+    a running one that have not come yet are.
+    """
     width = 7 if base == "week" else 1
-    last = min(periods[-1] + timedelta(days=width - 1), last_day)
-    found = await read_known(
-        connection, signal=signal, regions=regions, first=periods[0], last=last
-    )
-    # Days that have not come yet make no period unknown.
-    whole = np.ones((len(regions), len(periods) * width), dtype=np.bool_)
-    whole[:, : found.days.shape[1]] = found.days
-    return np.asarray(whole.reshape(len(regions), len(periods), width).all(axis=2))
+    whole = np.zeros((len(regions), len(periods), width), dtype=np.bool_)
+    live_to = epi_week_start(extent.last, epi_week) if base == "week" else extent.last
+    begun = np.array([period <= live_to for period in periods], dtype=np.bool_)
+    if begun.any():
+        whole[:, begun] = True
+        flat = whole.reshape(len(regions), -1)
+        last = min(periods[-1] + timedelta(days=width - 1), extent.last)
+        found = await read_known(
+            connection, signal=signal, regions=regions, first=periods[0], last=last
+        )
+        flat[:, : found.days.shape[1]] &= found.days
+        flat[:, : max((extent.first - periods[0]).days, 0)] = False
+    bits = 1 << np.arange(width) if base == "week" else np.array([_ALL_DAYS])
+    return np.asarray(whole @ bits, dtype=np.int16)
 
 
 # The extremes of each series come from the primary key, in place of a scan of all days.
@@ -236,13 +245,16 @@ FROM series s, LATERAL (
 WHERE s.signal = %s
 """
 
-# An import of a day stands for its week as well.
+# Of a week the days that were imported, as bits; of a day, and of an imported week, all bits.
 _IMPORTED: LiteralString = """
-SELECT DISTINCT p.ancestor, CASE WHEN %(weekly)s THEN epi_week(i.period) ELSE i.period END
+SELECT p.ancestor, CASE WHEN %(weekly)s THEN epi_week(i.period) ELSE i.period END,
+       bit_or(CASE WHEN %(weekly)s AND i.grain = 'day' THEN 1 << (i.period - epi_week(i.period))
+                   ELSE 127 END)
 FROM region_ancestors p
 JOIN imported_counts i ON i.region = p.region AND i.signal = %(signal)s
     AND i.period BETWEEN %(first)s AND %(last_day)s AND (%(weekly)s OR i.grain = 'day')
 WHERE p.ancestor = ANY(%(regions)s) AND (i.grain = 'day' OR i.period <= %(last)s)
+GROUP BY 1, 2
 """
 
 # NOT IN looks in a hash. With NOT EXISTS a planner that knows nothing of the tables yet would go
@@ -268,11 +280,11 @@ WITH part AS MATERIALIZED (
 _DAYS: LiteralString = (
     _COUNTED  # noqa: S608 - constants
     + """
-SELECT ancestor, day, sum(value)::float8, bool_or(imported)
+SELECT ancestor, day, sum(value)::float8, bit_or(imported)
 FROM (
-    SELECT ancestor, day, value, false AS imported FROM live
+    SELECT ancestor, day, value, 0 AS imported FROM live
     UNION ALL
-    SELECT p.ancestor, i.day, i.value, true FROM imported i JOIN part p USING (region)
+    SELECT p.ancestor, i.day, i.value, 127 FROM imported i JOIN part p USING (region)
 ) AS counted
 GROUP BY 1, 2
 """
@@ -287,14 +299,14 @@ _WEEKS: LiteralString = (
     WHERE signal = %(signal)s AND grain = 'week' AND period BETWEEN %(first)s AND %(last)s
     GROUP BY 1, 2
 ), by_day AS (
-    SELECT ancestor, region, epi_week(day) AS week, value, false AS imported FROM live
+    SELECT ancestor, region, epi_week(day) AS week, value, 0 AS imported FROM live
     UNION ALL
-    SELECT p.ancestor, p.region, epi_week(i.day), i.value, true
+    SELECT p.ancestor, p.region, epi_week(i.day), i.value, 1 << (i.day - epi_week(i.day))
     FROM imported i JOIN part p USING (region)
 )
-SELECT ancestor, week, sum(value)::float8, bool_or(imported)
+SELECT ancestor, week, sum(value)::float8, bit_or(imported)
 FROM (
-    SELECT p.ancestor, w.week, w.value, true AS imported FROM by_week w JOIN part p USING (region)
+    SELECT p.ancestor, w.week, w.value, 127 AS imported FROM by_week w JOIN part p USING (region)
     UNION ALL
     SELECT ancestor, week, value, imported FROM by_day
     WHERE (region, week) NOT IN (SELECT w.region, w.week FROM by_week w)

@@ -138,6 +138,18 @@ def test_a_week_whose_first_days_were_imported_is_whole(database_url: str) -> No
     same(found, [[NAN, 34, 4], [NAN, NAN, NAN]])
 
 
+@pytest.mark.parametrize("days", [[0], [6], [0, 1, 2, 4, 5, 6], list(range(6))])
+def test_a_week_of_which_days_were_imported_is_known_with_the_last_of_them(
+    database_url: str, days: list[int]
+) -> None:
+    live(database_url, TAIPEI, {day(7): 5, day(20): 1})
+    imported(database_url, TAIPEI, "day", {day(offset): 10 for offset in days})
+    same(panel(database_url, TAIPEI, first=0, last=7, grain="week"), [[NAN, 5]])
+    same(panel(database_url, "TW", first=0, last=7, grain="week"), [[NAN, 5]])
+    imported(database_url, TAIPEI, "day", {day(offset): 10 for offset in {*range(7)} - {*days}})
+    same(panel(database_url, TAIPEI, first=0, last=7, grain="week"), [[70, 5]])
+
+
 def test_imported_weeks_take_the_place_of_days(database_url: str) -> None:
     live(database_url, TAIPEI, {day(0): 1, day(7): 2})
     live(database_url, KAOHSIUNG, {day(0): 4, day(7): 8})
