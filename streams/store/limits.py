@@ -51,7 +51,8 @@ _CLIENT: Final[dict[str, Any]] = {
     "tcp_user_timeout": 20_000,
 }
 
-#: How the server notices a client that is gone. Sockets other than TCP ignore the first four.
+#: Settings of each session; first how the server notices a client that is gone, which sockets other
+#: than TCP ignore.
 _SERVER: Final = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "5",
@@ -62,6 +63,8 @@ _SERVER: Final = {
     "idle_in_transaction_session_timeout": "60s",
     # Longer than what holds a lock lives: nobody waits in silence for ever.
     "lock_timeout": "60s",
+    # Compiling takes longer than these statements: seconds, where planners expect many rows.
+    "jit": "off",
 }
 
 

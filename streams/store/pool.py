@@ -24,6 +24,8 @@ _LIMITS: Final = (
     "SET statement_timeout = '30s'",
     "SET lock_timeout = '4s'",
     "SET idle_in_transaction_session_timeout = '60s'",
+    # Compiling takes longer than the statements of pages.
+    "SET jit = off",
 )
 
 

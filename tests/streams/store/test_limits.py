@@ -15,7 +15,7 @@ from psycopg import errors
 from psycopg.conninfo import make_conninfo
 
 from streams.store import limits
-from streams.store.pool import open_pool
+from streams.store.pool import limit_page, open_pool
 from tests.support.store import rows
 
 
@@ -30,6 +30,17 @@ async def test_sessions_of_a_pool_are_limited(database_url: str) -> None:
             assert await cursor.fetchone() == (value,)
         given = connection.info.get_parameters()
         assert (given["tcp_user_timeout"], given["keepalives_idle"]) == ("20000", "5")
+
+
+async def test_no_statement_of_a_pool_is_compiled(database_url: str) -> None:
+    """PostgreSQL's default is on; a screen's curve took 30 seconds of compiling on a busy server."""
+    given = make_conninfo(database_url, options="-c jit=on")
+    with psycopg.connect(given) as plain:
+        assert plain.execute("SHOW jit").fetchone() == ("on",)
+        limit_page(plain)
+        assert plain.execute("SHOW jit").fetchone() == ("off",)
+    async with open_pool(given, size=1) as pool, pool.connection() as connection:
+        assert await (await connection.execute("SHOW jit")).fetchone() == ("off",)
 
 
 async def test_what_the_connection_string_says_goes_first(database_url: str) -> None:
