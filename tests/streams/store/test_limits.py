@@ -33,7 +33,7 @@ async def test_sessions_of_a_pool_are_limited(database_url: str) -> None:
 
 
 async def test_no_statement_of_a_pool_is_compiled(database_url: str) -> None:
-    """PostgreSQL's default is on; a screen's curve took 30 seconds of compiling on a busy server."""
+    """PostgreSQL compiles by default: seconds for a statement of a page, on a busy server 30."""
     given = make_conninfo(database_url, options="-c jit=on")
     with psycopg.connect(given) as plain:
         assert plain.execute("SHOW jit").fetchone() == ("on",)
