@@ -42,6 +42,10 @@ async def readyz(request: Request) -> Response:
         return JSONResponse({"status": "other schema", "detail": str(error)}, status_code=503)
     except NotWritableError as error:
         return JSONResponse({"status": "not writable", "detail": str(error)}, status_code=503)
+    except psycopg.errors.OutOfMemory as error:
+        # Without room in its table of locks a server may refuse what comes before the write, too.
+        detail = f"The database takes no writes: {error.diag.message_primary}."
+        return JSONResponse({"status": "not writable", "detail": detail}, status_code=503)
     except (psycopg.Error, PoolTimeout):
         return JSONResponse(
             {"status": "no database", "detail": "The database cannot be reached."}, status_code=503

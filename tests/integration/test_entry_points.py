@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,8 @@ def test_up_keeps_worker_and_page_running_until_it_is_stopped(
         text=True,
         env=os.environ
         | {"FENGHUO_WEB_PORT": "0", "FENGHUO_PAGE_PORT": str(port), "COLUMNS": "200"},
+        # As a shell's foreground has it: tests that run in the background may ignore the signal.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
     )
     assert process.stderr is not None
     try:
@@ -132,7 +135,10 @@ def test_up_keeps_worker_and_page_running_until_it_is_stopped(
             )
     finally:
         process.send_signal(stop)
-        rest = process.communicate(timeout=180)[1]
+        try:
+            rest = process.communicate(timeout=180)[1]
+        finally:
+            process.kill()
     assert process.returncode == 0, rest
     assert "Stopping" in rest
     for command, log in (("worker", "worker.log"), ("web", "page.log")):

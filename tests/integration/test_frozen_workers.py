@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 #: The server ends the frozen transaction after ten seconds; the rest is for a busy machine.
-BOUND = 60.0
+BOUND = 180.0
 
 
 class Feed:
