@@ -98,7 +98,7 @@ def fit_baseline(
     if terms.block:
         job = job._replace(known=job.known * counts_to_keep(job, guard, terms))
     known = job.known
-    # Sums that share steps tell no more than those among them that share none.
+    # Sums that share steps tell less than as many counts that share none.
     job = job._replace(known=known / terms.overlap)
     at_risk = job.known.sum(axis=1)
     if job.offset is not None:
