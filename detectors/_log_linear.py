@@ -59,6 +59,17 @@ class Terms(NamedTuple):
             columns += [(back % 7 == day).astype(np.float64) - 1.0 / 7.0 for day in range(1, 7)]
         return np.stack(columns, axis=1)
 
+    def standing_still(self, back: FloatArray, since: NDArray[np.intp]) -> FloatArray:
+        """Return the design with trend and season as they were `since` steps earlier.
+
+        The shape is `[problem, step, term]`; weekdays go on.
+        """
+        earlier = (back + since[:, None]).ravel()
+        found = self.design(earlier).reshape(since.size, back.size, -1)
+        if self.weekdays:
+            found[..., -6:] = self.design(back)[:, -6:]
+        return found
+
     def precision(self) -> FloatArray:
         """Return the diagonal of Lambda, shape [term]."""
         spread = [np.inf]

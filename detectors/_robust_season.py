@@ -20,7 +20,8 @@ is above :math:`3 + 0.7\sqrt{\phi/\mu}` has weight 0 in the next fit; the second
 the skewness of small counts. In the last two fits, so have the counts of the run around it whose
 residuals are above 1, unless the run has lasted for more than half a year
 (`detectors._outbreak_runs`). Outbreaks that are so large a part of the history that they hide each
-other are taken out before, by `detectors._lasting_outbreaks`. Then the level
+other are taken out before, by `detectors._lasting_outbreaks` and, with less history, by
+`detectors._first_year`. Then the level
 of the latest steps is followed as far as levels of the past have lasted (`detectors._level_drift`),
 and dates that come every year with a count of their own get it (`detectors._recurring_days`).
 """
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from detectors._first_year import begun_in_first_year
 from detectors._lasting_outbreaks import counts_to_keep
 from detectors._level_drift import follow_level
 from detectors._log_linear import ETA, Problems, Terms, dispersion_of
@@ -70,6 +72,7 @@ def fit_baseline(
     predict: int,
     terms: Terms,
     *,
+    latest: FloatArray | None = None,
     exposure: FloatArray | None = None,
     dates: Positions | None = None,
 ) -> Baseline:
@@ -86,6 +89,9 @@ def fit_baseline(
         Steps before the judged one whose means are wanted as well, at most `guard`.
     terms
         The model.
+    latest
+        Counts of the steps between the windows and the judged one, shape `[problem, guard]`; they
+        tell whether a high level goes on.
     exposure
         Positive numbers that the means are proportional to, shape `[problem, window + guard + 1]`,
         the judged step last.
@@ -95,8 +101,15 @@ def fit_baseline(
     """
     offset = None if exposure is None else np.log(exposure)
     job = Problems.of(counts, guard, terms, offset)
+    young = None
     if terms.block:
-        job = job._replace(known=job.known * counts_to_keep(job, guard, terms))
+        kept = counts_to_keep(job, guard, terms)
+        if latest is not None:
+            risk = None if exposure is None else exposure[:, :-1]
+            young = begun_in_first_year(counts, latest, risk, kept, terms)
+            if young is not None:
+                kept[young.rows] = young.kept
+        job = job._replace(known=job.known * kept)
     known = job.known
     # Sums that share steps tell less than as many counts that share none.
     job = job._replace(known=known / terms.overlap)
@@ -113,8 +126,15 @@ def fit_baseline(
     phi = dispersion_of(job, mean, weight, free)
     followed, factor = follow_level(job.y, mean, weight, phi, guard + 1, terms.memory)
     phi = dispersion_of(job, followed, weight, free) * (1.0 + _UNCERTAIN / free)
-    ahead = terms.design(np.arange(predict, -1, -1, dtype=np.float64))
+    back = np.arange(predict, -1, -1, dtype=np.float64)
+    ahead = terms.design(back)
     eta = beta @ ahead.T + np.log(factor)[:, None]
+    spread = np.maximum((inverse @ ahead[-1]) @ ahead[-1], 0.0)
+    if young is not None:
+        rows, still = young.rows, terms.standing_still(back, young.going)
+        eta[rows] = (still @ beta[rows, :, None])[..., 0] + np.log(factor[rows])[:, None]
+        last = still[:, -1]
+        spread[rows] = np.maximum(((inverse[rows] @ last[..., None])[..., 0] * last).sum(axis=1), 0)
     # Zeros alone do not prove a rate of 0: half a case in the window is what they leave open.
     eta = np.maximum(eta, np.log(0.5 / at_risk)[:, None])
     if offset is not None:
@@ -125,7 +145,6 @@ def fit_baseline(
         means = means * special
         # A multiple of a count has a multiple of its dispersion.
         phi = phi * np.maximum(special[-1], 1.0)
-    spread = np.maximum((inverse @ ahead[-1]) @ ahead[-1], 0.0)
     return Baseline(means, phi * (1.0 + means[-1] * spread))
 
 

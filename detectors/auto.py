@@ -253,6 +253,7 @@ class Auto(BaseModel):
         # Steps before the panel would only be carried along.
         window = max(1, min(window, int(index.max()) - guard))
         flat = history(counts, index, window, lag=guard + 1)
+        between = history(counts, index, guard, lag=1)
         known = ~np.isnan(flat)
         exposure = None
         if panel.population is not None:
@@ -265,7 +266,13 @@ class Auto(BaseModel):
             risk = None if exposure is None else exposure[chosen, window - length :]
             recent = flat[chosen, window - length :]
             fitted = fit_baseline(
-                recent, guard, steps, terms, exposure=risk, dates=dates[:, :, chosen]
+                recent,
+                guard,
+                steps,
+                terms,
+                latest=between[chosen],
+                exposure=risk,
+                dates=dates[:, :, chosen],
             )
             means[:, chosen], dispersion[chosen] = fitted.means, fitted.dispersion
         shape = (counts.shape[0], index.size)
