@@ -17,7 +17,7 @@ Around a span, counts whose Anscombe residual is above 1 belong to the same run,
 that is not. A run is left out where
 
 - four weeks at least were known before it (what is high from the first count on is no rise),
-- its cases are at least 1.5 times the expected ones, and four weeks at its rate lie more than 6
+- its cases are at least 1.5 times the expected ones, and four weeks at its rate lie more than 8
   standard deviations of the other sums of four weeks above them,
 - six weeks and a half of other counts are left, and half of the history. A level that has lasted
   for longer than all else is the usual one.
@@ -59,7 +59,7 @@ _WORTH = 0.6
 #: Steps of the shortest span; each longer one is about a half longer.
 _LEAST, _LONGER = 2, 1.5
 _SHOULDER = 1.0
-_RATIO, _EVIDENCE = 1.5, 6.0
+_RATIO, _EVIDENCE = 1.5, 8.0
 #: A span may be a part of a run, the rest of which is among the other counts yet.
 _SPAN_RATIO = 1.2
 #: Largest part of the history that a span, and all runs, may be.
