@@ -10,7 +10,7 @@ the level and the dispersion :math:`\phi` of the other counts: a span stays foun
 .. math:: T = \sqrt{\frac{2}{\phi} \Bigl(Y \log \frac YE - Y + E\Bigr) \frac{\bar E}{E + \bar E}},
 
 the likelihood ratio of a level of its own (Kulldorff 1997; :math:`\bar E` are the others' counts),
-is above 6. The steps between the history and the judged one are looked at as well: they tell
+is above 6 and its excess above :math:`8\phi`. The steps between the history and the judged one are looked at as well: they tell
 soonest that a level is high.
 
 Around a span, counts whose Anscombe residual is above 1 belong to the same run, and one in between
@@ -54,6 +54,8 @@ __all__ = ["Young", "begun_in_first_year"]
 _YEARS = 2.0
 _SPANS = 3
 _FOUND = 6.0
+#: Cases, in units of phi, that a span has more than expected: few and skew counts prove little.
+_CASES = 8.0
 #: Part of it that the roughly best span must reach before it is looked at closely.
 _WORTH = 0.6
 #: Steps of the shortest span; each longer one is about a half longer.
@@ -114,7 +116,11 @@ class _Series(NamedTuple):
 
 
 def begun_in_first_year(
-    counts: FloatArray, latest: FloatArray, risk: FloatArray | None, kept: NDArray[np.bool_], terms: Terms
+    counts: FloatArray,
+    latest: FloatArray,
+    risk: FloatArray | None,
+    kept: NDArray[np.bool_],
+    terms: Terms,
 ) -> Young | None:
     """Find high levels that began in the first year; None where no history is so short.
 
@@ -191,9 +197,7 @@ def _spans(series: _Series, before: float) -> NDArray[np.bool_]:
         good = np.flatnonzero(score > _WORTH * _FOUND)
         if not good.size:
             break
-        first, last = _exact(
-            now.rows(good), mean[good], use[good], before, first[good], last[good]
-        )
+        first, last = _exact(now.rows(good), mean[good], use[good], before, first[good], last[good])
         span = (place >= first[:, None]) & (place <= last[:, None])
         left = (use[good] & ~span).sum(axis=1)
         rest = left >= (1.0 - _SHARE) * now.known[good].sum(axis=1)
@@ -300,7 +304,9 @@ def _with_evidence(series: _Series, number: NDArray[np.int8]) -> NDArray[np.bool
         ratio = cases / np.maximum(expected, _TINY)
         twice = 2.0 * (cases * np.log(np.maximum(ratio, _TINY)) - cases + expected)
         twice *= total / np.maximum(total + expected, _TINY) / (series.shared * phi)
-        found |= (number == turn) & ((ratio > _SPAN_RATIO) & (twice > _FOUND**2))[:, None]
+        many = cases - expected > _CASES * phi * series.shared
+        sure = (ratio > _SPAN_RATIO) & (twice > _FOUND**2) & many
+        found |= (number == turn) & sure[:, None]
     return found
 
 
