@@ -1,4 +1,4 @@
-r"""High levels that begin in a series' first year, which no season of the past tells from outbreaks.
+r"""High levels that begin in the first year, which no season of the past tells from outbreaks.
 
 Fewer than a year of other counts leave the season open, and open terms follow the latest counts: a
 wave would be taken for the season within days. Here the level before it is what counts are compared
@@ -10,8 +10,8 @@ the level and the dispersion :math:`\phi` of the other counts: a span stays foun
 .. math:: T = \sqrt{\frac{2}{\phi} \Bigl(Y \log \frac YE - Y + E\Bigr) \frac{\bar E}{E + \bar E}},
 
 the likelihood ratio of a level of its own (Kulldorff 1997; :math:`\bar E` are the others' counts),
-is above 6 and its excess above :math:`8\phi`. The steps between the history and the judged one are looked at as well: they tell
-soonest that a level is high.
+is above 6 and its excess above :math:`8\phi`. The steps between the history and the judged one are
+looked at as well: they tell soonest that a level is high.
 
 Around a span, counts whose Anscombe residual is above 1 belong to the same run, and one in between
 that is not. A run is left out where
@@ -68,6 +68,8 @@ _SPAN_RATIO = 1.2
 _SHARE, _HALF = 0.6, 0.5
 #: Parts of a year that are known before a run, that are left besides runs, and least counts left.
 _BEFORE, _OTHERS, _COUNTS = 1 / 13, 1 / 8, 8
+#: Days in a sum: its neighbours share days with it, and a span of sums has the cases of its days.
+_WEEK = 7.0
 _TINY = 1e-300
 
 
@@ -78,7 +80,7 @@ class Young(NamedTuple):
     rows: NDArray[np.intp]
     #: Counts that stay, shape `[row, step]`.
     kept: NDArray[np.bool_]
-    #: Steps at the end of the history that a run going on takes, shape `[row]`; else 0.
+    #: Steps from the first one of a run going on to the judged one, shape `[row]`; else 0.
     going: NDArray[np.intp]
 
 
@@ -112,7 +114,8 @@ class _Series(NamedTuple):
         # No mean is known better than to half a case.
         least = 0.5 / np.maximum(weight.sum(axis=1), 1)[:, None]
         phi = (weight * (self.y - mean) ** 2 / np.maximum(mean, least)).sum(axis=1) / free
-        return np.maximum(phi, 1.0)
+        found: FloatArray = np.maximum(phi, 1.0)
+        return found
 
 
 def begun_in_first_year(
@@ -150,19 +153,19 @@ def begun_in_first_year(
     steps = everything.shape[1]
     groups = np.ones((steps, 1))
     if terms.weekdays:
-        groups = (np.arange(steps)[:, None] % 7 == np.arange(7)).astype(np.float64)
+        groups = (np.arange(steps)[:, None] % _WEEK == np.arange(_WEEK)).astype(np.float64)
     series = _Series(
         np.where(there, everything, 0.0),
         there * (1.0 if risk is None else risk[rows]),
         groups,
-        7.0 if terms.overlap > 1 else 1.0,
+        _WEEK if terms.overlap > 1 else 1.0,
     )
     out = _spans(series, before)
     hit = np.flatnonzero(out.any(axis=1))
     if not hit.size:
         return None
     rows, series = rows[hit], series.rows(hit)
-    runs = _runs_around(series, out[hit], before, window)
+    runs = _runs_around(series, out[hit], before)
     first, _ = run_of(runs)
     latest_high = steps - 1 - runs[:, ::-1].argmax(axis=1)
     goes_on = runs.any(axis=1) & (latest_high >= window - 1)
@@ -180,8 +183,7 @@ def begun_in_first_year(
     taken = np.flatnonzero(runs.any(axis=1))
     if not taken.size:
         return None
-    going = np.where(runs[taken].any(axis=1), steps - onset[taken], 0)
-    return Young(rows[taken], ~runs[taken, :window], going)
+    return Young(rows[taken], ~runs[taken, :window], steps - onset[taken])
 
 
 def _spans(series: _Series, before: float) -> NDArray[np.bool_]:
@@ -239,7 +241,7 @@ def _best_span(
     return best, first, last
 
 
-def _exact(
+def _exact(  # noqa: PLR0917 - the parts of a series and of a span
     series: _Series,
     mean: FloatArray,
     use: NDArray[np.bool_],
@@ -310,9 +312,7 @@ def _with_evidence(series: _Series, number: NDArray[np.int8]) -> NDArray[np.bool
     return found
 
 
-def _runs_around(
-    series: _Series, out: NDArray[np.bool_], before: float, window: int
-) -> NDArray[np.bool_]:
+def _runs_around(series: _Series, out: NDArray[np.bool_], before: float) -> NDArray[np.bool_]:
     """Extend spans to runs and drop those that say too little."""
     known, runs = series.known, out
     size = max(_LEAST, round(before))

@@ -28,7 +28,8 @@ season's height: an epidemic of the season may be a strong one. What becomes of 
 - any other run, over or going on: an outbreak.
 
 Counts of outbreaks have no weight. A year of other counts and half of the history must be left,
-else nothing is left out: what is high might be the season.
+else nothing is left out here: what is high might be the season. `detectors._first_year` decides on
+what begins in the first year.
 
 References
 ----------

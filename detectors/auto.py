@@ -133,9 +133,17 @@ class Auto(BaseModel):
     source that joins after years of zeros, too): the baseline then begins anew with it, and the
     alarms end. This needs a year of other counts, at least as many as those left out, and an excess
     that stands out from how the level of the other counts wanders (`detectors._lasting_outbreaks`);
-    a strong season is no outbreak. With less than a year of history a high level may be the season,
-    and is taken for it soon: three times the usual counts were in alarm for 4 to 20 days, or 4 to 6
-    weeks of weekly counts. There let `ears` with `outliers` judge as well.
+    a strong season is no outbreak.
+
+    *The first year.* What begins with less than a year of other counts may be a wave or the season:
+    nothing of the past tells them apart. It is compared with the level before it and stays in alarm
+    until it has lasted as long as all the history before it; then it is the usual level
+    (`detectors._first_year`). So a source that joins after 20 weeks ends its alarms after 20 more,
+    and a first season that reaches more than 1.5 times the level before it may be in alarm
+    throughout. With 8 weeks of history or more the threshold stayed where it was through waves of
+    three times 10 cases a day: 94 % of the days and all full sums of seven days were in alarm.
+    Small counts that vary more than by chance can hide a wave: with 10 a week, and a variance of
+    twice the mean, a wave of three times as many was in alarm in one or two weeks of four.
 
     Use it where nothing is known about a series, and where an outbreak may last some steps. It
     assumes that outbreaks are rare in the history and that the seasons are alike; where epidemics
