@@ -10,7 +10,7 @@ the level and the dispersion :math:`\phi` of the other counts: a span stays foun
 .. math:: T = \sqrt{\frac{2}{\phi} \Bigl(Y \log \frac YE - Y + E\Bigr) \frac{\bar E}{E + \bar E}},
 
 the likelihood ratio of a level of its own (Kulldorff 1997; :math:`\bar E` are the others' counts),
-is above 6 and its excess above :math:`8\phi`. The steps between the history and the judged one are
+is above 6 and its excess above :math:`16\phi`. The steps between the history and the judged one are
 looked at as well: they tell soonest that a level is high.
 
 Around a span, counts whose Anscombe residual is above 1 belong to the same run, and one in between
@@ -55,7 +55,7 @@ _YEARS = 2.0
 _SPANS = 3
 _FOUND = 6.0
 #: Cases, in units of phi, that a span has more than expected: few and skew counts prove little.
-_CASES = 8.0
+_CASES = 16.0
 #: Part of it that the roughly best span must reach before it is looked at closely.
 _WORTH = 0.6
 #: Steps of the shortest span; each longer one is about a half longer.
