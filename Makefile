@@ -23,6 +23,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install ## Replay the 2009 influenza pandemic in Taiwan through the whole system
 	$(BIN)/fenghuo demo
 
+# Compiled once for all the processes that tests start, also where the environment forbids it.
+test soak: export PYTHONDONTWRITEBYTECODE :=
+
 test: install ## Run all tests
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 

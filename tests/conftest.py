@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 from streams.config import Configuration, load_configuration
 from streams.embedded import EmbeddedBroker, EmbeddedDatabase
 from streams.store.migrate import migrate
+from tests.support.emptying import empty
 from tests.support.kafka_server import KafkaServer, KafkaUnavailable
 from tests.support.timescale_server import TimescaleServer, TimescaleUnavailable
 
@@ -92,11 +93,7 @@ def database_url(migrated_database: str) -> str:
             )
             if row[0] not in _KEPT
         ]
-        connection.execute(
-            sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(
-                sql.SQL(", ").join(map(sql.Identifier, tables))
-            )
-        )
+        empty(connection, tables)
     return migrated_database
 
 

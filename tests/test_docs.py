@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,15 @@ def anchors(page: Path) -> set[str]:
     return {title.replace(" ", "-") for title in plain}
 
 
+@cache
+def whole_command() -> Any:
+    """Return `fenghuo` with all its commands, put together once."""
+    return get_command(app)
+
+
 def problem_with(words: list[str]) -> str | None:
     """Tell what is wrong with a command line after `fenghuo`."""
-    command: Any = get_command(app)
+    command = whole_command()
     while hasattr(command, "commands") and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
         if words[0] not in command.commands:
             return f"{words[0]} is no command of {command.name}"
@@ -108,7 +115,7 @@ def test_make_targets_exist(page: Path) -> None:
 
 def test_every_command_is_documented() -> None:
     found = (one for page in PAGES for text in code(page) for one in COMMAND.findall(text))
-    command: Any = get_command(app)
+    command = whole_command()
     assert {one.split()[0] for one in found} == set(command.commands)
 
 

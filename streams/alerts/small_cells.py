@@ -1,7 +1,8 @@
 """Counts so small that somebody might be recognised: they do not leave the database. Pure.
 
 One rule for the page, the API, exports, messages, the topic and annotations; the functions of
-dashboards follow it in SQL (migrations 0038, 0057, 0060). Counts of regions are exact everywhere.
+dashboards follow it in SQL (migrations 0038, 0057, 0060, 0067). Counts of regions are exact
+everywhere.
 Where a count is divided by facility or by age group, and the reader is not one who works on alerts:
 
 - only totals of an epi week in a region without regions below are told, never by day, by hour, or
@@ -11,7 +12,8 @@ Where a count is divided by facility or by age group, and the reader is not one 
   eight periods: of one period it is a count, of several it gives their sum, and the means of two
   weeks in turn give the difference of two counts;
 - where the exact total of a region would still determine a part that was left out, no part of that
-  region is told;
+  region is told; nor where one part has all cases and a day of the week has 1 to 4, for the exact
+  count of the day is then the part's;
 - age groups of upper regions are rounded at random to tens, by the database only;
 - explanations of other spans and upper regions name large parts, without counts.
 
@@ -28,7 +30,7 @@ from schemas.alerts import Explained
 from streams.clauses import main_ages, main_facilities, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Container, Hashable, Iterable, Mapping
 
     from schemas.alerts import Alert, AlertEvent, Contribution, Explanation
 
@@ -83,7 +85,9 @@ def step_label(value: float) -> str:
 
 
 def told_parts(
-    parts: Mapping[K, float], group: Callable[[K], Hashable] = lambda _: None
+    parts: Mapping[K, float],
+    group: Callable[[K], Hashable] = lambda _: None,
+    with_small_day: Container[Hashable] = (),
 ) -> dict[K, float]:
     """Return the parts that may be told, in steps, in the given order.
 
@@ -93,6 +97,8 @@ def told_parts(
         Counts of facilities or age groups over one period.
     group
         What a part belongs to whose exact total is known, like a facility's region.
+    with_small_day
+        Those of them in which a day of the period has a small count of all its parts.
 
     Examples
     --------
@@ -103,16 +109,29 @@ def told_parts(
 
     >>> told_parts({"a": 5, "b": 2}), told_parts({"a": 5, "b": 1})
     ({'a': 5.0}, {})
+
+    On a day with 1 case it is known to be of the only part:
+
+    >>> told_parts({"a": 12}), told_parts({"a": 12}, with_small_day={None})
+    ({'a': 10.0}, {})
     """
     groups: dict[Hashable, list[float]] = defaultdict(list)
     for key, value in parts.items():
         groups[group(key)].append(value)
-    safe = {name for name, values in groups.items() if not _determined(values)}
+    safe = {
+        name
+        for name, values in groups.items()
+        if not _determined(values) and not (name in with_small_day and _is_one(values))
+    }
     return {
         key: in_steps(value)
         for key, value in parts.items()
         if value >= SMALL_BELOW and group(key) in safe
     }
+
+
+def _is_one(values: Iterable[float]) -> bool:
+    return sum(value > 0 for value in values) == 1
 
 
 def _determined(values: Iterable[float]) -> bool:

@@ -54,6 +54,8 @@ class Lines(NamedTuple):
     regions: list[Cell]
     """Regions directly below; empty for the lowest level."""
     hours: list[HourCell]
+    with_small_day: frozenset[str]
+    """Facilities' regions in which a day has 1 to 4 cases."""
 
 
 def days_of(period: date, grain: str) -> tuple[date, date]:
@@ -111,6 +113,8 @@ async def read_lines(
     ages = await (await connection.execute(_AGES, values)).fetchall()
     regions = await (await connection.execute(_REGIONS, values)).fetchall()
     hours = await (await connection.execute(_HOURS, values)).fetchall()
+    places = {"signal": alert.signal, "first": first, "regions": [*{f.region for f in facilities}]}
+    small = await (await connection.execute(_SMALL_DAYS, places)).fetchall()
     return Lines(
         first,
         last,
@@ -119,6 +123,7 @@ async def read_lines(
         [Cell(*row) for row in ages],
         [Cell(*row) for row in regions],
         [HourCell(*row) for row in hours],
+        frozenset(region for (region,) in small),
     )
 
 
@@ -163,6 +168,11 @@ JOIN daily_counts d ON d.series_id = s.series_id AND d.day BETWEEN %(first)s AND
 WHERE r.ancestor = %(region)s
 GROUP BY 1, 2 HAVING sum(d.value) <> 0
 ORDER BY 1, 2
+"""
+
+_SMALL_DAYS: Final = """
+SELECT r.region FROM unnest(%(regions)s::text[]) AS r(region)
+WHERE has_small_day(%(signal)s, r.region, %(first)s)
 """
 
 _REGIONS: Final = """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from schemas.alerts import Explanation
+from schemas.counts import ALL_STRATA, UNKNOWN_STRATUM
 from streams.alerts.explaining.figures import (
     Growth,
     age_contributions,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Readings", "Reports", "assemble", "facility_slots", "leading_regions"]
 
+_WITHOUT_AGE: Final = (ALL_STRATA, UNKNOWN_STRATUM)
 #: Lowest-level regions whose facilities are looked at.
 _LEADING = 5
 
@@ -66,6 +68,8 @@ class Readings:
     regions_of: dict[str, str] = field(default_factory=dict)
     #: Facilities that have reported in the weeks before.
     known: set[str] = field(default_factory=set)
+    #: Regions of which a day of the period has a small count.
+    with_small_day: set[str] = field(default_factory=set)
     reports: Reports | None = None
     quality: DataQuality | None = None
     surroundings: Surroundings = field(default_factory=lambda: Surroundings((), 0, 0))
@@ -152,14 +156,19 @@ def _tellable_facilities(alert: Alert, readings: Readings) -> tuple[str, ...]:
     if alert.grain != "week":
         return ()
     parts = readings.facilities.get(PERIOD, {})
-    return tuple(told_parts(parts, lambda name: readings.regions_of[name]))
+    regions_of = readings.regions_of
+    return tuple(told_parts(parts, lambda name: regions_of[name], readings.with_small_day))
 
 
 def _tellable_ages(alert: Alert, readings: Readings, regions: RegionRegistry) -> tuple[str, ...]:
     """Return the age groups whose counts may: of epi weeks in regions without regions below."""
     if alert.grain != "week" or (alert.region in regions and regions.children(alert.region)):
         return ()
-    return tuple(told_parts(readings.strata.get(PERIOD, {})))
+    parts = readings.strata.get(PERIOD, {})
+    # Where no age is known, nothing is said of anybody's.
+    of_age = any(value > 0 for name, value in parts.items() if name not in _WITHOUT_AGE)
+    small = {None} if of_age and alert.region in readings.with_small_day else ()
+    return tuple(told_parts(parts, with_small_day=small))
 
 
 def _below(code: str, leaves: Counts, regions: RegionRegistry) -> Counts:

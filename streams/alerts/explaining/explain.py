@@ -21,6 +21,7 @@ from streams.alerts.explaining.reading import (
     read_facilities,
     read_neighbours,
     read_reports,
+    read_small_days,
     roll_up,
     roll_up_some,
 )
@@ -79,6 +80,9 @@ async def explain(
     ]
     await read_facilities(connection, facilities, readings)
     await read_reports(connection, facilities, readings)
+    # Only counts of epi weeks are told.
+    weekly = [one for one in facilities if alerts[one.alert].grain == "week"]
+    await read_small_days(connection, weekly, readings)
     neighbours = [
         NeighbourQuestion(
             number,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
-__all__ = ["COUNTS", "FACILITIES", "KNOWN", "NEIGHBOURS", "REPORTS"]
+__all__ = ["COUNTS", "FACILITIES", "KNOWN", "NEIGHBOURS", "REPORTS", "SMALL_DAYS"]
 
 # For each region and slot first what was imported, since that takes the place of live counts.
 COUNTS: Final[LiteralString] = """
@@ -131,6 +131,13 @@ SELECT f.alert, sum(f.expected)::int, sum(f.received)::int, count(*)::int,
            FILTER (WHERE NOT f.reported))[:%(told)s]
 FROM named f
 GROUP BY 1
+"""
+
+SMALL_DAYS: Final[LiteralString] = """
+SELECT q.alert, q.region
+FROM unnest(%(alerts)s::int[], %(signals)s::text[], %(regions)s::text[], %(weeks)s::date[])
+    AS q(alert, signal, region, week)
+WHERE has_small_day(q.signal, q.region, q.week)
 """
 
 NEIGHBOURS: Final[LiteralString] = """

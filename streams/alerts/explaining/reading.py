@@ -12,7 +12,14 @@ from schemas.alerts import Neighbour
 from streams.alerts.explaining.assembling import Readings, Reports
 from streams.alerts.explaining.figures import LEAST_FOR_COMPLETENESS, usual_from
 from streams.alerts.explaining.neighbours import Surroundings
-from streams.alerts.explaining.queries import COUNTS, FACILITIES, KNOWN, NEIGHBOURS, REPORTS
+from streams.alerts.explaining.queries import (
+    COUNTS,
+    FACILITIES,
+    KNOWN,
+    NEIGHBOURS,
+    REPORTS,
+    SMALL_DAYS,
+)
 from streams.alerts.explaining.slots import PERIOD
 from streams.store.facility_names import facility_names
 
@@ -31,6 +38,7 @@ __all__ = [
     "read_facilities",
     "read_neighbours",
     "read_reports",
+    "read_small_days",
     "roll_up",
     "roll_up_some",
 ]
@@ -142,6 +150,21 @@ async def read_facilities(
         of_slot[name] = of_slot.get(name, 0.0) + value
     for alert, source, facility in known:
         readings[alert].known.add(names[alert][source, facility])
+
+
+async def read_small_days(
+    connection: AsyncConnection, asked: Sequence[FacilityQuestion], readings: Sequence[Readings]
+) -> None:
+    """Fill in which regions, the alert's and the leading ones, have a day of a small count."""
+    pairs = [(one, region) for one in asked for region in {one.region, *one.leading}]
+    values = {
+        "alerts": [one.alert for one, _ in pairs],
+        "signals": [one.signal for one, _ in pairs],
+        "regions": [region for _, region in pairs],
+        "weeks": [readings[one.alert].slots[PERIOD].first for one, _ in pairs],
+    }
+    for alert, region in await _rows(connection, SMALL_DAYS, values):
+        readings[alert].with_small_day.add(region)
 
 
 async def read_reports(

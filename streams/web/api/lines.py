@@ -34,7 +34,7 @@ def told_lines_view(alert_id: int, lines: Lines, ages: ToldAges, most: int) -> L
     facilities: dict[tuple[str, str], float] = defaultdict(float)
     for cell in lines.facilities:
         facilities[cell.region, cell.facility] += cell.value
-    told = list(told_parts(facilities, lambda one: one[0]).items())
+    told = list(told_parts(facilities, lambda one: one[0], lines.with_small_day).items())
     return LinesView(
         alert_id=alert_id,
         first=lines.first,

@@ -83,14 +83,14 @@ def told_of(lines: Lines, ages: ToldAges, strata: Sequence[str]) -> tuple[list[T
     >>> from streams.store.told_ages import ToldAges
     >>> day = date(2009, 8, 31)
     >>> cells = [FacilityCell("a", "TW-TPE", day, 12.0), FacilityCell("b", "TW-TPE", day, 3.0)]
-    >>> lines = Lines(day, day, cells, 0, [], [], [])
+    >>> lines = Lines(day, day, cells, 0, [], [], [], frozenset())
     >>> told_of(lines, ToldAges({"0-6": 10.0}, rounded=False), ["0-6", "7-12"])
     ([Told(name='a', region='TW-TPE', told='10–14')], [Told(name='0-6', region='', told='10–14')])
     """
     facilities: dict[tuple[str, str], float] = defaultdict(float)
     for cell in lines.facilities:
         facilities[cell.region, cell.facility] += cell.value
-    told = told_parts(facilities, lambda one: one[0])
+    told = told_parts(facilities, lambda one: one[0], lines.with_small_day)
     by_count = sorted(told.items(), key=lambda one: (-one[1], one[0]))
     label = _about if ages.rounded else step_label
     ordered = [*strata, *sorted(ages.values.keys() - set(strata))]

@@ -15,6 +15,7 @@ from streams.store.migrate import migrate
 from streams.store.roles import PAGE
 from streams.web.app import create_web
 from tests.conftest import make_database
+from tests.support.emptying import empty
 from tests.support.roles import signing_in
 from tests.support.web import Browser, serving
 
@@ -46,10 +47,13 @@ def page_url(web_database: str, configuration: Configuration) -> Iterator[str]:
 def database(web_database: str) -> str:
     """The page's database, without alerts and users."""
     with psycopg.connect(web_database) as connection:
-        connection.execute(
-            "TRUNCATE users, web_sessions, api_tokens, sign_in_failures, alerts, alert_events, "
-            "verdicts, pending_judgements, pending_spans RESTART IDENTITY CASCADE"
-        )
+        empty(
+            connection,
+            [
+                "users", "web_sessions", "api_tokens", "sign_in_failures", "alerts",
+                "alert_events", "verdicts", "pending_judgements", "pending_spans",
+            ],
+        )  # fmt: skip
     return web_database
 
 

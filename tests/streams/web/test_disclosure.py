@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
@@ -52,8 +52,30 @@ World = dict[Cell, int]
 CELLS: list[Cell] = list(product(REGIONS, FACILITIES, AGES, DAYS))
 PLACE = {cell: i for i, cell in enumerate(CELLS)}
 
+
+def world_of(*values: int) -> World:
+    return dict(zip(CELLS, values, strict=True))
+
+
 counts = st.one_of(st.just(0), st.integers(0, 4), st.integers(0, 12))
-worlds = st.tuples(*[counts] * len(CELLS)).map(lambda values: dict(zip(CELLS, values, strict=True)))
+
+
+def only(world: World, kept: set[tuple[str, str]]) -> World:
+    """Leave the cases of some facilities and age groups: whole groups have something in common."""
+    return {
+        cell: count if {(cell[0], cell[1]), (cell[0], cell[2])} <= kept else 0
+        for cell, count in world.items()
+    }
+
+
+worlds = st.builds(
+    only,
+    st.tuples(*[counts] * len(CELLS)).map(lambda values: world_of(*values)),
+    st.one_of(
+        st.just({*product(REGIONS, FACILITIES + AGES)}),
+        st.sets(st.sampled_from([*product(REGIONS, FACILITIES + AGES)])),
+    ),
+)
 
 
 class Part(NamedTuple):
@@ -115,9 +137,13 @@ def possible(part: Part, known: Known) -> tuple[int, int]:
 
 
 def fill(database: str, world: World) -> None:
-    """Store counts as commits and roll-ups leave them; a case of the next week ends this one."""
-    later = MONDAY + timedelta(days=7)
-    stored = {**world, (REGIONS[0], "a", AGES[1], later): 1}
+    """Store counts as commits and roll-ups leave them; a case of the next week ends this one.
+
+    All facilities and age groups have counts two weeks before, so that zeros of this one are told.
+    """
+    before, later = MONDAY - timedelta(days=14), MONDAY + timedelta(days=7)
+    known = {(*cell[:3], before): 7 for cell in CELLS}
+    stored = {**known, **world, (REGIONS[0], "a", AGES[1], later): 1}
     with psycopg.connect(database) as connection:
         for (region, facility, age, day), count in stored.items():
             if not count:
@@ -191,7 +217,7 @@ def with_left_out(known: Known, region: str, days: tuple[date, ...]) -> Known:
     places = [one for one in REGIONS if any(part.region == one and part.facility for part in told)]
     absent = [Part(place, name, None, days) for place in places for name in FACILITIES]
     by_age = any(part.age and part.region == region for part in told)
-    if by_age or region == NATION:
+    if by_age:
         absent += [Part(region, None, age, days) for age in AGES]
     most = {NATION: 9.0}
     return known + [(part, 0.0, most.get(part.region, 4.0)) for part in absent if part not in told]
@@ -310,6 +336,18 @@ def viewer(browser: Browser, database: str) -> Iterator[Browser]:
     empty(database)
 
 
+@example(
+    # All 5 of a county's week in one facility: the exact total of a day was the facility's.
+    world=world_of(0, 0, 0, 3, 1, 1, *[0] * 6, 2, 0, 9, 1, 2, 8, 5, 1, 8, 10, 0, 1),
+    grain="week",
+    region="TW-KEE",
+)
+@example(
+    # A nation's only case, its age group rounded up to ten: it is not none.
+    world=world_of(*[0] * 6, 1, *[0] * 17),
+    grain="rolling7",
+    region="TW-KEE",
+)
 @settings(
     max_examples=25,
     deadline=None,
@@ -358,3 +396,24 @@ def test_a_week_does_not_give_a_day_away(
     for part in (Part(region, "a", None, (day,)), Part(region, None, AGES[0], (day,))):
         low, high = possible(part, known)
         assert low < high, part
+
+
+@pytest.mark.parametrize("parts", [(1,), (11,), (1, 1), (21, 1), (2, 11, 1)])
+def test_tens_do_not_add_up_to_the_exact_total(database: str, parts: tuple[int, ...]) -> None:
+    """Who knows that an age group is at least 1, and that there is 1 case, knows all of them."""
+    total, weeks = sum(parts), 300
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO level_counts (region, signal, grain, period, stratum, value) "
+            "SELECT 'TW', 'ili', 'week', %s::date - 7 * n, a.age, a.count "
+            "FROM generate_series(1, %s) n, unnest(%s::text[], %s::int[]) AS a(age, count)",
+            (MONDAY, weeks, list(AGES[: len(parts)]), list(parts)),
+        )
+        told = connection.execute(
+            "SELECT week, sum(value - 9), count(*) FROM screen_age_weeks('ili', 'TW', %s, %s) "
+            "GROUP BY 1",
+            (MONDAY - timedelta(days=7 * weeks), MONDAY),
+        ).fetchall()
+    empty(database)
+    assert all(least < total for _, least, _ in told)
+    assert told or total <= len(parts)

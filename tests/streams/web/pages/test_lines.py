@@ -30,7 +30,7 @@ def test_viewers_see_totals_of_the_whole_week_in_steps() -> None:
             (31, "c", 2.0),
         )
     ]
-    lines = Lines(DAY, DAY, cells, 0, [], [], [])
+    lines = Lines(DAY, DAY, cells, 0, [], [], [], frozenset())
     facilities, ages = told_of(lines, ToldAges({"65+": 5.0, "0-6": 15.0}, rounded=False), STRATA)
     assert [(one.name, one.told) for one in facilities] == [("b", "10–14"), ("a", "5–9")]
     assert [(one.name, one.told) for one in ages] == [("0-6", "15–19"), ("65+", "5–9")]
