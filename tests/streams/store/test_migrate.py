@@ -63,6 +63,7 @@ MIGRATIONS = [
     "0064_counted_letters",
     "0065_bounds_on_screens",
     "0066_new_level",
+    "0067_parts_determined",
 ]
 
 
