@@ -19,7 +19,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import lfilter
 
 if TYPE_CHECKING:
     from detectors.contract import FloatArray
@@ -71,6 +70,8 @@ def follow_level(  # noqa: PLR0917 - the formula's own terms
     >>> followed[0, [0, 25, 51]].round(1), factor.round(2)
     (array([10. ,  7.2, 12.8]), array([1.28]))
     """
+    from scipy.signal import lfilter  # noqa: PLC0415 - a second, in every command
+
     expected = weight * mean
     excess = weight * (y - mean)
     fading = ([1.0], [1.0, -memory])
