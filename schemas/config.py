@@ -11,10 +11,9 @@ import hashlib
 import json
 import re
 from typing import Annotated, Any, Final, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -30,6 +29,7 @@ from schemas.events import EventKind  # noqa: TC001 - pydantic needs it at run t
 from schemas.notify import Notify
 from schemas.regions import RegionLevel  # noqa: TC001 - pydantic needs it at run time
 from schemas.risk import RISK_MATRIX, RiskMatrix
+from schemas.zones import ZoneName  # noqa: TC001 - pydantic needs it at run time
 
 __all__ = ["AlertHandling", "EventTime", "Match", "Rule", "Signal", "Surveillance", "Title"]
 
@@ -42,12 +42,6 @@ MATCH_FIELDS: Final[dict[EventKind, frozenset[str]]] = {
     "visits": frozenset({"icd10", "complaint", "temperature_at_least"}),
     "sales": frozenset({"atc", "product", "category", "otc"}),
 }
-
-
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"{name!r} is no IANA time zone; write for example Asia/Shanghai")
-    return name
 
 
 class _Model(BaseModel):
@@ -266,7 +260,7 @@ class Surveillance(_Model):
     regions: str = Field(
         default="cn", description="Built-in registry (cn, tw, us) or path of a CSV"
     )
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+    time_zone: ZoneName = Field(
         default="Asia/Shanghai", description="Decides where days and weeks begin"
     )
     epi_week: Literal["iso", "mmwr"] = Field(

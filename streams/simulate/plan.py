@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import holidays as public_holidays
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -15,6 +15,7 @@ from schemas.events import (
     Identifier,  # noqa: TC001 - pydantic needs it at run time
 )
 from schemas.regions import RegionLevel, RegionRegistry
+from schemas.zones import ZoneName  # noqa: TC001 - pydantic needs it at run time
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -42,12 +43,6 @@ _CHINESE_ZONES: Final = {
 }
 #: Before 2000 some zones had offsets that are no multiple of a quarter of an hour.
 _EARLIEST: Final = date(2000, 1, 1)
-
-
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"{name!r} is no IANA time zone; write for example Asia/Shanghai")
-    return name
 
 
 def _known_country(code: str) -> str:
@@ -126,7 +121,7 @@ class SimulationPlan(_Model):
     seed: int = Field(default=1, ge=0)
     start: date
     days: int = Field(default=28, ge=1, le=36_600)
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
+    time_zone: ZoneName = "Asia/Shanghai"
     language: Literal["zh", "en"] | None = Field(
         default=None, description="Of complaints and products; omitted: by time zone"
     )
