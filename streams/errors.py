@@ -8,7 +8,18 @@ FenghuoError             a command prints it as one line
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "FenghuoError", "StoreError", "UnavailableError", "describe"]
+from typing import Final
+
+__all__ = [
+    "ConfigError",
+    "FenghuoError",
+    "StoreError",
+    "UnavailableError",
+    "describe",
+    "storable_line",
+]
+
+_CHARACTERS: Final = 500
 
 
 class FenghuoError(Exception):
@@ -45,6 +56,20 @@ def describe(error: BaseException) -> str:
     >>> describe(KeyError("ili"))
     "KeyError: 'ili'"
     """
-    text = " ".join(str(error).replace("\0", " ").split()).encode("utf-8", "replace").decode()
+    text = storable_line(str(error))
     name = type(error).__name__
     return f"{name}: {text}" if text else name
+
+
+def storable_line(text: str) -> str:
+    r"""Return a text of somebody else (an answer, an exception) as one line that can be stored.
+
+    PostgreSQL holds neither NUL nor half of a surrogate pair, and nobody reads megabytes.
+
+    Examples
+    --------
+    >>> storable_line("no\0 such\n user")
+    'no such user'
+    """
+    text = " ".join(text[: 4 * _CHARACTERS].replace("\0", " ").split())
+    return text.encode("utf-8", "replace").decode()[:_CHARACTERS]

@@ -142,7 +142,7 @@ class Dispatcher:
         try:
             while await self._send_next(name, channel):
                 pass
-        except (psycopg.Error, PoolTimeout) as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             log.warning("Channel %s waits for the database: %s", name, error)
         except Exception:
             log.exception("Channel %s: a message could not be handled; it is tried again.", name)

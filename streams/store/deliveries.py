@@ -11,6 +11,7 @@ from uuid import UUID  # noqa: TC003 - class_row makes it
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
+from streams.errors import storable_line
 from streams.notify.limits import allowance
 from streams.notify.message import Message
 from streams.store.forming import form
@@ -153,7 +154,7 @@ async def mark_sent(
             "UPDATE notification_deliveries SET state = 'sent', sent_at = %s, leased_until = NULL, "
             "last_error = %s, message = message - 'entries' - 'html' "
             "WHERE delivery_id = %s AND state <> 'sent'",
-            (now, remark, taken.delivery_id),
+            (now, None if remark is None else storable_line(remark), taken.delivery_id),
         )
         cursor = await connection.execute(
             "UPDATE notification_lanes SET failures = 0, paused_until = NULL "
@@ -196,7 +197,7 @@ async def mark_failed(
             {
                 "delivery": taken.delivery_id,
                 "attempts": taken.attempts,
-                "error": error,
+                "error": storable_line(error),
                 "next": now + retry.after(taken.attempts),
                 "give_up": now - give_up_after,
             },

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from psycopg.rows import class_row
 from pydantic import BaseModel, ConfigDict, Field
 
+from streams.errors import storable_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,8 +35,6 @@ __all__ = [
 #: In place of a rule: the region is unknown, so that no rule can be applied.
 EVERY_RULE: Final = "*"
 _LONGEST_DELAY: Final = timedelta(hours=1)
-#: Reasons are texts of exceptions, which may be very long.
-_REASON_CHARACTERS: Final = 500
 
 
 class Quarantined(BaseModel):
@@ -118,9 +118,7 @@ async def quarantine(connection: AsyncConnection, failures: Iterable[Failure]) -
     """Set series aside, or once more; the caller holds the lock `JUDGING`."""
     async with connection.cursor() as cursor:
         for failure in failures:
-            # PostgreSQL stores no NUL, and a text of an exception may hold anything.
-            reason = failure.reason.replace("\0", "").encode("utf-8", "replace").decode()
-            values = failure._replace(reason=reason[:_REASON_CHARACTERS])._asdict()
+            values = failure._replace(reason=storable_line(failure.reason))._asdict()
             await cursor.execute(_FAILED, {**values, "delay": delay_after(1)})
             row = await cursor.fetchone()
             assert row is not None  # noqa: S101 - the statement returns one row

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -176,6 +177,64 @@ async def test_an_outage_loses_and_doubles_nothing_and_holds_nobody_up(
     assert sorted(alerts_of(hook)) == [1, 2, 3]
     assert len(mail.mails) == 3
     assert set(states(database_url).values()) == {"sent"}
+
+
+class OddReceiver(MailReceiver):
+    """A mail server whose answer cannot be stored."""
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        del server, session, envelope
+        return "451 no\0 space"
+
+
+class OddAnswers(BaseHTTPRequestHandler):
+    """Refuses with a body that cannot be stored, and is long."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b"bad \0 gateway \xed\xa0\x80\nx" + b"y" * 1_000_000
+        self.send_response(502)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving_http(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+async def test_an_answer_that_cannot_be_stored_is_a_failed_attempt_as_any_other(
+    database_url: str, tmp_path: Path, clock: Clock
+) -> None:
+    open_alert(database_url, 1)
+    with OddReceiver() as mail, serving_http(OddAnswers) as url:
+        configuration = configured(
+            tmp_path,
+            f"""\
+  channels:
+    hook: {{url: "{url}/fenghuo"}}
+    mail: {{url: "{mail.url("duty@x.org")}"}}
+  routes:
+    all: {{to: [hook, mail]}}
+""",
+        )
+        async with dispatching(database_url, configuration, clock) as dispatcher:
+            await told(dispatcher, clock)
+            for _ in range(3):
+                await after(dispatcher, clock, timedelta(hours=30))
+    with psycopg.connect(database_url) as connection:
+        channels = {one.channel: one for one in channel_states(connection)}
+    for name, reason in (("hook", "answers 502 Bad Gateway: bad gateway"), ("mail", "no space")):
+        assert (channels[name].waiting, channels[name].failed) == (0, 1)
+        assert reason in (channels[name].last_error or "")
 
 
 class HoldingWebhook(WebhookReceiver):
