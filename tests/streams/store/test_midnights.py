@@ -153,10 +153,9 @@ def test_each_hour_of_a_day_that_comes_twice_is_counted(installation: Installati
     """By local time and offset, so that no hour is counted with its repetition."""
     zone = installation.configuration.surveillance.zone
     expected = Counter(hour_of(moment, zone) for moment in installation.moments)
-    found = rows(
-        installation.database, "SELECT hour, value FROM counts_hourly WHERE signal = 'ili'"
-    )
-    assert dict(found) == expected
+    for source in ("counts_hourly", "recount()"):
+        query = f"SELECT hour, value FROM {source} WHERE signal = 'ili'"
+        assert dict(rows(installation.database, query.encode())) == expected, source  # type: ignore[arg-type]
 
 
 def test_the_roll_ups_agree_with_the_events(
