@@ -109,14 +109,19 @@ FROM region_ancestors a JOIN series s ON s.region = a.region
 WHERE s.signal = %s AND a.ancestor = %s
 """
 
-# The days are bounded as moments, so that the index on occurred_at, or the chunks, are used.
+# Moments bound what is looked at, so that the index on occurred_at, or the chunks, are used: a day
+# more on either side, for some clocks have a midnight twice, or never. The local day decides; for
+# IS NOT TRUE see `streams.store.rebuilding`.
 _CELLS = """
 WITH zone AS (SELECT value AS name FROM installation WHERE key = 'time_zone')
-SELECT local_day(e.occurred_at), e.source_id, e.facility_id, x.series_id, sum(x.amount)::float8
+SELECT (e.occurred_at AT TIME ZONE (SELECT name FROM zone))::date, e.source_id, e.facility_id,
+       x.series_id, sum(x.amount)::float8
 FROM events e
 CROSS JOIN LATERAL unnest(e.series, e.amounts) AS x(series_id, amount)
-WHERE e.occurred_at >= %(first)s::date::timestamp AT TIME ZONE (SELECT name FROM zone)
-  AND e.occurred_at < (%(last)s::date + 1)::timestamp AT TIME ZONE (SELECT name FROM zone)
+WHERE e.occurred_at >= (%(first)s::date - 1)::timestamp AT TIME ZONE (SELECT name FROM zone)
+  AND e.occurred_at < (%(last)s::date + 2)::timestamp AT TIME ZONE (SELECT name FROM zone)
+  AND ((e.occurred_at AT TIME ZONE (SELECT name FROM zone))::date < %(first)s) IS NOT TRUE
+  AND ((e.occurred_at AT TIME ZONE (SELECT name FROM zone))::date > %(last)s) IS NOT TRUE
   AND e.region = ANY(%(regions)s) AND NOT e.cancelled
   AND x.series_id = ANY(%(series)s)
   AND EXISTS (

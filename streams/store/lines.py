@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from streams.judging.periods import epi_week_start
@@ -99,15 +99,13 @@ async def read_lines(
     first, last = days_of(alert.last_period, alert.grain)
     if week:
         first, last = days_of(week_of(alert, configuration), "week")
-    zone = configuration.surveillance.zone
     values = {
         "signal": alert.signal,
         "region": alert.region,
         "first": first,
         "last": last,
         "most": most,
-        "from": datetime.combine(first, time(), zone),
-        "to": datetime.combine(last + timedelta(days=1), time(), zone),
+        "zone": configuration.surveillance.time_zone,
     }
     facilities, known = await _facilities(connection, values)
     ages = await (await connection.execute(_AGES, values)).fetchall()
@@ -186,11 +184,16 @@ GROUP BY 1, 2 HAVING sum(d.value) <> 0
 ORDER BY sum(sum(d.value)) OVER (PARTITION BY b.code) DESC, 1, 2
 """
 
+# An hour is of the period by its local day; see `streams.store.rebuilding`.
 _HOURS: Final = """
 SELECT h.hour, sum(h.value)::float8
 FROM region_ancestors r
 JOIN series s ON s.region = r.region AND s.signal = %(signal)s
-JOIN hourly_counts h ON h.series_id = s.series_id AND h.hour >= %(from)s AND h.hour < %(to)s
+JOIN hourly_counts h ON h.series_id = s.series_id
+    AND h.hour >= (%(first)s::date - 1)::timestamp AT TIME ZONE %(zone)s
+    AND h.hour < (%(last)s::date + 2)::timestamp AT TIME ZONE %(zone)s
+    AND ((h.hour AT TIME ZONE %(zone)s)::date < %(first)s) IS NOT TRUE
+    AND ((h.hour AT TIME ZONE %(zone)s)::date > %(last)s) IS NOT TRUE
 WHERE r.ancestor = %(region)s
 GROUP BY 1 HAVING sum(h.value) <> 0
 ORDER BY 1

@@ -9,6 +9,11 @@ can be killed and repeated at any time. A slice reads sums and waiting batches i
   of the slice; the contribution of waiting batches is left out of the sums.
 
 Days whose counts retention may have deleted in part are left as they are.
+
+What is of a slice is decided by the local day of each hour or event: some clocks have a midnight
+twice, or never. Moments bound only what is looked at, a day more on either side. "Not before" is
+written as `(day < first) IS NOT TRUE`: the planner, which knows nothing of the days, then expects
+two thirds of the rows, not one in 200.
 """
 
 from __future__ import annotations
@@ -132,8 +137,10 @@ _DAILY: Final = """
 WITH summed AS MATERIALIZED (
     SELECT h.series_id, (h.hour AT TIME ZONE k.zone)::date AS day, sum(h.value) AS value
     FROM hourly_counts h, clock k
-    WHERE h.hour >= %(first)s::date::timestamp AT TIME ZONE k.zone
-      AND h.hour < %(end)s::date::timestamp AT TIME ZONE k.zone
+    WHERE h.hour >= (%(first)s::date - 1)::timestamp AT TIME ZONE k.zone
+      AND h.hour < (%(end)s::date + 1)::timestamp AT TIME ZONE k.zone
+      AND ((h.hour AT TIME ZONE k.zone)::date < %(first)s) IS NOT TRUE
+      AND ((h.hour AT TIME ZONE k.zone)::date >= %(end)s) IS NOT TRUE
     GROUP BY 1, 2
 ), stored AS MATERIALIZED (
     SELECT d.series_id, d.day, d.value FROM daily_counts d
@@ -176,15 +183,19 @@ WITH slice AS MATERIALIZED (
            (e.revision = h.revision)::int
            - (e.batch_id IN (SELECT p.batch_id FROM pending_facilities p))::int AS times
     FROM clock k, events e JOIN event_heads h ON h.event_key = e.event_key AND h.kind = e.kind
-    WHERE e.occurred_at >= %(first)s::date::timestamp AT TIME ZONE k.zone
-      AND e.occurred_at < %(end)s::date::timestamp AT TIME ZONE k.zone
+    WHERE e.occurred_at >= (%(first)s::date - 1)::timestamp AT TIME ZONE k.zone
+      AND e.occurred_at < (%(end)s::date + 1)::timestamp AT TIME ZONE k.zone
+      AND ((e.occurred_at AT TIME ZONE k.zone)::date < %(first)s) IS NOT TRUE
+      AND ((e.occurred_at AT TIME ZONE k.zone)::date >= %(end)s) IS NOT TRUE
       AND NOT e.cancelled
     UNION ALL
     SELECT NULL, (p.occurred_at AT TIME ZONE k.zone)::date, p.facility_id, p.source_id, p.series,
            p.amounts, 1
     FROM clock k, pending_corrections p
-    WHERE p.occurred_at >= %(first)s::date::timestamp AT TIME ZONE k.zone
-      AND p.occurred_at < %(end)s::date::timestamp AT TIME ZONE k.zone
+    WHERE p.occurred_at >= (%(first)s::date - 1)::timestamp AT TIME ZONE k.zone
+      AND p.occurred_at < (%(end)s::date + 1)::timestamp AT TIME ZONE k.zone
+      AND ((p.occurred_at AT TIME ZONE k.zone)::date < %(first)s) IS NOT TRUE
+      AND ((p.occurred_at AT TIME ZONE k.zone)::date >= %(end)s) IS NOT TRUE
 ), summed AS MATERIALIZED (
     SELECT s.region, s.signal, c.day, c.facility_id, c.source_id, sum(c.amount) AS value
     FROM (SELECT day, facility_id, source_id, unnest(series) AS series_id,
@@ -219,8 +230,10 @@ WITH sent AS MATERIALIZED (
     SELECT DISTINCT e.region, e.kind, (e.occurred_at AT TIME ZONE k.zone)::date AS day,
            e.facility_id, e.source_id
     FROM events e, clock k
-    WHERE e.occurred_at >= %(first)s::date::timestamp AT TIME ZONE k.zone
-      AND e.occurred_at < %(end)s::date::timestamp AT TIME ZONE k.zone
+    WHERE e.occurred_at >= (%(first)s::date - 1)::timestamp AT TIME ZONE k.zone
+      AND e.occurred_at < (%(end)s::date + 1)::timestamp AT TIME ZONE k.zone
+      AND ((e.occurred_at AT TIME ZONE k.zone)::date < %(first)s) IS NOT TRUE
+      AND ((e.occurred_at AT TIME ZONE k.zone)::date >= %(end)s) IS NOT TRUE
       AND e.batch_id NOT IN (SELECT p.batch_id FROM pending_facilities p)
 ), error AS MATERIALIZED (
     SELECT region, kind, day, facility_id, source_id, s.region IS NULL AS unknown

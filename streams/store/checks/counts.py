@@ -12,8 +12,10 @@ _HOURLY: Final = """
 WITH counted AS (
     SELECT c.series_id, date_trunc('hour', e.occurred_at) AS hour, sum(c.amount) AS value
     FROM events e, unnest(e.series, e.amounts) AS c(series_id, amount)
-    WHERE e.occurred_at >= %(first)s::date::timestamptz
-      AND e.occurred_at < %(last)s::date::timestamptz
+    WHERE e.occurred_at >= (%(first)s::date - 1)::timestamptz
+      AND e.occurred_at < (%(last)s::date + 1)::timestamptz
+      AND (date_trunc('hour', e.occurred_at)::date < %(first)s) IS NOT TRUE
+      AND (date_trunc('hour', e.occurred_at)::date >= %(last)s) IS NOT TRUE
       AND NOT e.cancelled
       AND NOT EXISTS (
           SELECT FROM events n
@@ -23,12 +25,16 @@ WITH counted AS (
       AND NOT EXISTS (
           SELECT FROM event_heads h
           WHERE h.event_key = e.event_key AND h.kind = e.kind AND h.revision > e.revision
-            AND h.revision > 1 AND h.occurred_at < %(since)s::date::timestamptz)
+            AND h.revision > 1 AND h.occurred_at < (%(since)s::date + 1)::timestamptz
+            AND h.occurred_at::date < %(since)s)
     GROUP BY 1, 2
 ), stored AS (
     SELECT h.series_id, h.hour, h.value
     FROM hourly_counts h
-    WHERE h.hour >= %(first)s::date::timestamptz AND h.hour < %(last)s::date::timestamptz
+    WHERE h.hour >= (%(first)s::date - 1)::timestamptz
+      AND h.hour < (%(last)s::date + 1)::timestamptz
+      AND (h.hour::date < %(first)s) IS NOT TRUE
+      AND (h.hour::date >= %(last)s) IS NOT TRUE
 )
 SELECT CASE WHEN coalesce(s.value, 0) <> coalesce(c.value, 0) THEN
            format('series %%s at %%s: %%s counted, the events come to %%s', series_id, hour,
@@ -40,7 +46,10 @@ _DAILY: Final = """
 WITH summed AS (
     SELECT h.series_id, h.hour::date AS day, sum(h.value) AS value
     FROM hourly_counts h
-    WHERE h.hour >= %(first)s::date::timestamptz AND h.hour < %(last)s::date::timestamptz
+    WHERE h.hour >= (%(first)s::date - 1)::timestamptz
+      AND h.hour < (%(last)s::date + 1)::timestamptz
+      AND (h.hour::date < %(first)s) IS NOT TRUE
+      AND (h.hour::date >= %(last)s) IS NOT TRUE
     GROUP BY 1, 2
 ), stored AS (
     SELECT d.series_id, d.day, d.value
@@ -57,12 +66,14 @@ _HISTORY: Final = """
 WITH history AS (
     SELECT c.series_id, c.hour, sum(c.change) AS value
     FROM count_history c
-    WHERE c.hour >= %(since)s::date::timestamptz
+    WHERE c.hour >= (%(since)s::date - 1)::timestamptz
+      AND (c.hour::date < %(since)s) IS NOT TRUE
     GROUP BY 1, 2
 ), stored AS (
     SELECT h.series_id, h.hour, h.value
     FROM hourly_counts h
-    WHERE h.hour >= %(since)s::date::timestamptz
+    WHERE h.hour >= (%(since)s::date - 1)::timestamptz
+      AND (h.hour::date < %(since)s) IS NOT TRUE
 )
 SELECT CASE WHEN coalesce(s.value, 0) <> coalesce(c.value, 0) THEN
            format('series %%s at %%s: %%s counted, the history comes to %%s', series_id, hour,
@@ -83,8 +94,10 @@ _HEADS: Final = """
 WITH latest AS (
     SELECT e.event_key, e.kind, e.revision, e.cancelled, e.occurred_at, e.series, e.amounts
     FROM events e
-    WHERE e.occurred_at >= %(first)s::date::timestamptz
-      AND e.occurred_at < %(last)s::date::timestamptz
+    WHERE e.occurred_at >= (%(first)s::date - 1)::timestamptz
+      AND e.occurred_at < (%(last)s::date + 1)::timestamptz
+      AND (e.occurred_at::date < %(first)s) IS NOT TRUE
+      AND (e.occurred_at::date >= %(last)s) IS NOT TRUE
       AND NOT EXISTS (
           SELECT FROM events n
           WHERE n.event_key = e.event_key AND n.kind = e.kind AND n.revision > e.revision
@@ -93,12 +106,15 @@ WITH latest AS (
       AND NOT EXISTS (
           SELECT FROM event_heads h
           WHERE h.event_key = e.event_key AND h.kind = e.kind AND h.revision > e.revision
-            AND h.revision > 1 AND h.occurred_at < %(since)s::date::timestamptz)
+            AND h.revision > 1 AND h.occurred_at < (%(since)s::date + 1)::timestamptz
+            AND h.occurred_at::date < %(since)s)
 ), head AS (
     SELECT h.event_key, h.kind, h.revision, h.cancelled, h.occurred_at, h.series, h.amounts
     FROM event_heads h
-    WHERE h.occurred_at >= %(first)s::date::timestamptz
-      AND h.occurred_at < %(last)s::date::timestamptz
+    WHERE h.occurred_at >= (%(first)s::date - 1)::timestamptz
+      AND h.occurred_at < (%(last)s::date + 1)::timestamptz
+      AND (h.occurred_at::date < %(first)s) IS NOT TRUE
+      AND (h.occurred_at::date >= %(last)s) IS NOT TRUE
 )
 SELECT CASE WHEN (h.revision, h.cancelled, h.occurred_at, h.series, h.amounts)
                 IS DISTINCT FROM (l.revision, l.cancelled, l.occurred_at, l.series, l.amounts) THEN

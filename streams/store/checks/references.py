@@ -33,8 +33,10 @@ _EVENTS: Final = """
 WITH used AS (
     SELECT s.series_id, e.region, e.stratum, count(*) AS rows
     FROM events e, unnest(e.series) AS s(series_id)
-    WHERE e.occurred_at >= %(first)s::date::timestamptz
-      AND e.occurred_at < %(last)s::date::timestamptz
+    WHERE e.occurred_at >= (%(first)s::date - 1)::timestamptz
+      AND e.occurred_at < (%(last)s::date + 1)::timestamptz
+      AND (e.occurred_at::date < %(first)s) IS NOT TRUE
+      AND (e.occurred_at::date >= %(last)s) IS NOT TRUE
     GROUP BY 1, 2, 3
 )
 SELECT CASE WHEN s.series_id IS NULL THEN

@@ -17,6 +17,7 @@ class Check(NamedTuple):
     unit: str
     #: Has one column `problem`: null where the row is right, else what is wrong with it. Parameters
     #: are `first` and `last`, the days of a window without its end, and `since`, the first day.
+    #: An hour or event is of a window by its local day, as in `streams.store.rebuilding`.
     query: LiteralString
     #: Run once for each window of days, or once for all.
     windowed: bool = True

@@ -61,8 +61,10 @@ WITH cell AS (
     SELECT e.occurred_at::date AS day, e.facility_id, e.source_id,
            unnest(e.series) AS series_id, unnest(e.amounts) AS amount
     FROM events e
-    WHERE e.occurred_at >= %(first)s::date::timestamptz
-      AND e.occurred_at < %(last)s::date::timestamptz
+    WHERE e.occurred_at >= (%(first)s::date - 1)::timestamptz
+      AND e.occurred_at < (%(last)s::date + 1)::timestamptz
+      AND (e.occurred_at::date < %(first)s) IS NOT TRUE
+      AND (e.occurred_at::date >= %(last)s) IS NOT TRUE
       AND NOT e.cancelled
       AND NOT EXISTS (
           SELECT FROM events n
@@ -72,19 +74,24 @@ WITH cell AS (
       AND NOT EXISTS (
           SELECT FROM event_heads h
           WHERE h.event_key = e.event_key AND h.kind = e.kind AND h.revision > e.revision
-            AND h.revision > 1 AND h.occurred_at < %(since)s::date::timestamptz)
+            AND h.revision > 1 AND h.occurred_at < (%(since)s::date + 1)::timestamptz
+            AND h.occurred_at::date < %(since)s)
     UNION ALL
     SELECT e.occurred_at::date, e.facility_id, e.source_id, unnest(e.series), -unnest(e.amounts)
     FROM events e
-    WHERE e.occurred_at >= %(first)s::date::timestamptz
-      AND e.occurred_at < %(last)s::date::timestamptz
+    WHERE e.occurred_at >= (%(first)s::date - 1)::timestamptz
+      AND e.occurred_at < (%(last)s::date + 1)::timestamptz
+      AND (e.occurred_at::date < %(first)s) IS NOT TRUE
+      AND (e.occurred_at::date >= %(last)s) IS NOT TRUE
       AND NOT e.cancelled
       AND e.batch_id IN (SELECT p.batch_id FROM pending_facilities p)
     UNION ALL
     SELECT p.occurred_at::date, p.facility_id, p.source_id, unnest(p.series), unnest(p.amounts)
     FROM pending_corrections p
-    WHERE p.occurred_at >= %(first)s::date::timestamptz
-      AND p.occurred_at < %(last)s::date::timestamptz
+    WHERE p.occurred_at >= (%(first)s::date - 1)::timestamptz
+      AND p.occurred_at < (%(last)s::date + 1)::timestamptz
+      AND (p.occurred_at::date < %(first)s) IS NOT TRUE
+      AND (p.occurred_at::date >= %(last)s) IS NOT TRUE
 ), summed AS (
     SELECT s.region, s.signal, c.day, c.facility_id, c.source_id, sum(c.amount) AS value
     FROM cell c JOIN series s USING (series_id)
@@ -107,8 +114,10 @@ WITH sent AS (
     SELECT DISTINCT e.region, e.kind, e.occurred_at::date AS day, e.facility_id,
            e.source_id
     FROM events e
-    WHERE e.occurred_at >= %(first)s::date::timestamptz
-      AND e.occurred_at < %(last)s::date::timestamptz
+    WHERE e.occurred_at >= (%(first)s::date - 1)::timestamptz
+      AND e.occurred_at < (%(last)s::date + 1)::timestamptz
+      AND (e.occurred_at::date < %(first)s) IS NOT TRUE
+      AND (e.occurred_at::date >= %(last)s) IS NOT TRUE
       AND e.batch_id NOT IN (SELECT p.batch_id FROM pending_facilities p)
 ), stored AS (
     SELECT f.region, f.kind, f.day, f.facility_id, f.source_id, true AS stored
