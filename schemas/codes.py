@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
+
+from schemas.widths import half_width
 
 __all__ = ["read_atc", "read_icd10"]
 
@@ -28,7 +29,7 @@ def read_icd10(text: str) -> tuple[str, ...]:
     >>> read_icd10("M8000/3")
     ()
     """
-    parts = _BETWEEN_CODES.split(unicodedata.normalize("NFKC", text).upper())
+    parts = _BETWEEN_CODES.split(half_width(text).upper())
     return tuple(part.replace(".", "") for part in parts if _ICD10.fullmatch(part))
 
 
@@ -43,5 +44,5 @@ def read_atc(text: str) -> str | None:
     >>> read_atc("paracetamol") is None
     True
     """
-    code = unicodedata.normalize("NFKC", text).strip().upper()
+    code = half_width(text).strip().upper()
     return code if _ATC.fullmatch(code) else None

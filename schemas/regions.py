@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import unicodedata
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from importlib.resources import as_file, files
@@ -20,6 +19,7 @@ from schemas._region_model import (
     UnknownRegionError,
 )
 from schemas.privacy import COUNTRIES
+from schemas.widths import half_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -281,4 +281,4 @@ def _built_in(name: str) -> RegionRegistry:
 
 
 def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).strip().casefold().replace("臺", "台")
+    return half_width(text).strip().casefold().replace("臺", "台")

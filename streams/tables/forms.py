@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from schemas.widths import half_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +64,7 @@ def form_of(text: str) -> Form:
     >>> [form_of(text)[:2] for text in ("2024/1/5 0:00", "2020W1", "2024年第5周", "202001")]
     [('date', (2024, 1, 5)), ('week', (2020, 1)), ('week', (2024, 5)), ('packed', (2020, 1))]
     """
-    plain = _CLOCK.sub("", unicodedata.normalize("NFKC", text).strip()).strip()
+    plain = _CLOCK.sub("", half_width(text).strip()).strip()
     for pattern, make in _FORMS:
         if found := pattern.fullmatch(plain):
             return make(text, *found.groups())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+from schemas.widths import half_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ def bare(name: str) -> str:
     >>> bare("ISO_WeekStartDate"), bare("Organisation unit"), bare("报告 日期")
     ('isoweekstartdate', 'organisationunit', '报告日期')
     """
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold())
+    return re.sub(r"[\W_]+", "", half_width(name).casefold())
 
 
 def _names(text: str) -> frozenset[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+from schemas.widths import half_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,7 +41,8 @@ _DECIMALS: Final[Mapping[Decimal, re.Pattern[str]]] = {
 _SPACED: Final = re.compile(r"(?<=\d)[\s'’ʼ`´](?=\d{3}(?!\d))")
 #: Small cells that a publisher suppressed.
 _BOUND: Final = re.compile(r"[<≤]\s*(\d+)", re.ASCII)
-_LARGEST: Final = 1e100
+#: More than people live on earth, whatever is counted: such a number is a mistake.
+_LARGEST: Final = 1e11
 _THOUSAND: Final = 1000
 _MAY_BE: Final = "may be"
 _OTHER: Final[Mapping[Decimal, Decimal]] = {".": ",", ",": "."}
@@ -170,7 +172,7 @@ def _is_decimal(text: str, mark: Decimal) -> bool:
 def _tidy(text: str) -> str:
     if text.isascii() and text.isalnum():
         return text
-    return _SPACED.sub("", unicodedata.normalize("NFKC", text).strip().replace("−", "-"))
+    return _SPACED.sub("", half_width(text).strip().replace("−", "-"))
 
 
 def _converted(text: str, decimal: Decimal) -> float:
@@ -218,4 +220,8 @@ def _no_number(text: str) -> str:
         )
     if text.endswith("%"):
         return "is a percentage; write counts of cases"
+    if mark := next((one for one in text if one.isnumeric() and not one.isascii()), None):
+        return (
+            f"is no number: {mark} is the mark of a footnote or no digit from 0 to 9; take it out"
+        )
     return "is no number; write digits without thousands separators, or nothing where it is missing"

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.codes import read_icd10
+from streams.tables.forms import form_of
 from streams.tables.numbers import Decimal, read_numbers
 
 
@@ -44,13 +47,35 @@ def test_values(texts: list[str], values: list[float]) -> None:
         (["<5"], True, "is a limit; write a number up to 5"),
         (["5%"], True, "is a percentage"),
         (["-3"], True, "count -3 is not 0 or more"),
-        (["1e101"], True, "is above 1e+100"),
+        (["1e99"], True, "is above 1e+11"),
+        (["5¹"], True, "count '5¹' is no number: ¹ is the mark of a footnote or no digit"),
+        (["5①"], True, "① is the mark of a footnote"),
+        (["5½"], True, "½ is the mark of a footnote or no digit"),
+        (["٣"], True, "٣ is the mark of a footnote or no digit"),
         (["inf"], True, "is no number"),
     ],
 )
 def test_problems(texts: list[str], commas: bool, told: str) -> None:  # noqa: FBT001
     problem = read_numbers(texts, commas=commas).problems[0]
     assert told in problem.told("count")
+
+
+#: All characters that form KC turns into a digit, with others or alone.
+_LIKE_DIGITS = [
+    character
+    for character in map(chr, range(0x80, 0x20000))
+    if any(one.isdigit() for one in unicodedata.normalize("NFKC", character))
+    and not "０" <= character <= "９"
+]
+
+
+@given(st.integers(0, 10**6), st.sampled_from(_LIKE_DIGITS), st.booleans())
+def test_nothing_else_becomes_a_digit(number: int, mark: str, before: bool) -> None:  # noqa: FBT001
+    text = f"{mark}{number}" if before else f"{number}{mark}"
+    assert read_numbers([text, "7"], commas=True).problems.keys() == {0}
+    assert form_of(f"2026-W0{mark}").name in {"other", "week"}
+    assert form_of(f"2026-W02{mark}").name == "other"
+    assert read_icd10(f"J11{mark}") == ()
 
 
 def test_people_say_what_a_point_means() -> None:
