@@ -141,11 +141,11 @@ class _Style:
     """What points and commas mean in the texts of a column."""
 
     def __init__(self, texts: list[str], decimal: Decimal | None, *, commas: bool) -> None:
-        styled = [text for text in texts if not text.isdecimal() and not is_missing(text)]
+        styled = [text for text in texts if not _is_whole(text) and not is_missing(text)]
         groups = {mark: any(one.fullmatch(text) for text in styled) for mark, one in _MANY.items()}
         decimals = {mark: any(_is_decimal(text, mark) for text in styled) for mark in _DECIMALS}
         unclear = {mark: [t for t in styled if _ONE[mark].fullmatch(t)] for mark in _DECIMALS}
-        plain = any(text.isdecimal() and float(text) >= _THOUSAND for text in texts)
+        plain = any(_is_whole(text) and float(text) >= _THOUSAND for text in texts)
         self.decimal = decimal
         if decimal is None:
             if decimals["."] or groups[","]:
@@ -161,6 +161,10 @@ class _Style:
         if decimal is None and shown is not None and self.decimal is not None:
             value = _converted(shown, self.decimal)
             self.notes.append(f"{shown} is read as {value:g}; say otherwise with --decimal.")
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _is_decimal(text: str, mark: Decimal) -> bool:
@@ -186,7 +190,7 @@ def _converted(text: str, decimal: Decimal) -> float:
 
 
 def _value(text: str, style: _Style, what: str) -> tuple[float, str | None]:
-    if text.isascii() and text.isdecimal():
+    if _is_whole(text):
         value = float(text)
     elif is_missing(text):
         return math.nan, None
@@ -201,7 +205,7 @@ def _value(text: str, style: _Style, what: str) -> tuple[float, str | None]:
         return math.nan, f"is not {least}; correct it, or leave it empty where it is missing"
     if value > _LARGEST:
         return math.nan, f"is above {_LARGEST:g}; correct it"
-    return value, None
+    return value + 0.0, None  # -0 is 0
 
 
 def _unclear(text: str) -> str:
@@ -221,7 +225,5 @@ def _no_number(text: str) -> str:
     if text.endswith("%"):
         return "is a percentage; write counts of cases"
     if mark := next((one for one in text if one.isnumeric() and not one.isascii()), None):
-        return (
-            f"is no number: {mark} is the mark of a footnote or no digit from 0 to 9; take it out"
-        )
+        return f"is no number: {mark} is a footnote's mark or no digit from 0 to 9; take it out"
     return "is no number; write digits without thousands separators, or nothing where it is missing"

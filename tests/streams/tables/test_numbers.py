@@ -27,6 +27,7 @@ from streams.tables.numbers import Decimal, read_numbers
         (["1'006", "1’006", "12'345'678"], [1006, 1006, 12345678]),
         (["１００６", "１，００６", "７"], [1006, 1006, 7]),
         (["1e3", ".5", "5."], [1000, 0.5, 5]),
+        (["-0"], [0]),
         (["", "NA", "-", "X", "NULL", "#N/A"], [math.nan] * 6),
     ],
 )
@@ -34,6 +35,7 @@ def test_values(texts: list[str], values: list[float]) -> None:
     found = read_numbers(texts, commas=True)
     assert found.problems == {}
     assert found.values == pytest.approx(values, nan_ok=True)
+    assert not any(math.copysign(1, value) < 0 for value in found.values if value == 0)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +50,10 @@ def test_values(texts: list[str], values: list[float]) -> None:
         (["5%"], True, "is a percentage"),
         (["-3"], True, "count -3 is not 0 or more"),
         (["1e99"], True, "is above 1e+11"),
-        (["5¹"], True, "count '5¹' is no number: ¹ is the mark of a footnote or no digit"),
-        (["5①"], True, "① is the mark of a footnote"),
-        (["5½"], True, "½ is the mark of a footnote or no digit"),
-        (["٣"], True, "٣ is the mark of a footnote or no digit"),
+        (["5¹"], True, "count '5¹' is no number: ¹ is a footnote's mark or no digit"),
+        (["5①"], True, "① is a footnote's mark"),
+        (["5½"], True, "½ is a footnote's mark or no digit"),
+        (["٣"], True, "٣ is a footnote's mark or no digit"),
         (["inf"], True, "is no number"),
     ],
 )
@@ -76,6 +78,10 @@ def test_nothing_else_becomes_a_digit(number: int, mark: str, before: bool) -> N
     assert form_of(f"2026-W0{mark}").name in {"other", "week"}
     assert form_of(f"2026-W02{mark}").name == "other"
     assert read_icd10(f"J11{mark}") == ()
+
+
+def test_digits_of_other_scripts_do_not_say_what_a_point_means() -> None:
+    assert read_numbers(["1.006", "٣٠٠٠"], commas=True).problems.keys() == {0, 1}
 
 
 def test_people_say_what_a_point_means() -> None:
