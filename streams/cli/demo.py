@@ -139,6 +139,7 @@ def up(
         try:
             told = False
             while True:
+                stack.check()
                 worker.check()
                 if page.gave_up and not told:  # the worker goes on without it
                     console.print(f"The page does not stay up. See {folder / 'page.log'}.")

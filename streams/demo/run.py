@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.config import Configuration
-    from streams.embedded.stack import KeptProcess
+    from streams.embedded.keeping import KeptProcess
     from streams.settings import Settings
 
 __all__ = ["DemoResult", "FirstAlert", "run_demo"]

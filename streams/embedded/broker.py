@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from streams.embedded.keeping import ending
 from streams.embedded.ports import free_port, is_free
 from streams.errors import UnavailableError
 
@@ -52,6 +53,11 @@ class EmbeddedBroker:
         return self._process.pid
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start the broker, or start it again after its end, at the same address."""
         if not is_free(self._port):  # its listener would be taken for ours
             raise UnavailableError(f"The embedded broker's port {self._port} is taken.")
         command = [
@@ -72,7 +78,6 @@ class EmbeddedBroker:
         except BaseException:
             self.stop()
             raise
-        return self
 
     def __exit__(
         self,
@@ -81,6 +86,19 @@ class EmbeddedBroker:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def ended(self) -> str | None:
+        """Tell in words how it ended; None while it runs."""
+        if self._process is None:
+            return "did not start"
+        code = self._process.poll()
+        return None if code is None else ending(code)
+
+    def kill(self) -> None:
+        """End it at once; `ended` tells of it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def stop(self) -> None:
         """Stop the broker; does nothing when it does not run."""

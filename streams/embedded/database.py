@@ -70,11 +70,28 @@ class EmbeddedDatabase:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._server is not None:
+        if self._server is not None and self.ended() is None:
             self._server.cleanup()
             # It stays up for handles of processes that died; the folder has one owner, us.
             if (self._folder / "postmaster.pid").exists():
                 self._server.stop()
+
+    def ended(self) -> str | None:
+        """Tell in words that it has ended; None while it runs."""
+        process = self._server.get_postmaster_info().process
+        running = process is not None and process.is_running()
+        return None if running and process.status() != "zombie" else "has ended"
+
+    def start_again(self) -> None:
+        """Start the server again on its data; raises while the dead one's processes are there."""
+        former = self.uri
+        self._server.ensure_postgres_running()
+        if (
+            self.ended() is not None
+        ):  # until the system has buried the dead one, it counts as running
+            raise UnavailableError("The process of the former server is still there.")
+        if self.uri != former:
+            raise UnavailableError("The embedded database has another address than before.")
 
     def _configure(self) -> None:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:

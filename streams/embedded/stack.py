@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from pydantic import SecretStr
-
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.database import EmbeddedDatabase
 from streams.embedded.guard import Guard
+from streams.embedded.keeping import KeptProcess, KeptServer
 from streams.embedded.owning import owned
 from streams.embedded.ports import HeldPorts, kept_port
-from streams.errors import UnavailableError
 from streams.kafka import create_topics
 from streams.store.migrate import migrate
 
@@ -27,52 +21,25 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from streams.config import Configuration
+    from streams.embedded.keeping import Server
     from streams.settings import Settings
 
-__all__ = ["EmbeddedStack", "KeptProcess"]
-
-_STOP_SECONDS = 20.0
-#: A worker that dies this often at once is not started again.
-_STARTS_IN_A_ROW = 5
-_HEALTHY_SECONDS = 30.0
+__all__ = ["EmbeddedStack"]
 
 
-class KeptProcess:
-    """A command as a child process, started again when it dies; a context manager.
-
-    Parameters
-    ----------
-    command
-        Of ``fenghuo``: ``worker`` or ``web``.
-    log
-        Takes what it prints.
-    guard
-        Ends it where this process is killed.
-    on_notice
-        Told when it was started again. Called on another thread.
-    """
+class _GuardedBroker:
+    """The broker, whose process the guard knows; a context manager."""
 
     def __init__(
-        self,
-        command: str,
-        settings: Settings,
-        log: Path,
-        guard: Guard,
-        on_notice: Callable[[str], None],
+        self, broker: EmbeddedBroker, guard: Guard, make_topics: Callable[[], None]
     ) -> None:
-        self._command = command
-        self._on_notice = on_notice
+        self._broker = broker
         self._guard = guard
-        self._settings = settings
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stopping = threading.Event()
-        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
-        self.gave_up = False
+        self._make_topics = make_topics
 
     def __enter__(self) -> Self:
-        self._process = self._start()
-        self._supervisor.start()
+        self._pid = self._broker.pid
+        self._guard.started(self._pid)
         return self
 
     def __exit__(
@@ -81,77 +48,24 @@ class KeptProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stopping.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._supervisor.join()
-        if process is not None:
-            self._guard.stopped(process.pid)
+        self._broker.stop()
+        self._guard.stopped(self._pid)
 
-    def check(self) -> None:
-        """Raise when it could not be kept running."""
-        if self.gave_up:
-            raise UnavailableError(f"fenghuo {self._command} does not stay up. See {self._log}.")
+    def ended(self) -> str | None:
+        """Tell in words how it ended."""
+        return self._broker.ended()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        environment = os.environ | {
-            f"FENGHUO_{name.upper()}": _written(value)
-            for name, value in self._settings.model_dump().items()
-        }
-        with self._log.open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "streams", self._command],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        self._guard.started(process.pid)
-        return process
-
-    def _supervise(self) -> None:
-        starts = 1
-        while self._process is not None:
-            try:
-                self._process.wait(_HEALTHY_SECONDS)
-            except subprocess.TimeoutExpired:
-                starts = 0
-                continue
-            self._guard.stopped(self._process.pid)
-            if self._stopping.is_set():
-                return
-            if starts >= _STARTS_IN_A_ROW:
-                self.gave_up = True
-                return
-            self._stopping.wait(2.0**starts / 4)
-            if self._stopping.is_set():
-                return
-            starts += 1
-            ended = _ended(self._process.returncode)
-            self._process = self._start()
-            self._on_notice(
-                f"fenghuo {self._command} {ended} and was started again. See {self._log}."
-            )
-
-
-def _ended(code: int) -> str:
-    if code >= 0:
-        return f"ended with code {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
-
-
-def _written(value: object) -> str:
-    """Write a setting as the environment has it."""
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    def start_again(self) -> None:
+        """Start it at its address, with topics that are new to the worker."""
+        self._guard.stopped(self._pid)
+        self._broker.start()
+        self._pid = self._broker.pid
+        self._guard.started(self._pid)
+        try:
+            self._make_topics()
+        except BaseException:
+            self._broker.kill()
+            raise
 
 
 class EmbeddedStack:
@@ -198,6 +112,8 @@ class EmbeddedStack:
         self._on_step = on_step
         self._on_notice = on_notice
         self._open = ExitStack()
+        self._stopping = threading.Event()
+        self._servers: list[KeptServer] = []
         self._guard: Guard
 
     def __enter__(self) -> Self:
@@ -221,14 +137,27 @@ class EmbeddedStack:
             self._open.callback(self._guard.database_stopped)
             database = self._open.enter_context(EmbeddedDatabase(folder))
             self.settings = self.settings.model_copy(update={"database": database.uri})
+            self._keep_server("database", database, log=folder / "log")
         self._on_step("Bringing the database up to date")
         migrate(self.settings.database, self._configuration)
         if not self._external_kafka:
             self._on_step("Starting the broker")
             broker = self._open.enter_context(EmbeddedBroker(self._folder, port=self._port()))
-            self._guard.started(broker.pid)
-            self._open.callback(self._guard.stopped, broker.pid)
             self.settings = self.settings.with_plain_kafka(broker.bootstrap)
+            guarded = self._open.enter_context(
+                _GuardedBroker(broker, self._guard, self._make_topics)
+            )
+            self._make_topics()
+            self._keep_server(
+                "broker",
+                guarded,
+                log=self._folder / "broker.log",
+                loss=" Its records are gone: send those again that were not stored yet.",
+            )
+        else:
+            self._make_topics()
+
+    def _make_topics(self) -> None:
         create_topics(
             self.settings.brokers,
             self.settings.topics.values(),
@@ -236,6 +165,22 @@ class EmbeddedStack:
             partitions=self.settings.partitions,
             replication=self.settings.replication,
         )
+
+    def _keep_server(self, name: str, server: Server, *, log: Path, loss: str = "") -> None:
+        kept = KeptServer(
+            name,
+            server,
+            log=log,
+            stopping=self._stopping,
+            on_notice=self._on_notice,
+            loss=loss,
+        )
+        self._servers.append(self._open.enter_context(kept))
+
+    def check(self) -> None:
+        """Raise when a server could not be kept running."""
+        for server in self._servers:
+            server.check()
 
     def _port(self) -> int | None:
         if not self._keep_port:
@@ -263,7 +208,14 @@ class EmbeddedStack:
 
     def _keep(self, command: str, log: str) -> KeptProcess:
         return self._open.enter_context(
-            KeptProcess(command, self.settings, self._folder / log, self._guard, self._on_notice)
+            KeptProcess(
+                command,
+                self.settings,
+                self._folder / log,
+                self._guard,
+                stopping=self._stopping,
+                on_notice=self._on_notice,
+            )
         )
 
     def __exit__(
@@ -272,4 +224,5 @@ class EmbeddedStack:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._stopping.set()  # all at once: what ends from now on is not started again
         self._open.close()
