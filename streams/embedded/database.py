@@ -86,9 +86,8 @@ class EmbeddedDatabase:
         """Start the server again on its data; raises while the dead one's processes are there."""
         former = self.uri
         self._server.ensure_postgres_running()
-        if (
-            self.ended() is not None
-        ):  # until the system has buried the dead one, it counts as running
+        if self.ended() is not None:
+            # Until the system has buried the dead process, it is taken for the running server.
             raise UnavailableError("The process of the former server is still there.")
         if self.uri != former:
             raise UnavailableError("The embedded database has another address than before.")
