@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from schemas.codes import read_atc, read_icd10
 from schemas.region_codes import code_doubt
 from streams.ingest.intake import Intake, utc_now
 
@@ -42,7 +44,8 @@ class Validator:
     refused
         Bad rows so far, by reason.
     doubts
-        Good rows so far whose region code is doubtful, by what is wrong with it.
+        Good rows so far with a doubtful code of a region or of a disease or drug, by what is wrong
+        with it.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Validator:
         self.accepted = 0
         self.refused: Counter[RefusalReason] = Counter()
         self.doubts: Counter[str] = Counter()
+        self._unread: str | None = None
 
     def valid_records(self, rows: Iterable[Row]) -> Iterator[tuple[bytes, bytes]]:
         """Yield key (region code) and value of each good row, in the order of the file."""
@@ -80,8 +84,26 @@ class Validator:
                 day = event.occurred_at.astimezone(self._zone).date()
                 if doubt := code_doubt(self._regions, region, day):
                     self.doubts[doubt] += 1
+                if unread := self._unread_code(row.value):
+                    self.doubts[unread] += 1
                 return region
             refusal = reading.refused[0].refusal
         self.refused[refusal.reason] += 1
         self._on_refusal(row.line, refusal)
         return None
+
+    def _unread_code(self, value: bytes) -> str | None:
+        """Say that an event has a code in which no signal finds anything."""
+        event = json.loads(value)
+        field = "icd10" if self._kind == "visits" else "atc"
+        read = read_icd10 if self._kind == "visits" else read_atc
+        texts = event.get(field) or ()
+        unread = [t for t in ((texts,) if isinstance(texts, str) else texts) if t and not read(t)]
+        if not unread:
+            return None
+        if self._unread is None:  # one sentence, however many codes there are
+            self._unread = (
+                f"{field} holds no code, as {unread[0]!r}; the event counts, but no signal that "
+                f"asks for {field} finds it by this. Write the code alone."
+            )
+        return self._unread

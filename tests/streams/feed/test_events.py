@@ -78,3 +78,15 @@ def test_a_fault_of_reading_is_a_bad_row_too(configuration: Configuration) -> No
     )
     assert list(validator.valid_records([Row(3, b"", fault)])) == []
     assert told == [(3, fault)]
+
+
+def test_codes_that_no_signal_can_find_are_told_once(configuration: Configuration) -> None:
+    validator = Validator(configuration, "visits", lambda *_: pytest.fail("nothing is wrong"))
+    rows = [
+        row(1, icd10=["流感"]), row(2, event_id="v2", icd10=["J11.1", "J11²"]),
+        row(3, event_id="v3", icd10=["j11.100x002 ", None]), row(4, event_id="v4", icd10=None),
+    ]  # fmt: skip
+    assert len(list(validator.valid_records(rows))) == 4
+    ((told, events),) = validator.doubts.items()
+    assert told.startswith("icd10 holds no code, as '流感'; the event counts, but no signal")
+    assert events == 2
