@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from streams.config import Configuration
 
-SERIES, BURN_IN, DAYS = 50, 140, 500
+SERIES, BURN_IN, DAYS = 40, 140, 365
 #: Judged days without exceedance after which an alert is proposed for closing.
 ENDED_AFTER = 3
 
