@@ -25,7 +25,8 @@ Other names with an underscore are parts of one method: `_farrington*`, `_hidden
 `_isotonic` of `outbreak_p`, `_smoothed_counts` of `essence_ewma`; `_likelihood_ratio`,
 `_negbin_ratio` and `_negbin_runs` of `glr`;
 `_robust_season`, `_log_linear`, `_lasting_outbreaks`, `_first_year`, `_level_drift`,
-`_recurring_days`, `_outbreak_runs` and `_outbreak_filter` of `auto`; `_population` is that of `auto` and the Farringtons.
+`_recurring_days`, `_outbreak_runs` and `_outbreak_filter` of `auto`; `_population` is that of
+`auto` and the Farringtons.
 
 Examples
 --------
