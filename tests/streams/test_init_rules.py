@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from streams.config import Configuration
 
 SERIES, BURN_IN, DAYS = 40, 140, 365
+#: A mean of days needs more of them, and few days are judged.
+MEASURED = 200
 #: Judged days without exceedance after which an alert is proposed for closing.
 ENDED_AFTER = 3
 
@@ -87,9 +89,9 @@ def test_rolling_rules_are_not_calm_because_they_are_slow(
     """Cases rise within a week to four times the level: days until the alarm, on average."""
     rule = rule_of("ili-county")
     rng = np.random.default_rng(8)
-    days = rng.poisson(mean, (SERIES, history + 30 + 6))
+    days = rng.poisson(mean, (MEASURED, history + 30 + 6))
     rise = np.clip(np.arange(30) / 7, 0, 1) * 3 * mean
-    days[:, history + 6 :] += rng.poisson(rise, (SERIES, 30))
+    days[:, history + 6 :] += rng.poisson(rise, (MEASURED, 30))
     panel = panel_of(days)
     alarm = parse_detector(rule["detector"]).judge(panel, at=slice(history, None)).alarm
     alarm &= panel.counts[:, history:] >= rule["min_cases"]
