@@ -162,8 +162,10 @@ def test_a_broker_that_dies_again_and_again_ends_it_in_one_line(work_folder: Pat
                 broker.kill()
             time.sleep(0.2)
         assert up.ended() == 1
-        assert up.told("The embedded broker does not stay up. See ") == 1
-        assert up.told("Traceback") == 0
+        # The worker, which has nothing to read from, may be given up before it.
+        (told,) = (line for line in up.lines if "does not stay up. See " in line)
+        assert told.startswith(("The embedded broker", "fenghuo worker")), up.lines
+        assert up.told("Traceback") == 0, up.lines
     assert not (up.folder / "postgres" / "postmaster.pid").exists(), "the database runs on"
 
 
