@@ -164,7 +164,7 @@ def test_a_broker_that_dies_again_and_again_ends_it_in_one_line(work_folder: Pat
         assert up.ended() == 1
         # The worker, which has nothing to read from, may be given up before it.
         (told,) = (line for line in up.lines if "does not stay up. See " in line)
-        assert told.startswith(("The embedded broker", "fenghuo worker")), up.lines
+        assert "The embedded broker" in told or "fenghuo worker" in told, up.lines
         assert up.told("Traceback") == 0, up.lines
     assert not (up.folder / "postgres" / "postmaster.pid").exists(), "the database runs on"
 
